@@ -1,0 +1,241 @@
+// Package dispatch runs calls. Each object has a mailbox and runs one call at a
+// time; what a call changed becomes one commit; and nothing leaves an object
+// before storage has acknowledged every commit that it may depend on. It knows
+// no protocol and no file.
+package dispatch
+
+import (
+	"context"
+	"log/slog"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/dbbasic/station/framework/luahost"
+	"github.com/dbbasic/station/sdk/cluster"
+	"github.com/dbbasic/station/sdk/errs"
+	"github.com/dbbasic/station/sdk/hlc"
+	"github.com/dbbasic/station/sdk/host"
+	"github.com/dbbasic/station/sdk/id"
+	"github.com/dbbasic/station/sdk/storage"
+)
+
+// Store is what dispatch needs of storage.
+type Store interface {
+	// Up reports whether the store can be asked at all. While it is down a
+	// call that would write is refused before anything is sent.
+	Up() bool
+	Commit(ctx context.Context, commits []storage.Commit) []error
+	Load(ctx context.Context, object id.Object) (storage.Object, error)
+}
+
+// Program is a compiled script. It is the seam behind which a later mode can
+// run scripts in processes of their own.
+type Program interface {
+	NewVM() (VM, error)
+}
+
+// VM is a warm script, used by one goroutine at a time.
+type VM interface {
+	Call(ctx context.Context, o luahost.Object, r luahost.Request) (luahost.Result, error)
+	Spent() bool // whether a failure made it unfit for another call
+	Close()
+}
+
+// Source is a source version in service.
+type Source struct {
+	Version uint64
+	Program Program
+}
+
+// Limits bound what calls may use. LUA-API.md at the root lists them.
+type Limits struct {
+	Time    time.Duration // of a call that brings no deadline, waiting included
+	MaxTime time.Duration // of any call
+	Depth   int           // objects in a chain of calls
+	Waiting int           // calls and unacknowledged commits of one object
+	Staged  int           // bytes that one call may write
+	State   int           // bytes of keys and values of one object
+	Pending int           // bytes of commits of all objects that storage has not acknowledged
+	VMs     int           // scripts that run at the same time
+}
+
+// DefaultLimits are the limits of a station that is not configured otherwise.
+func DefaultLimits() Limits {
+	return Limits{
+		Time: 5 * time.Second, MaxTime: 30 * time.Second, Depth: 16, Waiting: 1024,
+		Staged: 8 << 20, State: 64 << 20, Pending: 64 << 20, VMs: 2 * runtime.GOMAXPROCS(0),
+	}
+}
+
+// Options are what a Dispatcher works with. All fields are required.
+type Options struct {
+	Station id.Station
+	Store   Store
+	Cluster cluster.Cluster
+	Clock   *hlc.Clock
+	Log     *slog.Logger
+	Limits  Limits
+}
+
+// Dispatcher runs the calls of a station's objects. Its methods are safe for
+// concurrent use.
+type Dispatcher struct {
+	Options
+	pipe  *pipeline
+	slots chan struct{} // held while a script runs
+
+	mu      sync.RWMutex
+	objects map[id.Object]*object
+	closed  bool
+}
+
+// New gives a Dispatcher without objects. Close it to end its work.
+func New(o Options) *Dispatcher {
+	d := &Dispatcher{Options: o, slots: make(chan struct{}, o.Limits.VMs), objects: map[id.Object]*object{}}
+	d.pipe = newPipeline(o.Store, o.Cluster, o.Limits.Pending)
+	return d
+}
+
+// Close takes no new work, waits for what is queued and for storage to answer
+// for it, and stops. Its error is ctx's, where that ends first.
+func (d *Dispatcher) Close(ctx context.Context) error {
+	d.mu.Lock()
+	d.closed = true
+	all := make([]*object, 0, len(d.objects))
+	for _, o := range d.objects {
+		all = append(all, o)
+	}
+	d.mu.Unlock()
+	for _, o := range all {
+		if err := o.settle(ctx); err != nil {
+			return err
+		}
+	}
+	return d.pipe.close(ctx)
+}
+
+// Serve puts an object into service with a source version, or replaces the
+// one in service. Calls that have begun end on the version they began with.
+func (d *Dispatcher) Serve(name id.Object, s Source) {
+	o := d.ensure(name)
+	o.mu.Lock()
+	o.source = s
+	o.mu.Unlock()
+}
+
+// ensure gives the object's mailbox, new where there was none.
+func (d *Dispatcher) ensure(name id.Object) *object {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	o := d.objects[name]
+	if o == nil {
+		o = &object{d: d, id: name}
+		d.objects[name] = o
+	}
+	return o
+}
+
+// inService gives the mailbox of an object that answers calls.
+func (d *Dispatcher) inService(name id.Object) (*object, error) {
+	d.mu.RLock()
+	o, closed := d.objects[name], d.closed
+	d.mu.RUnlock()
+	if closed {
+		return nil, errs.New(errs.Unavailable, "stopping", "The station is stopping; try again when it is back.")
+	}
+	if o == nil || !o.serving() {
+		return nil, errs.New(errs.NotFound, "", "There is no object %q on this station.", name)
+	}
+	return o, nil
+}
+
+// Invoke runs one call and gives its answer once everything that the answer
+// may depend on is durable. Errors are those of host.Host's Invoke.
+func (d *Dispatcher) Invoke(ctx context.Context, c host.Call) (host.Result, error) {
+	if c.Station != "" && c.Station != d.Station {
+		return d.Cluster.Forward(ctx, c.Station, c)
+	}
+	if err := checkChain(c, d.Limits.Depth); err != nil {
+		return host.Result{}, err
+	}
+	o, err := d.inService(c.Object)
+	if err != nil {
+		return host.Result{}, err
+	}
+	began := time.Now()
+	deadline := callDeadline(began, c.Deadline, d.Limits)
+	ctx, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	t := &task{ctx: ctx, began: began, deadline: deadline, call: &c}
+	if err := o.do(t); err != nil {
+		return host.Result{}, err
+	}
+	return host.Result{Status: t.result.Status, Header: t.result.Header, Body: t.result.Body, Station: d.Station}, nil
+}
+
+// State reads an object's state between two calls. Errors are those of
+// host.Host's State.
+func (d *Dispatcher) State(ctx context.Context, q host.StateQuery) (host.StatePage, error) {
+	o, err := d.inService(q.Object)
+	if err != nil {
+		return host.StatePage{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, d.Limits.Time)
+	defer cancel()
+	var page host.StatePage
+	t := &task{ctx: ctx, work: func(o *object) (*pending, error) {
+		var err error
+		page, err = o.live.page(q)
+		return o.latest, err
+	}}
+	return page, o.do(t)
+}
+
+// Publish stores a new source version of an object and puts it into service.
+// It gives the number; minted is false where the text is the newest version's.
+// Errors: errs.Conflict where base is not the newest version, and what storage
+// gives; nothing has changed then, except after errs.Unknown.
+func (d *Dispatcher) Publish(ctx context.Context, name id.Object, base uint64, v storage.Version, p Program) (number uint64, minted bool, err error) {
+	o := d.ensure(name)
+	ctx, cancel := context.WithTimeout(ctx, d.Limits.MaxTime)
+	defer cancel()
+	t := &task{ctx: ctx, work: func(o *object) (*pending, error) {
+		var err error
+		number, minted, err = d.Cluster.Propose(ctx, cluster.Proposal{Object: name, Base: base, Version: v, Head: o.live.info})
+		if err != nil || !minted {
+			return o.latest, err
+		}
+		v.Number = number
+		return o.commit(&transaction{version: &v}, "", 0)
+	}}
+	if err := o.do(t); err != nil {
+		return 0, false, err
+	}
+	d.Serve(name, Source{Version: number, Program: p})
+	return number, minted, nil
+}
+
+// checkChain refuses a call that would wait for itself, and a chain that is too deep.
+func checkChain(c host.Call, depth int) error {
+	if len(c.Chain) >= depth {
+		return errs.New(errs.Loop, "call_depth", "The chain of calls is deeper than %d objects.", depth)
+	}
+	for _, above := range c.Chain {
+		if above == c.Object {
+			return errs.New(errs.Loop, "call_cycle", "The object %q cannot be called by a call that it waits for.", c.Object)
+		}
+	}
+	return nil
+}
+
+// callDeadline is when a call that began now must have been answered.
+func callDeadline(now, asked time.Time, l Limits) time.Time {
+	if asked.IsZero() {
+		return now.Add(l.Time)
+	}
+	if latest := now.Add(l.MaxTime); asked.After(latest) {
+		return latest
+	}
+	return asked
+}

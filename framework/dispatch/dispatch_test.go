@@ -1,0 +1,441 @@
+package dispatch_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/dbbasic/station/framework/dispatch"
+	"github.com/dbbasic/station/sdk/errs"
+	"github.com/dbbasic/station/sdk/host"
+	"github.com/dbbasic/station/sdk/id"
+	"github.com/dbbasic/station/sdk/storage"
+	"github.com/dbbasic/station/sdk/storage/storagetest"
+)
+
+func TestConcurrentIncrementsAreAllCounted(t *testing.T) {
+	s := newStation(t, dispatch.DefaultLimits(), nil)
+	s.put(t, "c", counter)
+	const workers, each = 16, 50
+	var mu sync.Mutex
+	seen := map[int]bool{}
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			for range each {
+				r, err := s.call("c", "GET")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				n := count(t, r)
+				mu.Lock()
+				if seen[n] {
+					t.Errorf("two calls got %d", n)
+				}
+				seen[n] = true
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	if got := s.mustCount(t, "c", "PUT"); got != workers*each {
+		t.Errorf("the count is %d after %d increments", got, workers*each)
+	}
+	entries := s.logs(t, "c")
+	if len(entries) != workers*each {
+		t.Fatalf("%d log entries for %d increments", len(entries), workers*each)
+	}
+	for i, e := range entries {
+		if want := (id.Entry{Station: "s1", Boot: 1, Sequence: uint64(i) + 1}); e.ID != want {
+			t.Fatalf("entry %d has id %v, want %v", i, e.ID, want)
+		}
+		if want := fmt.Sprintf(`{"request_id":"r1","n":%d}`, i+1); string(e.Fields) != want {
+			t.Fatalf("entry %d has fields %s, want %s", i, e.Fields, want)
+		}
+	}
+}
+
+func TestFailedCallChangesNothingAndKeepsItsLog(t *testing.T) {
+	for how, want := range map[string]struct {
+		kind  errs.Kind
+		level storage.Level
+		text  string
+	}{
+		"fail": {errs.Refused, storage.Warning, "not today"},
+		"bug":  {errs.Script, storage.Error, "broken"},
+		"spin": {errs.Timeout, storage.Error, ""},
+	} {
+		t.Run(how, func(t *testing.T) {
+			limits := dispatch.DefaultLimits()
+			limits.Time = 300 * time.Millisecond
+			s := newStation(t, limits, nil)
+			s.put(t, "c", counter)
+			if got := s.mustCount(t, "c", "GET"); got != 1 {
+				t.Fatalf("the first count is %d", got)
+			}
+			_, err := s.call("c", "POST", host.Field{Name: "how", Value: how})
+			wantKind(t, err, want.kind)
+			if got := s.mustCount(t, "c", "PUT"); got != 1 {
+				t.Errorf("the count is %d after a failed call, want 1", got)
+			}
+			stored, err := s.disk.Load(t.Context(), "c")
+			if err != nil || len(stored.State) != 1 || string(stored.State[0].Value) != "1" {
+				t.Errorf("storage holds %+v, %v", stored.State, err)
+			}
+			entries := s.logs(t, "c")
+			if len(entries) != 3 || entries[1].Message != "before" {
+				t.Fatalf("the log is %+v; want the first call's entry, the failed call's, and its error", entries)
+			}
+			if e := entries[2]; e.Level != want.level || !strings.Contains(e.Message, want.text) || !strings.Contains(string(e.Fields), `"request_id":"r1"`) {
+				t.Errorf("the error's entry is %+v", e)
+			}
+		})
+	}
+}
+
+// An answer leaves when its commit is acknowledged and not before, and so
+// does an answer that only read what that commit wrote.
+func TestNothingLeavesBeforeItIsDurable(t *testing.T) {
+	g := newGate()
+	s := newStation(t, dispatch.DefaultLimits(), func(m *storagetest.Memory) { m.OnCommit = g.hook })
+	s.put(t, "c", counter)
+	s.put(t, "other", counter)
+	write := s.start("c", "GET")
+	await(t, g.entered)
+	read := s.start("c", "PUT")
+	if got := s.mustCount(t, "other", "PUT"); got != 0 { // another object's reads do not wait
+		t.Errorf("the other object's count is %d", got)
+	}
+	select {
+	case o := <-write:
+		t.Fatalf("the write answered %s before it was durable", o.result.Body)
+	case o := <-read:
+		t.Fatalf("the read answered %s before what it read was durable", o.result.Body)
+	case <-time.After(50 * time.Millisecond):
+	}
+	g.verdict <- nil
+	for _, c := range []<-chan outcome{write, read} {
+		if o := await(t, c); o.err != nil || count(t, o.result) != 1 {
+			t.Errorf("answer %s, %v", o.result.Body, o.err)
+		}
+	}
+}
+
+// A commit that fails takes down everything that was built on it, and nothing
+// else; the object then goes on from what storage holds.
+func TestFailedCommitDiscardsWhatWasBuiltOnIt(t *testing.T) {
+	g := newGate()
+	s := newStation(t, dispatch.DefaultLimits(), func(m *storagetest.Memory) { m.OnCommit = g.hook })
+	s.put(t, "c", counter)
+	s.put(t, "other", counter)
+	calls := []<-chan outcome{s.start("c", "GET")}
+	await(t, g.entered)
+	for range 5 {
+		calls = append(calls, s.start("c", "GET"))
+	}
+	calls = append(calls, s.start("c", "PUT"))
+	other := s.start("other", "GET")
+	until(t, "all calls have run", func() bool { return s.Inflight("c") == 6 && s.Inflight("other") == 1 })
+	g.verdict <- errs.New(errs.Unavailable, "", "disk full")
+	for i, c := range calls {
+		if o := await(t, c); errs.From(o.err).HTTPStatus() != 503 {
+			t.Errorf("call %d gave %s, %v; want a 503", i, o.result.Body, o.err)
+		}
+	}
+	g.verdict <- nil
+	if batch := await(t, g.entered); len(batch) != 1 || batch[0].Object != "other" {
+		t.Errorf("what was built on the failed commit was sent: %+v", batch)
+	}
+	if o := await(t, other); o.err != nil {
+		t.Errorf("the other object's call failed: %v", o.err)
+	}
+	g.verdict <- nil
+	if got := s.mustCount(t, "c", "GET"); got != 1 {
+		t.Errorf("the count is %d, want 1: nothing was stored before", got)
+	}
+}
+
+// A commit whose acknowledgement is lost is not promised; the state is then
+// what storage holds, and no later commit is lost or refused.
+func TestLostAcknowledgement(t *testing.T) {
+	lose := make(chan bool, 10)
+	s := newStation(t, dispatch.DefaultLimits(), func(m *storagetest.Memory) {
+		m.AfterCommit = func(context.Context, []storage.Commit) error {
+			if <-lose {
+				return errs.New(errs.Unknown, "", "connection lost")
+			}
+			return nil
+		}
+	})
+	s.put(t, "c", counter)
+	lose <- true
+	_, err := s.call("c", "GET")
+	wantKind(t, err, errs.Unknown)
+	lose <- false
+	if got := s.mustCount(t, "c", "GET"); got != 2 {
+		t.Errorf("the count is %d, want 2: the unacknowledged commit was stored", got)
+	}
+}
+
+// A call that runs on a state that storage does not share ends at once.
+func TestFailedCommitEndsTheRunningCall(t *testing.T) {
+	g := newGate()
+	limits := dispatch.DefaultLimits()
+	limits.Time = 2 * time.Minute
+	s := newStation(t, limits, func(m *storagetest.Memory) { m.OnCommit = g.hook })
+	s.put(t, "c", counter)
+	first := s.start("c", "GET")
+	await(t, g.entered)
+	spinning := s.start("c", "POST", host.Field{Name: "how", Value: "spin"})
+	until(t, "the second call runs", func() bool { return s.Running("c") })
+	g.verdict <- errs.New(errs.Unavailable, "", "disk full")
+	for _, c := range []<-chan outcome{first, spinning} {
+		if o := await(t, c); errs.From(o.err).HTTPStatus() != 503 {
+			t.Errorf("got %v, want a 503", o.err)
+		}
+	}
+	g.verdict <- nil
+	if got := s.mustCount(t, "c", "GET"); got != 1 {
+		t.Errorf("the count is %d, want 1", got)
+	}
+}
+
+func TestStorageDownRefusesWritesAndServesWarmReads(t *testing.T) {
+	s := newStation(t, dispatch.DefaultLimits(), nil)
+	s.put(t, "c", counter)
+	s.mustCount(t, "c", "GET")
+	s.disk.down.Store(true)
+	for range 3 {
+		_, err := s.call("c", "GET")
+		wantKind(t, err, errs.Unavailable)
+		if got := s.mustCount(t, "c", "PUT"); got != 1 {
+			t.Fatalf("a warm read gives %d, want 1", got)
+		}
+	}
+	s.disk.down.Store(false)
+	if got := s.mustCount(t, "c", "GET"); got != 2 {
+		t.Errorf("the count is %d, want 2", got)
+	}
+}
+
+func TestSlowStorageIsNotPromised(t *testing.T) {
+	g := newGate()
+	limits := dispatch.DefaultLimits()
+	limits.Time = 50 * time.Millisecond
+	s := newStation(t, limits, func(m *storagetest.Memory) { m.OnCommit = g.hook })
+	s.put(t, "c", counter)
+	_, err := s.call("c", "GET")
+	wantKind(t, err, errs.Unknown)
+	_, err = s.call("c", "PUT")
+	wantKind(t, err, errs.Unavailable)
+	g.verdict <- nil
+	until(t, "the read is answered", func() bool {
+		r, err := s.call("c", "PUT")
+		return err == nil && count(t, r) == 1
+	})
+}
+
+func TestChains(t *testing.T) {
+	s := newStation(t, dispatch.DefaultLimits(), nil)
+	s.put(t, "c", counter)
+	deep := make([]id.Object, 16)
+	for i := range deep {
+		deep[i] = id.Object(fmt.Sprintf("o%d", i))
+	}
+	for name, c := range map[string]struct {
+		chain []id.Object
+		code  string
+	}{
+		"cycle":    {[]id.Object{"a", "c", "b"}, "call_cycle"},
+		"too deep": {deep, "call_depth"},
+		"allowed":  {deep[:15], ""},
+	} {
+		_, err := s.Invoke(t.Context(), host.Call{Object: "c", Method: "PUT", Chain: c.chain})
+		if c.code == "" {
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			continue
+		}
+		if e := errs.From(err); e == nil || e.Kind != errs.Loop || e.Code != c.code {
+			t.Errorf("%s: %v, want %s", name, err, c.code)
+		}
+	}
+}
+
+func TestUnknownObjectStationAndMethod(t *testing.T) {
+	s := newStation(t, dispatch.DefaultLimits(), nil)
+	s.put(t, "c", counter)
+	_, err := s.call("nobody", "GET")
+	wantKind(t, err, errs.NotFound)
+	_, err = s.Invoke(t.Context(), host.Call{Object: "c", Method: "GET", Station: "elsewhere"})
+	wantKind(t, err, errs.NotFound)
+	if _, err = s.Invoke(t.Context(), host.Call{Object: "c", Method: "GET", Station: "s1"}); err != nil {
+		t.Errorf("a call @ this station: %v", err)
+	}
+	_, err = s.call("c", "PATCH")
+	wantKind(t, err, errs.MethodNotAllowed)
+	if allow := errs.From(err).Allow; len(allow) < 4 {
+		t.Errorf("Allow is %v", allow)
+	}
+}
+
+func TestFullMailboxIsBusy(t *testing.T) {
+	g := newGate()
+	limits := dispatch.DefaultLimits()
+	limits.Waiting = 3
+	s := newStation(t, limits, func(m *storagetest.Memory) { m.OnCommit = g.hook })
+	s.put(t, "c", counter)
+	var calls []<-chan outcome
+	for range 3 { // each leaves a commit that storage has not answered
+		calls = append(calls, s.start("c", "GET"))
+		until(t, "it has run", func() bool { return s.Inflight("c") == len(calls) })
+	}
+	_, err := s.call("c", "GET")
+	wantKind(t, err, errs.Busy)
+	if errs.From(err).RetryAfter <= 0 {
+		t.Error("a full mailbox does not say when to come back")
+	}
+	g.verdict <- nil
+	g.verdict <- nil
+	for _, c := range calls {
+		if o := await(t, c); o.err != nil {
+			t.Error(o.err)
+		}
+	}
+	g.verdict <- nil
+	if got := s.mustCount(t, "c", "GET"); got != 4 {
+		t.Errorf("the count is %d, want 4", got)
+	}
+}
+
+// A call whose time ends in the queue never runs.
+func TestQueuedCallTimesOut(t *testing.T) {
+	s := newStation(t, dispatch.DefaultLimits(), nil)
+	s.put(t, "c", counter)
+	spin := make(chan outcome, 1)
+	go func() {
+		r, err := s.Invoke(t.Context(), host.Call{
+			Object: "c", Method: "POST", Query: []host.Field{{Name: "how", Value: "spin"}}, Deadline: time.Now().Add(500 * time.Millisecond),
+		})
+		spin <- outcome{r, err}
+	}()
+	until(t, "the spinning call runs", func() bool { return s.Running("c") })
+	_, err := s.Invoke(t.Context(), host.Call{Object: "c", Method: "GET", Deadline: time.Now().Add(20 * time.Millisecond)})
+	wantKind(t, err, errs.Timeout)
+	wantKind(t, await(t, spin).err, errs.Timeout)
+	if got := s.mustCount(t, "c", "PUT"); got != 0 {
+		t.Errorf("the count is %d: a call that had timed out in the queue ran", got)
+	}
+}
+
+func TestStagedAndStateLimits(t *testing.T) {
+	limits := dispatch.DefaultLimits()
+	limits.Staged, limits.State = 1000, 1500
+	s := newStation(t, limits, nil)
+	s.put(t, "c", `
+function GET(r) state.set(r.key, string.rep("x", tonumber(r.n))) return { count = #state.keys() } end
+function POST(r) for i = 1, 10 do state.set("same", string.rep("x", 99)) end end`)
+	set := func(key, n string) error {
+		_, err := s.call("c", "GET", host.Field{Name: "key", Value: key}, host.Field{Name: "n", Value: n})
+		return err
+	}
+	code := func(err error) string {
+		if err == nil {
+			return ""
+		}
+		return errs.From(err).CodeOf()
+	}
+	if err := set("a", "900"); err != nil {
+		t.Fatalf("just below the limit: %v", err)
+	}
+	if got := code(set("b", "1100")); got != "staged_limit" {
+		t.Errorf("a write over the staged limit gives %q", got)
+	}
+	_, err := s.call("c", "POST")
+	if got := code(err); got != "staged_limit" {
+		t.Errorf("overwrites are not charged: %q", got)
+	}
+	if got := code(set("b", "700")); got != "state_limit" {
+		t.Errorf("a write over the state limit gives %q", got)
+	}
+	if err := set("b", "500"); err != nil {
+		t.Errorf("below the state limit, after undone calls: %v", err)
+	}
+}
+
+func TestPublish(t *testing.T) {
+	s := newStation(t, dispatch.DefaultLimits(), nil)
+	publish := func(base uint64, text string) (uint64, bool, error) {
+		v := storage.Version{Time: time.Now(), Hash: storage.Hash([]byte(text)), Text: []byte(text)}
+		return s.Publish(t.Context(), "c", base, v, compile(t, text))
+	}
+	one, two := `function GET() return { count = 1 } end`, `function GET() return { count = 2 } end`
+	if n, minted, err := publish(0, one); n != 1 || !minted || err != nil {
+		t.Fatalf("first: %d %v %v", n, minted, err)
+	}
+	if got := s.mustCount(t, "c", "GET"); got != 1 {
+		t.Errorf("version 1 answers %d", got)
+	}
+	if n, minted, err := publish(0, one); n != 1 || minted || err != nil {
+		t.Errorf("the same text again: %d %v %v", n, minted, err)
+	}
+	_, _, err := publish(0, two)
+	wantKind(t, err, errs.Conflict)
+	if n, minted, err := publish(1, two); n != 2 || !minted || err != nil {
+		t.Fatalf("second: %d %v %v", n, minted, err)
+	}
+	if got := s.mustCount(t, "c", "GET"); got != 2 {
+		t.Errorf("version 2 answers %d", got)
+	}
+	if v, err := s.disk.Version(t.Context(), "c", 1); err != nil || string(v.Text) != one {
+		t.Errorf("version 1 is %q, %v", v.Text, err)
+	}
+}
+
+func TestState(t *testing.T) {
+	s := newStation(t, dispatch.DefaultLimits(), nil)
+	s.put(t, "c", `function GET() for _, k in ipairs{ "b", "a2", "a1", "a3" } do state.set(k, k) end return { count = 0 } end`)
+	s.mustCount(t, "c", "GET")
+	p, err := s.State(t.Context(), host.StateQuery{Object: "c", Prefix: "a", After: "a1", Limit: 1})
+	if err != nil || len(p.Items) != 1 || p.Items[0].Key != "a2" || string(p.Items[0].Value) != `"a2"` || !p.More {
+		t.Errorf("page %+v, %v", p, err)
+	}
+	p, err = s.State(t.Context(), host.StateQuery{Object: "c"})
+	if err != nil || len(p.Items) != 4 || p.More {
+		t.Errorf("all: %+v, %v", p, err)
+	}
+	_, err = s.State(t.Context(), host.StateQuery{Object: "c", Key: "none", HasKey: true})
+	wantKind(t, err, errs.NotFound)
+	_, err = s.State(t.Context(), host.StateQuery{Object: "nobody"})
+	wantKind(t, err, errs.NotFound)
+	_, err = s.State(t.Context(), host.StateQuery{Object: "c", Limit: -1})
+	wantKind(t, err, errs.Invalid)
+}
+
+// Close answers what has begun and refuses what has not.
+func TestCloseDrains(t *testing.T) {
+	g := newGate()
+	s := newStation(t, dispatch.DefaultLimits(), func(m *storagetest.Memory) { m.OnCommit = g.hook })
+	s.put(t, "c", counter)
+	s.put(t, "other", counter)
+	first := s.start("c", "GET")
+	await(t, g.entered)
+	closed := make(chan error, 1)
+	go func() { closed <- s.Close(context.Background()) }()
+	until(t, "new calls are refused", func() bool {
+		_, err := s.call("other", "PUT")
+		return errs.Is(err, errs.Unavailable) && errs.From(err).Code == "stopping"
+	})
+	g.verdict <- nil
+	if o := await(t, first); o.err != nil || count(t, o.result) != 1 {
+		t.Errorf("the call in flight gave %s, %v", o.result.Body, o.err)
+	}
+	if err := await(t, closed); err != nil {
+		t.Error(err)
+	}
+}

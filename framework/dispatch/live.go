@@ -1,0 +1,124 @@
+package dispatch
+
+import (
+	"strings"
+
+	"github.com/tidwall/btree"
+
+	"github.com/dbbasic/station/sdk/hlc"
+	"github.com/dbbasic/station/sdk/id"
+	"github.com/dbbasic/station/sdk/storage"
+)
+
+// live is an object's present state in memory. It holds values as the bytes
+// that storage holds, so that a value reads the same warm and cold.
+type live struct {
+	state   btree.Map[string, []byte] // without tombstones
+	bytes   int                       // of keys and values
+	info    storage.ObjectInfo
+	boot    uint64
+	entries uint64 // the last entry sequence that was given out in boot
+}
+
+func newLive(stored storage.Object) *live {
+	l := &live{info: stored.ObjectInfo, boot: stored.Boot, entries: stored.Entries}
+	for _, c := range stored.State {
+		if !c.Deleted {
+			l.state.Load(c.Key, c.Value) // in order, which makes this an append
+			l.bytes += len(c.Key) + len(c.Value)
+		}
+	}
+	return l
+}
+
+// put sets or, with a nil value, removes a key.
+func (l *live) put(key string, value []byte) {
+	var old []byte
+	var had bool
+	if value == nil {
+		old, had = l.state.Delete(key)
+	} else {
+		old, had = l.state.Set(key, value)
+		l.bytes += len(key) + len(value)
+	}
+	if had {
+		l.bytes -= len(key) + len(old)
+	}
+}
+
+// scan yields the keys that begin with prefix, in the order of their bytes or
+// against it, beginning behind after (empty: all).
+func (l *live) scan(prefix, after string, reverse bool, yield func(key string, value []byte) bool) {
+	step := func(key string, value []byte) bool {
+		if !strings.HasPrefix(key, prefix) {
+			return false
+		}
+		if after != "" && key == after {
+			return true
+		}
+		return yield(key, value)
+	}
+	if reverse {
+		if pivot, bounded := last(prefix, after); bounded {
+			// The pivot itself may be a key behind the prefix; it is no match then.
+			l.state.Descend(pivot, func(key string, value []byte) bool {
+				if key > prefix && !strings.HasPrefix(key, prefix) {
+					return true
+				}
+				return step(key, value)
+			})
+			return
+		}
+		l.state.Reverse(step)
+		return
+	}
+	l.state.Ascend(max(prefix, after), step)
+}
+
+// last gives the key from which a descending scan starts: after, or the end of
+// the prefix's range where that comes first; not bounded means from the end.
+func last(prefix, after string) (pivot string, bounded bool) {
+	end, bounded := "", false
+	for i := len(prefix) - 1; i >= 0; i-- {
+		if prefix[i] < 0xff {
+			end, bounded = prefix[:i]+string([]byte{prefix[i] + 1}), true
+			break
+		}
+	}
+	if after != "" && (!bounded || after < end) {
+		return after, true
+	}
+	return end, bounded
+}
+
+// build makes the commit that follows the last one from what a transaction
+// changed. Nothing in l changes before applied.
+func (l *live) build(station id.Station, at hlc.Time, tx *transaction) storage.Commit {
+	stamp := hlc.Stamp{Time: at, Station: station}
+	c := storage.Commit{
+		Incarnation: max(l.info.Incarnation, 1), Sequence: l.info.Sequence + 1, Stamp: stamp,
+		Entries: tx.entries, Version: tx.version,
+	}
+	for i := range c.Entries {
+		c.Entries[i].ID = id.Entry{Station: station, Boot: l.boot, Sequence: l.entries + 1 + uint64(i)}
+	}
+	for _, u := range tx.touched {
+		value, has := l.state.Get(u.key)
+		switch {
+		case has:
+			c.State = append(c.State, storage.StateChange{Key: u.key, Value: value, Stamp: stamp})
+		case u.had:
+			c.State = append(c.State, storage.StateChange{Key: u.key, Deleted: true, Stamp: stamp})
+		}
+	}
+	return c
+}
+
+// applied moves on behind a commit. Its state changes are in l already.
+func (l *live) applied(c *storage.Commit) {
+	l.info.Incarnation, l.info.Sequence = c.Incarnation, c.Sequence
+	l.entries += uint64(len(c.Entries))
+	if c.Version != nil {
+		l.info.Head, l.info.Hash = c.Version.Number, c.Version.Hash
+	}
+}

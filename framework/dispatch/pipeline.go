@@ -1,0 +1,199 @@
+package dispatch
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/dbbasic/station/sdk/cluster"
+	"github.com/dbbasic/station/sdk/errs"
+	"github.com/dbbasic/station/sdk/storage"
+)
+
+// commitTimeout bounds the wait for storage to answer a batch. Callers have
+// long been told by then that the outcome is unknown; it is for a store that
+// neither answers nor dies.
+const commitTimeout = 60 * time.Second
+
+// maxBatch is the most bytes of commits in one batch.
+const maxBatch = 16 << 20
+
+// pending is a commit on its way to storage.
+type pending struct {
+	o      *object
+	live   *live // the state that it builds on
+	commit storage.Commit
+	size   int
+
+	done chan struct{} // closed once err is set
+	err  error         // nil: durable
+}
+
+// pipeline sends the commits of all objects to storage, one batch at a time;
+// while one is on its way the next gathers. The order of an object's commits
+// is the order in which they were added.
+type pipeline struct {
+	store   Store
+	cluster cluster.Cluster
+	limit   int
+
+	mu      sync.Mutex
+	filled  sync.Cond
+	waiting []*pending
+	bytes   int // of waiting commits and those on their way
+	closed  bool
+	ended   chan struct{}
+}
+
+func newPipeline(s Store, c cluster.Cluster, limit int) *pipeline {
+	p := &pipeline{store: s, cluster: c, limit: limit, ended: make(chan struct{})}
+	p.filled.L = &p.mu
+	go p.run()
+	return p
+}
+
+// add hands over a commit, or refuses it where too much is waiting.
+func (p *pipeline) add(c *pending) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return errs.New(errs.Unavailable, "stopping", "The station is stopping; nothing was changed.")
+	}
+	if p.bytes > 0 && p.bytes+c.size > p.limit {
+		return errs.New(errs.Unavailable, "storage_behind", "The storage is behind with %d bytes of changes; nothing was changed. Try again shortly.", p.bytes)
+	}
+	p.bytes += c.size
+	p.waiting = append(p.waiting, c)
+	p.filled.Signal()
+	return nil
+}
+
+// close sends what waits and stops. Its error is ctx's, where that ends first.
+func (p *pipeline) close(ctx context.Context) error {
+	p.mu.Lock()
+	p.closed = true
+	p.filled.Signal()
+	p.mu.Unlock()
+	select {
+	case <-p.ended:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (p *pipeline) run() {
+	defer close(p.ended)
+	for {
+		batch := p.take()
+		if batch == nil {
+			return
+		}
+		p.send(batch)
+	}
+}
+
+// take waits for commits and gives a batch of them, nil once closed and empty.
+func (p *pipeline) take() []*pending {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for len(p.waiting) == 0 {
+		if p.closed {
+			return nil
+		}
+		p.filled.Wait()
+	}
+	n, size := 0, 0
+	for n < len(p.waiting) && (n == 0 || size+p.waiting[n].size <= maxBatch) {
+		size += p.waiting[n].size
+		n++
+	}
+	batch := p.waiting[:n:n]
+	p.waiting = p.waiting[n:]
+	return batch
+}
+
+// send stores a batch and tells everybody who waits for it.
+func (p *pipeline) send(batch []*pending) {
+	commits := make([]storage.Commit, len(batch))
+	for i, c := range batch {
+		commits[i] = c.commit
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), commitTimeout)
+	results := p.store.Commit(ctx, commits)
+	cancel()
+
+	durable := commits[:0]
+	for i, c := range batch {
+		if results[i] == nil {
+			durable = append(durable, c.commit)
+			continue
+		}
+		c.err = uncertain(results[i])
+		p.fail(c)
+	}
+	p.resolve(batch)
+	if len(durable) > 0 {
+		p.cluster.Publish(durable)
+	}
+}
+
+// fail breaks the object of a commit that was not stored, and takes back the
+// commits that were made on top of it and have not been sent.
+func (p *pipeline) fail(c *pending) {
+	c.o.fail(c.live, c.err)
+	p.mu.Lock()
+	kept := p.waiting[:0:0]
+	var dropped []*pending
+	for _, w := range p.waiting {
+		if w.live == c.live {
+			w.err = errs.Wrap(errs.Unavailable, "dispatch.Commit", c.err, "An earlier change of the object could not be stored, and this one builds on it; it was not stored. Try again.")
+			dropped = append(dropped, w)
+		} else {
+			kept = append(kept, w)
+		}
+	}
+	p.waiting = kept
+	p.mu.Unlock()
+	p.resolve(dropped)
+}
+
+// resolve tells those who wait that the outcome of commits is known.
+func (p *pipeline) resolve(list []*pending) {
+	size := 0
+	for _, c := range list {
+		size += c.size
+		c.o.resolved()
+		close(c.done)
+	}
+	p.mu.Lock()
+	p.bytes -= size
+	p.mu.Unlock()
+}
+
+// uncertain gives the error of a commit as its callers get it: a 503, whatever
+// storage called it. Only a kind that says "not stored" says so to them.
+func uncertain(err error) error {
+	switch errs.KindOf(err) {
+	case errs.Unavailable, errs.Unknown, errs.OutOfSequence, errs.StaleEpoch:
+		return err
+	case errs.Invalid, errs.TooLarge:
+		return errs.Wrap(errs.Unavailable, "dispatch.Commit", err, "The storage refused the change; the station's log says why.")
+	}
+	return errs.Wrap(errs.Unknown, "dispatch.Commit", err, "The change was not acknowledged and may or may not have been stored.")
+}
+
+// sizeOf is about how many bytes a commit has on its way.
+func sizeOf(c *storage.Commit) int {
+	n := 128
+	for i := range c.State {
+		n += 64 + len(c.State[i].Key) + len(c.State[i].Value)
+	}
+	for i := range c.Entries {
+		n += 64 + len(c.Entries[i].Message) + len(c.Entries[i].Fields)
+	}
+	if c.Version != nil {
+		n += 256 + len(c.Version.Text)
+	}
+	return n
+}

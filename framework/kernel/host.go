@@ -1,0 +1,107 @@
+package kernel
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/google/uuid"
+
+	"github.com/dbbasic/station/framework/dispatch"
+	"github.com/dbbasic/station/framework/pluginhost"
+	"github.com/dbbasic/station/sdk/errs"
+	"github.com/dbbasic/station/sdk/host"
+	"github.com/dbbasic/station/sdk/id"
+	"github.com/dbbasic/station/sdk/storage"
+)
+
+// Host is the kernel as its transports see it. It checks what comes from
+// outside and hands it on; nothing that a transport passes is trusted.
+type Host struct {
+	station  id.Station
+	version  string
+	dispatch *dispatch.Dispatcher
+	objects  *objects
+	store    *pluginhost.Storage
+	log      *slog.Logger
+}
+
+var _ host.Host = (*Host)(nil)
+
+// Identity implements host.Host.
+func (h *Host) Identity(context.Context) (host.Identity, error) {
+	return host.Identity{Station: h.station, Version: h.version}, nil
+}
+
+// Invoke implements host.Host.
+func (h *Host) Invoke(ctx context.Context, c host.Call) (host.Result, error) {
+	if err := check(&c); err != nil {
+		return host.Result{}, err
+	}
+	r, err := h.dispatch.Invoke(ctx, c)
+	if err != nil {
+		return host.Result{}, h.outward(err, c)
+	}
+	return r, nil
+}
+
+// check validates what a transport passes, and gives a call without a request
+// id one.
+func check(c *host.Call) error {
+	if _, err := id.ParseObject(string(c.Object)); err != nil {
+		return err
+	}
+	if c.Station != "" {
+		if _, err := id.ParseStation(string(c.Station)); err != nil {
+			return err
+		}
+	}
+	switch c.Method {
+	case "GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS":
+	default:
+		return errs.New(errs.Invalid, "bad_method", "%q is no method of an object: use GET, POST, PUT, PATCH, DELETE, HEAD or OPTIONS.", c.Method)
+	}
+	if c.RequestID == "" {
+		c.RequestID = uuid.Must(uuid.NewV7()).String()
+	}
+	if !id.ValidRequest(c.RequestID) {
+		return errs.New(errs.Invalid, "bad_request_id", "The request id is malformed: use 1 to %d of A-Z, a-z, 0-9, '.', '_' and '-'.", id.MaxLength)
+	}
+	return nil
+}
+
+// outward gives an error as the caller may see it: line and traceback are for
+// those who may see the source. What is the station's own fault is logged here.
+func (h *Host) outward(err error, c host.Call) error {
+	e := *errs.From(err)
+	switch e.Kind {
+	case errs.Internal, errs.Corrupt, errs.Unknown, errs.Unavailable, errs.OutOfSequence, errs.StaleEpoch:
+		h.log.Warn("call failed", "object", c.Object, "method", c.Method, "request_id", c.RequestID, "code", e.CodeOf(), "error", err)
+	}
+	if !c.Caller.Has(id.RoleOperator) {
+		e.Line, e.Traceback = 0, ""
+	}
+	return &e
+}
+
+// Objects implements host.Host.
+func (h *Host) Objects(_ context.Context, q host.ObjectsQuery) (host.ObjectsPage, error) {
+	return h.objects.page(q)
+}
+
+// Source implements host.Host.
+func (h *Host) Source(_ context.Context, object id.Object) (host.Source, error) {
+	return h.objects.source(object)
+}
+
+// State implements host.Host.
+func (h *Host) State(ctx context.Context, q host.StateQuery) (host.StatePage, error) {
+	return h.dispatch.State(ctx, q)
+}
+
+// Logs implements host.Host.
+func (h *Host) Logs(ctx context.Context, q storage.LogsQuery) (storage.LogsPage, error) {
+	if _, err := h.objects.source(q.Object); err != nil {
+		return storage.LogsPage{}, err
+	}
+	return h.store.Logs(ctx, q)
+}

@@ -1,0 +1,212 @@
+package kernel
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"path"
+	"sort"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/dbbasic/station/framework/catalogue"
+	"github.com/dbbasic/station/framework/dispatch"
+	"github.com/dbbasic/station/framework/luahost"
+	"github.com/dbbasic/station/framework/pluginhost"
+	"github.com/dbbasic/station/sdk/errs"
+	"github.com/dbbasic/station/sdk/host"
+	"github.com/dbbasic/station/sdk/id"
+	"github.com/dbbasic/station/sdk/storage"
+)
+
+// objects is the list of the objects in service, and how scripts become it.
+type objects struct {
+	dispatch *dispatch.Dispatcher
+	store    *pluginhost.Storage
+	log      *slog.Logger
+	limits   luahost.Limits
+
+	mu   sync.RWMutex
+	all  map[id.Object]served
+	list []id.Object // sorted
+}
+
+// served is one object in service.
+type served struct {
+	info   host.ObjectInfo
+	source host.Source
+}
+
+// loaders is how many scripts are brought into service at the same time.
+const loaders = 32
+
+// load brings scripts into service. One whose text is the newest version's is
+// served as it is; any other is loaded and, if that succeeds, becomes a new
+// version. An error means that storage failed.
+func (o *objects) load(ctx context.Context, scripts []catalogue.Script) error {
+	heads, err := o.heads(ctx)
+	if err != nil {
+		return err
+	}
+	o.all = make(map[id.Object]served, len(scripts))
+	var wg sync.WaitGroup
+	var first error
+	var once sync.Once
+	next := make(chan catalogue.Script)
+	for range min(loaders, len(scripts)) {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for s := range next {
+				if err := o.bring(ctx, s, heads[s.Object]); err != nil {
+					once.Do(func() { first = fmt.Errorf("object %s (%s): %w", s.Object, s.Path, err) })
+				}
+			}
+		}()
+	}
+	for _, s := range scripts {
+		next <- s
+	}
+	close(next)
+	wg.Wait()
+	return first
+}
+
+// heads gives what storage knows of all objects.
+func (o *objects) heads(ctx context.Context) (map[id.Object]storage.ObjectInfo, error) {
+	all := map[id.Object]storage.ObjectInfo{}
+	for q := (storage.ObjectsQuery{Limit: storage.MaxPage}); ; {
+		page, err := o.store.Objects(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		for _, info := range page {
+			all[info.Object] = info
+		}
+		if len(page) < q.Limit {
+			return all, nil
+		}
+		q.After = page[len(page)-1].Object
+	}
+}
+
+// bring puts one script into service.
+func (o *objects) bring(ctx context.Context, s catalogue.Script, head storage.ObjectInfo) error {
+	if head.Head > 0 && head.Hash == s.Hash {
+		o.dispatch.Serve(s.Object, dispatch.Source{Version: head.Head, Program: &script{text: s.Text, limits: o.limits}})
+		o.add(s, head.Head, s.Hash, s.Text)
+		return nil
+	}
+	p := &script{text: s.Text, limits: o.limits}
+	vm, err := p.NewVM() // what does not load is no version
+	if err != nil {
+		return o.refuse(ctx, s, head, err)
+	}
+	vm.Close()
+	version := storage.Version{
+		Time: time.Now().UTC().Truncate(time.Microsecond), Author: "station",
+		Message: "Read from " + s.Path, Hash: s.Hash, Text: s.Text,
+	}
+	number, _, err := o.dispatch.Publish(ctx, s.Object, head.Head, version, p)
+	if err != nil {
+		return err
+	}
+	o.add(s, number, s.Hash, s.Text)
+	return nil
+}
+
+// refuse leaves the old version serving. Without one the object answers what
+// is wrong with its script, which is what its author needs to see.
+func (o *objects) refuse(ctx context.Context, s catalogue.Script, head storage.ObjectInfo, why error) error {
+	o.log.Error("script does not load", "object", s.Object, "path", s.Path, "serving_version", head.Head, "error", why)
+	if head.Head == 0 {
+		o.dispatch.Serve(s.Object, dispatch.Source{Program: &script{text: s.Text, limits: o.limits}})
+		o.add(s, 0, s.Hash, s.Text)
+		return nil
+	}
+	old, err := o.store.Version(ctx, s.Object, head.Head)
+	if err != nil {
+		return err
+	}
+	o.dispatch.Serve(s.Object, dispatch.Source{Version: old.Number, Program: &script{text: old.Text, limits: o.limits}})
+	o.add(s, old.Number, old.Hash, old.Text)
+	return nil
+}
+
+func (o *objects) add(s catalogue.Script, version uint64, hash string, text []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.all[s.Object] = served{
+		info:   host.ObjectInfo{Object: s.Object, Path: s.Path, File: path.Base(s.Path), Version: version},
+		source: host.Source{Object: s.Object, Version: version, Hash: hash, Text: text},
+	}
+	i := sort.Search(len(o.list), func(i int) bool { return o.list[i] >= s.Object })
+	o.list = append(o.list, "")
+	copy(o.list[i+1:], o.list[i:])
+	o.list[i] = s.Object
+}
+
+// page gives a part of the list, in the order of ids.
+func (o *objects) page(q host.ObjectsQuery) (host.ObjectsPage, error) {
+	if q.Limit < 0 || q.Limit > storage.MaxPage {
+		return host.ObjectsPage{}, errs.New(errs.Invalid, "bad_limit", "The limit is %d; use 1 to %d.", q.Limit, storage.MaxPage)
+	}
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	var page host.ObjectsPage
+	from := max(id.Object(q.Prefix), q.After)
+	i := sort.Search(len(o.list), func(i int) bool { return o.list[i] >= from })
+	for ; i < len(o.list) && strings.HasPrefix(string(o.list[i]), q.Prefix); i++ {
+		if o.list[i] == q.After {
+			continue
+		}
+		if q.Limit > 0 && len(page.Objects) == q.Limit {
+			page.More = true
+			break
+		}
+		page.Objects = append(page.Objects, o.all[o.list[i]].info)
+	}
+	return page, nil
+}
+
+// source gives what an object runs.
+func (o *objects) source(object id.Object) (host.Source, error) {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	s, ok := o.all[object]
+	if !ok {
+		return host.Source{}, noSuchObject(object)
+	}
+	return s.source, nil
+}
+
+func noSuchObject(object id.Object) error {
+	return errs.New(errs.NotFound, "", "There is no object %q on this station.", object)
+}
+
+// script is a dispatch.Program that compiles its text when it is first run, so
+// that a station with many objects starts at once.
+type script struct {
+	text   []byte
+	limits luahost.Limits
+
+	once    sync.Once
+	program *luahost.Program
+	err     error
+}
+
+var _ dispatch.Program = (*script)(nil)
+
+// NewVM implements dispatch.Program. Errors: errs.Source.
+func (s *script) NewVM() (dispatch.VM, error) {
+	s.once.Do(func() { s.program, s.err = luahost.Compile(s.text) })
+	if s.err != nil {
+		return nil, s.err
+	}
+	vm, err := s.program.NewVM(s.limits)
+	if err != nil {
+		return nil, err
+	}
+	return vm, nil
+}

@@ -1,0 +1,100 @@
+package luahost
+
+import (
+	lua "github.com/yuin/gopher-lua"
+
+	"github.com/dbbasic/station/sdk/errs"
+)
+
+// coroutines gives the coroutine library under the meter. The library's own
+// threads would not be bounded in number; its wrap leaves the VM believing that
+// a failed coroutine still runs; and a yield across a builtin corrupts both
+// stacks.
+func coroutines(original func(library, name string) lua.LGFunction) functions {
+	create := original(lua.CoroutineLibName, "create")
+	resume := original(lua.CoroutineLibName, "resume")
+	yield := original(lua.CoroutineLibName, "yield")
+	return functions{
+		"create": func(L *lua.LState) int { return coCreate(L, create) },
+		"resume": func(L *lua.LState) int { return coResume(L, resume) },
+		"yield":  func(L *lua.LState) int { return coYield(L, yield) },
+		"wrap": func(L *lua.LState) int {
+			coCreate(L, create)
+			L.Push(L.NewClosure(func(L *lua.LState) int { return coWrapped(L, resume) }, L.Get(-1)))
+			return 1
+		},
+	}
+}
+
+// coCreate makes a thread while the caller has no context, so that the library
+// derives none from it, and puts both under the meter afterwards.
+func coCreate(L *lua.LState, create lua.LGFunction) int {
+	L.CheckFunction(1)
+	vm := of(L)
+	if vm.coroutines >= vm.limits.Coroutines {
+		vm.meter.fatal(L, errs.New(errs.Limit, "coroutine_limit",
+			"The script holds more than %d unfinished coroutines.", vm.limits.Coroutines))
+	}
+	vm.meter.charge(L, 1000) // a thread has stacks of 33 KiB
+	L.RemoveContext()
+	create(L)
+	L.SetContext(vm.meter)
+	L.Get(-1).(*lua.LState).SetContext(vm.meter)
+	vm.coroutines++
+	return 1
+}
+
+// coResume resumes the thread in argument 1 and gives the library's results.
+func coResume(L *lua.LState, resume lua.LGFunction) int {
+	vm, thread := of(L), L.CheckThread(1)
+	if L.GetTop() > 250 {
+		L.RaiseError("too many arguments to resume a coroutine with")
+	}
+	for t := L; t != nil; t = t.Parent {
+		if t == thread {
+			L.Push(lua.LFalse)
+			L.Push(lua.LString("cannot resume a coroutine that is running"))
+			return 2
+		}
+	}
+	wasDead := thread.Dead
+	n := resume(L)
+	if thread.Dead && !wasDead && vm.coroutines > 0 {
+		vm.coroutines--
+	}
+	if n > 1 && L.Get(-n) == lua.LFalse {
+		if e := vm.disguised(L, &lua.ApiError{Type: lua.ApiErrorRun, Object: L.Get(1 - n)}); e != nil {
+			vm.meter.fatal(L, e)
+		}
+		vm.meter.charge(L, 200)
+	}
+	return n
+}
+
+// coWrapped is the function that coroutine.wrap gives: it resumes its thread
+// and raises where that failed.
+func coWrapped(L *lua.LState, resume lua.LGFunction) int {
+	L.Insert(L.Get(lua.UpvalueIndex(1)), 1)
+	n := coResume(L, resume)
+	if L.Get(-n) == lua.LTrue {
+		return n - 1
+	}
+	L.Error(L.Get(-1), 0)
+	return 0
+}
+
+// coYield refuses to yield across a builtin (pcall, table.sort, state.update …),
+// which Lua 5.1 refuses too and the library does not notice.
+func coYield(L *lua.LState, yield lua.LGFunction) int {
+	for level := 1; level <= stackFrames; level++ {
+		frame, ok := L.GetStack(level)
+		if !ok {
+			break
+		}
+		fn, err := L.GetInfo("f", frame, lua.LNil)
+		if f, ok := fn.(*lua.LFunction); err == nil && ok && f.IsG {
+			L.RaiseError("attempt to yield across a call of the station")
+		}
+	}
+	return yield(L)
+}

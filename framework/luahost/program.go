@@ -1,0 +1,87 @@
+package luahost
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+
+	lua "github.com/yuin/gopher-lua"
+	"github.com/yuin/gopher-lua/ast"
+	"github.com/yuin/gopher-lua/parse"
+
+	"github.com/dbbasic/station/sdk/errs"
+)
+
+// chunk is the name of every script in messages: "script.lua:3: …".
+const chunk = "script.lua"
+
+// Program is a compiled script. It does not change, so VMs and goroutines share it.
+type Program struct {
+	proto *lua.FunctionProto
+}
+
+// Compile parses and compiles a script. Errors: errs.TooLarge above MaxSource
+// bytes; errs.Source, with the line, for text that is no Lua, or that uses an
+// API which this version lacks.
+func Compile(source []byte) (p *Program, err error) {
+	if len(source) > MaxSource {
+		return nil, errs.New(errs.TooLarge, "source_too_large",
+			"The script has %d bytes; at most %d are allowed.", len(source), MaxSource)
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			p, err = nil, errs.Wrap(errs.Source, "luahost.Compile", fmt.Errorf("panic: %v", r),
+				"The compiler cannot handle this script.")
+		}
+	}()
+	source = bytes.TrimPrefix(source, []byte("\xef\xbb\xbf"))
+	stmts, err := parse.Parse(bytes.NewReader(source), chunk)
+	if err != nil {
+		return nil, syntaxError(err, 1+bytes.Count(source, []byte("\n")))
+	}
+	if line, message := check(stmts); message != "" {
+		return nil, sourceError(line, message)
+	}
+	proto, err := compile(stmts)
+	if err != nil {
+		return nil, err
+	}
+	return &Program{proto: proto}, nil
+}
+
+func compile(stmts []ast.Stmt) (*lua.FunctionProto, error) {
+	proto, err := lua.Compile(stmts, chunk)
+	if c, ok := errors.AsType[*lua.CompileError](err); ok {
+		return nil, sourceError(c.Line, c.Message)
+	}
+	if err != nil {
+		return nil, sourceError(0, err.Error())
+	}
+	return proto, nil
+}
+
+// syntaxError turns the parser's error, which has a form of its own, into ours.
+func syntaxError(err error, lines int) *errs.Error {
+	p, ok := errors.AsType[*parse.Error](err)
+	if !ok {
+		return sourceError(0, err.Error())
+	}
+	message, near := strings.TrimSpace(p.Message), clip(p.Token, 64)
+	if p.Pos.Line == parse.EOF {
+		return sourceError(lines, message+" at the end of the script")
+	}
+	if near != "" {
+		message += " near '" + near + "'"
+	}
+	return sourceError(p.Pos.Line, message)
+}
+
+// sourceError is errs.Source with its line in front, as Lua writes it.
+func sourceError(line int, message string) *errs.Error {
+	at := chunk + ": "
+	if line > 0 {
+		at = fmt.Sprintf("%s:%d: ", chunk, line)
+	}
+	return &errs.Error{Kind: errs.Source, Message: at + clip(message, maxMessage), Line: line}
+}

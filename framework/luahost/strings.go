@@ -1,0 +1,190 @@
+package luahost
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strings"
+
+	lua "github.com/yuin/gopher-lua"
+
+	"github.com/dbbasic/station/sdk/errs"
+)
+
+// reserve charges for n bytes that a builtin is about to make at once, and
+// ends the call where they exceed the memory budget.
+func reserve(L *lua.LState, n int) {
+	vm := of(L)
+	if n > vm.limits.Memory {
+		vm.meter.fatal(L, errs.New(errs.Limit, "memory_limit",
+			"The script made a string of more than %d bytes.", vm.limits.Memory))
+	}
+	vm.meter.charge(L, n/64)
+}
+
+func stringRep(L *lua.LState) int {
+	s, n := L.CheckString(1), L.CheckNumber(2)
+	if n <= 0 || s == "" || n != n {
+		L.Push(lua.LString(""))
+		return 1
+	}
+	vm := of(L)
+	if float64(n)*float64(len(s)) > float64(vm.limits.Memory) {
+		reserve(L, vm.limits.Memory+1)
+	}
+	reserve(L, int(n)*len(s))
+	L.Push(lua.LString(strings.Repeat(s, int(n))))
+	return 1
+}
+
+// stringFormat is Lua's: the library's own hands the format to Go, whose verbs
+// and error texts are others and show addresses.
+func stringFormat(L *lua.LState) int {
+	format := L.CheckString(1)
+	var b strings.Builder
+	arg := 1
+	for {
+		text, rest, found := strings.Cut(format, "%")
+		b.WriteString(text)
+		if !found {
+			break
+		}
+		if strings.HasPrefix(rest, "%") {
+			b.WriteByte('%')
+			format = rest[1:]
+			continue
+		}
+		spec := formatSpec(L, rest)
+		format = rest[len(spec):]
+		arg++
+		s := formatOne(L, spec[:len(spec)-1], spec[len(spec)-1], arg)
+		reserve(L, b.Len()+len(s))
+		b.WriteString(s)
+	}
+	L.Push(lua.LString(b.String()))
+	return 1
+}
+
+// formatSpec gives flags, width, precision and verb at the front of s.
+func formatSpec(L *lua.LState, s string) string {
+	i := 0
+	skip := func(set string, limit int) {
+		for n := 0; i < len(s) && n < limit && strings.IndexByte(set, s[i]) >= 0; n++ {
+			i++
+		}
+	}
+	skip("-+ #0", 5)
+	skip("0123456789", 2)
+	if i < len(s) && s[i] == '.' {
+		i++
+		skip("0123456789", 2)
+	}
+	if i == len(s) || strings.IndexByte("cdeEfgGiouqsxX", s[i]) < 0 {
+		L.ArgError(1, "invalid format '%"+clip(s[:min(i+1, len(s))], 16)+"'")
+	}
+	return s[:i+1]
+}
+
+func formatOne(L *lua.LState, flags string, verb byte, arg int) string {
+	switch verb {
+	case 's':
+		return fmt.Sprintf("%"+flags+"s", L.ToStringMeta(L.CheckAny(arg)).String())
+	case 'q':
+		return quote(L.CheckString(arg))
+	case 'c':
+		return string([]byte{byte(L.CheckNumber(arg))})
+	case 'd', 'i', 'u':
+		return fmt.Sprintf("%"+flags+"d", int64(L.CheckNumber(arg)))
+	case 'o', 'x', 'X':
+		return fmt.Sprintf("%"+flags+string(verb), uint64(int64(L.CheckNumber(arg))))
+	}
+	return formatFloat(flags, verb, float64(L.CheckNumber(arg)))
+}
+
+// formatFloat is C's: %g has six digits unless told, infinities have no capitals.
+func formatFloat(flags string, verb byte, f float64) string {
+	if math.IsInf(f, 0) || math.IsNaN(f) {
+		text := strings.TrimPrefix(strings.ToLower(fmt.Sprint(f)), "+")
+		width, _, _ := strings.Cut(strings.ReplaceAll(flags, "0", ""), ".")
+		return fmt.Sprintf("%"+strings.Trim(width, "+ #")+"s", text)
+	}
+	if verb|0x20 == 'g' && !strings.Contains(flags, ".") {
+		flags += ".6"
+	}
+	return fmt.Sprintf("%"+flags+string(verb), f)
+}
+
+// quote writes a string so that Lua reads it back.
+func quote(s string) string {
+	return `"` + strings.NewReplacer(`"`, `\"`, `\`, `\\`, "\n", "\\\n", "\r", `\r`, "\x00", `\000`).Replace(s) + `"`
+}
+
+// tableConcat builds the string at once; the library's own puts every part on
+// the stack, which ends at 65,536 values.
+func tableConcat(L *lua.LState) int {
+	t, sep := L.CheckTable(1), L.OptString(2, "")
+	first, last := L.OptInt(3, 1), L.OptInt(4, t.Len())
+	var b strings.Builder
+	for i := first; i <= last; i++ {
+		v := t.RawGetInt(i)
+		if !lua.LVCanConvToString(v) {
+			L.RaiseError("invalid value (%s) at index %d in table for 'concat'", v.Type(), i)
+		}
+		s := v.String()
+		if b.Len()+len(s)+len(sep) > b.Cap() {
+			reserve(L, 2*(b.Len()+len(s)+len(sep)))
+		}
+		of(L).meter.charge(L, 1)
+		b.WriteString(s)
+		if i < last {
+			b.WriteString(sep)
+		}
+	}
+	L.Push(lua.LString(b.String()))
+	return 1
+}
+
+func tableInsert(L *lua.LState) int {
+	t := writable(L)
+	switch L.GetTop() {
+	case 2:
+		t.Append(L.Get(2))
+	case 3:
+		pos := L.CheckInt(2)
+		if pos < 1 || pos > t.Len()+1 {
+			L.ArgError(2, "position out of bounds")
+		}
+		t.Insert(pos, L.Get(3))
+	default:
+		L.RaiseError("wrong number of arguments to 'insert'")
+	}
+	return 0
+}
+
+// mathRandom draws from the process's source, or, after math.randomseed and
+// until the call ends, from one of the VM's own.
+func mathRandom(L *lua.LState) int {
+	vm := of(L)
+	float, intn := rand.Float64, rand.Int64N
+	if vm.random != nil {
+		float, intn = vm.random.Float64, vm.random.Int64N
+	}
+	if L.GetTop() == 0 {
+		L.Push(lua.LNumber(float()))
+		return 1
+	}
+	low, high := int64(1), L.CheckInt64(1)
+	if L.GetTop() > 1 {
+		low, high = high, L.CheckInt64(2)
+	}
+	if low > high || high-low < 0 || high-low >= maxWhole {
+		L.ArgError(L.GetTop(), "interval is empty or too large")
+	}
+	L.Push(lua.LNumber(low + intn(high-low+1)))
+	return 1
+}
+
+func mathRandomSeed(L *lua.LState) int {
+	of(L).random = rand.New(rand.NewPCG(uint64(L.CheckInt64(1)), 0))
+	return 0
+}

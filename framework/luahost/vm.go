@@ -1,0 +1,216 @@
+package luahost
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	lua "github.com/yuin/gopher-lua"
+
+	"github.com/dbbasic/station/sdk/errs"
+)
+
+// stackFrames is how many functions may be active in one thread.
+const stackFrames = 200
+
+// methods are the HTTP methods that a script may answer, in the order of Allow.
+var methods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+
+// VM is a loaded script. One goroutine at a time uses it.
+type VM struct {
+	state    *lua.LState
+	limits   Limits
+	shared   *environment
+	meter    *meter
+	encoder  encoder
+	globals  *lua.LTable // what the script defined; unreachable for it
+	env      *lua.LTable // _G: always empty, in front of globals
+	handlers map[string]*lua.LFunction
+	actions  map[string]*lua.LFunction
+	answers  []string
+	declared Declared
+
+	// Of the call that runs.
+	object     Object
+	request    *Request
+	call       *lua.LTable // the script's second argument
+	parts      []binding   // of call, as far as it was read
+	payload    lua.LValue  // a JSON body that is no object
+	coroutines int         // begun in it and not finished
+	random     *rand.Rand  // after math.randomseed
+
+	closeFrom int // register from which protectedCall closes upvalues
+
+	spoofed bool // the script raised a text that looks like the library's
+	spent   bool
+}
+
+// NewVM loads the script: its top level runs once, under limits, and API
+// tables refuse. Errors: errs.Source, with the line.
+func (p *Program) NewVM(limits Limits) (*VM, error) {
+	vm := &VM{
+		state: lua.NewState(lua.Options{
+			SkipOpenLibs:     true,
+			CallStackSize:    stackFrames,
+			RegistrySize:     1024,
+			RegistryMaxSize:  65536,
+			RegistryGrowStep: 1024,
+		}),
+		limits: limits,
+	}
+	vm.meter = &meter{vm: vm}
+	L := vm.state
+	L.Panic = raisePlain
+	shared().install(vm)
+	vm.meter.begin(context.Background(), limits)
+	L.SetContext(vm.meter)
+	L.Push(L.NewFunctionFromProto(p.proto))
+	err := vm.protect(0, 0)
+	if err == nil {
+		err = vm.inspect()
+	}
+	if err != nil {
+		vm.Close()
+		return nil, loadError(err)
+	}
+	return vm, nil
+}
+
+// raisePlain raises what lies on the stack; where builds the traceback.
+func raisePlain(L *lua.LState) {
+	panic(&lua.ApiError{Type: lua.ApiErrorRun, Object: L.Get(-1)})
+}
+
+// loadError makes any failure of a load one of the source.
+func loadError(err *errs.Error) *errs.Error {
+	if err.Kind == errs.Internal {
+		return err
+	}
+	e := *err
+	if e.Kind != errs.Source {
+		e.Message = "While the script loads: " + e.Text()
+		if e.Kind == errs.Script {
+			e.Message = err.Text()
+		}
+	}
+	e.Kind = errs.Source
+	return &e
+}
+
+// protect calls the function that lies below its arguments on the stack.
+func (vm *VM) protect(args, results int) (err *errs.Error) {
+	defer func() {
+		if r := recover(); r != nil {
+			vm.spent = true
+			err = vm.failure(r)
+		}
+	}()
+	vm.state.Call(args, results)
+	return nil
+}
+
+// inspect finds what the loaded script answers and declares, and closes its globals.
+func (vm *VM) inspect() *errs.Error {
+	vm.handlers = map[string]*lua.LFunction{}
+	for _, m := range methods {
+		fn, ok := vm.globals.RawGetString(m).(*lua.LFunction)
+		if !ok && m == "HEAD" {
+			fn, ok = vm.handlers["GET"]
+		}
+		if ok {
+			vm.handlers[m] = fn
+			vm.answers = append(vm.answers, m)
+		}
+	}
+	vm.env.Metatable.(*lua.LTable).RawSetString("__newindex", vm.shared.sealed)
+	return vm.declare()
+}
+
+// declare reads the table `object`.
+func (vm *VM) declare() *errs.Error {
+	v := vm.globals.RawGetString("object")
+	if v == lua.LNil {
+		return nil
+	}
+	t, ok := v.(*lua.LTable)
+	if !ok {
+		return sourceError(0, "`object` must be a table, not a "+v.Type().String())
+	}
+	for _, f := range []struct {
+		name string
+		to   *string
+	}{
+		{"name", &vm.declared.Name}, {"description", &vm.declared.Description},
+		{"version", &vm.declared.Version}, {"author", &vm.declared.Author},
+	} {
+		switch v := t.RawGetString(f.name).(type) {
+		case lua.LString, lua.LNumber:
+			*f.to = clip(v.String(), maxMessage)
+		default:
+			if v != lua.LNil {
+				return sourceError(0, "`object."+f.name+"` must be a string, not a "+v.Type().String())
+			}
+		}
+	}
+	return vm.declareActions(t.RawGetString("actions"))
+}
+
+func (vm *VM) declareActions(v lua.LValue) *errs.Error {
+	if v == lua.LNil {
+		return nil
+	}
+	t, ok := v.(*lua.LTable)
+	if !ok {
+		return sourceError(0, "`object.actions` must be a list of names, not a "+v.Type().String())
+	}
+	vm.actions = map[string]*lua.LFunction{}
+	for i := range t.MaxN() {
+		name, ok := t.RawGetInt(i + 1).(lua.LString)
+		if !ok {
+			return sourceError(0, "`object.actions` must be a list of names")
+		}
+		fn, ok := vm.globals.RawGetString(string(name)).(*lua.LFunction)
+		if !ok {
+			return sourceError(0, "`object.actions` names `"+clip(string(name), 64)+"`, which is no global function")
+		}
+		vm.actions[string(name)] = fn
+		vm.declared.Actions = append(vm.declared.Actions, string(name))
+	}
+	return nil
+}
+
+// Methods gives the HTTP methods that the script answers, HEAD with GET, in a
+// fixed order.
+func (vm *VM) Methods() []string { return slices.Clone(vm.answers) }
+
+// Declared gives what the script says of itself.
+func (vm *VM) Declared() Declared {
+	d := vm.declared
+	d.Actions = slices.Clone(d.Actions)
+	return d
+}
+
+// Spent reports that a call failed after its script had begun. What the script
+// keeps in its locals may then be half changed, so the VM runs no other call:
+// close it and take a new one.
+func (vm *VM) Spent() bool { return vm.spent }
+
+// Close releases the VM. It may be called more than once.
+func (vm *VM) Close() {
+	vm.spent = true
+	if !vm.state.IsClosed() {
+		vm.state.Close()
+	}
+}
+
+// of gives the VM that a builtin runs in.
+func of(L *lua.LState) *VM { return L.Context().(*meter).vm }
+
+// now is the time that the script sees: the request's, moving with the clock.
+func (vm *VM) now() time.Time {
+	if vm.request == nil || vm.request.Now.IsZero() {
+		return time.Now()
+	}
+	return vm.request.Now.Add(time.Since(vm.meter.start))
+}

@@ -1,0 +1,65 @@
+package pluginhost
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// runDir is a private folder for the sockets between a kernel and its plugins.
+// It lies in the system's temporary folder because the path of a unix socket
+// has about 100 bytes at most. Its owner holds a lock in it, so that the
+// folders of kernels that were killed can be told from those in use.
+type runDir struct {
+	path string
+	lock *os.File
+}
+
+const lockName = "lock"
+
+func newRunDir(parent string) (*runDir, error) {
+	prefix := fmt.Sprintf("station-%d-", os.Getuid())
+	sweep(parent, prefix)
+	path, err := os.MkdirTemp(parent, prefix) // mode 0700
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(filepath.Join(path, lockName), os.O_CREATE|os.O_RDWR|os.O_EXCL, 0o600)
+	if err == nil {
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	}
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(path))
+	}
+	return &runDir{path: path, lock: f}, nil
+}
+
+// sweep removes the folders whose owner is gone. A folder without a lock file
+// is one that is just being made, or not ours: it stays.
+func sweep(parent, prefix string) {
+	old, err := filepath.Glob(filepath.Join(parent, prefix+"*"))
+	if err != nil {
+		return // only a malformed pattern gives an error; old folders do no harm
+	}
+	for _, path := range old {
+		if info, err := os.Lstat(path); err != nil || !info.IsDir() {
+			continue
+		}
+		f, err := os.OpenFile(filepath.Join(path, lockName), os.O_RDWR|unix.O_NOFOLLOW, 0)
+		if err != nil {
+			continue
+		}
+		if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
+			_ = os.RemoveAll(path) // what cannot be removed is tried again at the next start
+		}
+		_ = f.Close()
+	}
+}
+
+func (r *runDir) remove() {
+	_ = os.RemoveAll(r.path) // the next start sweeps what remains
+	_ = r.lock.Close()
+}

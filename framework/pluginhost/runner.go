@@ -1,0 +1,115 @@
+package pluginhost
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"syscall"
+
+	"github.com/hashicorp/go-plugin/runner"
+
+	"github.com/dbbasic/station/sdk"
+)
+
+// environment lists the variables that a plugin inherits. All others stay with
+// the kernel: a plugin has no business with its secrets.
+var environment = []string{"HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "GOGC", "GOMAXPROCS", "GOMEMLIMIT", "GOTRACEBACK", "GOCOVERDIR"}
+
+// process is go-plugin's runner for one plugin process: like its own, but with
+// a lifeline, a listener, a quiet standard input, a process group and a death
+// signal of its own, and a channel that says when it is gone.
+type process struct {
+	host   *Host
+	cmd    *exec.Cmd
+	stdout io.ReadCloser
+	stderr io.ReadCloser
+	gone   chan struct{} // closed once the process has ended
+}
+
+var _ runner.Runner = (*process)(nil)
+
+// newProcess prepares to run a plugin; env is what go-plugin tells it.
+func newProcess(h *Host, s Spec, env []string) (*process, error) {
+	cmd := exec.Command(s.Command.Path, s.Command.Args...)
+	cmd.Env = env
+	for _, name := range environment {
+		if v, ok := os.LookupEnv(name); ok {
+			cmd.Env = append(cmd.Env, name+"="+v)
+		}
+	}
+	pass := func(name string, f *os.File) {
+		cmd.ExtraFiles = append(cmd.ExtraFiles, f)
+		cmd.Env = append(cmd.Env, name+"="+strconv.Itoa(2+len(cmd.ExtraFiles)))
+	}
+	pass(sdk.LifelineEnv, h.lifeline)
+	if s.Listener != nil {
+		pass(sdk.ListenerEnv, s.Listener)
+	}
+	// A terminal's interrupt is for the kernel, which ends its plugins in order.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		return nil, err
+	}
+	return &process{host: h, cmd: cmd, stdout: stdout, stderr: stderr, gone: make(chan struct{})}, nil
+}
+
+// Start implements runner.Runner.
+func (p *process) Start(context.Context) error { return p.host.onStarter(p.cmd.Start) }
+
+// Wait implements runner.Runner. go-plugin calls it once.
+func (p *process) Wait(context.Context) error {
+	defer close(p.gone)
+	return p.cmd.Wait()
+}
+
+// Kill implements runner.Runner. A process that has ended is no error.
+func (p *process) Kill(context.Context) error {
+	if p.cmd.Process == nil {
+		return nil
+	}
+	if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	return nil
+}
+
+// Stdout implements runner.Runner.
+func (p *process) Stdout() io.ReadCloser { return p.stdout }
+
+// Stderr implements runner.Runner.
+func (p *process) Stderr() io.ReadCloser { return p.stderr }
+
+// Name implements runner.Runner.
+func (p *process) Name() string { return p.cmd.Path }
+
+// ID implements runner.Runner: the process id.
+func (p *process) ID() string {
+	if p.cmd.Process == nil {
+		return ""
+	}
+	return strconv.Itoa(p.cmd.Process.Pid)
+}
+
+// Diagnose implements runner.Runner.
+func (p *process) Diagnose(context.Context) string {
+	return fmt.Sprintf("%s did not begin as a plugin of this station does: it must call sdk.Serve and print nothing before that.", p.cmd.Path)
+}
+
+// PluginToHost implements runner.AddrTranslator: both see the same files.
+func (p *process) PluginToHost(network, addr string) (string, string, error) {
+	return network, addr, nil
+}
+
+// HostToPlugin implements runner.AddrTranslator.
+func (p *process) HostToPlugin(network, addr string) (string, string, error) {
+	return network, addr, nil
+}

@@ -1,0 +1,121 @@
+package pluginhost
+
+import (
+	"context"
+	"sync/atomic"
+
+	"github.com/dbbasic/station/sdk/errs"
+	"github.com/dbbasic/station/sdk/id"
+	"github.com/dbbasic/station/sdk/plugin"
+	"github.com/dbbasic/station/sdk/storage"
+)
+
+// Storage is the station's storage across the lives of its plugin: the methods
+// of storage.Storage by which data is read and written. While the plugin is
+// down every one gives errs.Unavailable at once: nothing was sent, so that
+// nothing was done.
+type Storage struct {
+	current atomic.Pointer[running]
+}
+
+type running struct {
+	client *storage.Client
+	boot   storage.Boot
+}
+
+// Use gives what a supervisor does with a storage plugin on behalf of s.
+func (s *Storage) Use(c plugin.Config) Use {
+	return Use{
+		Up: func(ctx context.Context, p *Plugin) error {
+			if err := p.Configure(ctx, c); err != nil {
+				return err
+			}
+			boot, err := p.Storage.Boot(ctx)
+			if err != nil {
+				return err
+			}
+			s.current.Store(&running{client: p.Storage, boot: boot})
+			return nil
+		},
+		Down: func(error) { s.current.Store(nil) },
+	}
+}
+
+// Up reports whether a plugin is there to be asked.
+func (s *Storage) Up() bool { return s.current.Load() != nil }
+
+func (s *Storage) get(op string) (*storage.Client, error) {
+	if r := s.current.Load(); r != nil {
+		return r.client, nil
+	}
+	e := errs.New(errs.Unavailable, "storage_down", "The storage is down and is being started again; nothing was changed.")
+	e.Op = "storage." + op
+	return nil, e
+}
+
+// Boot implements storage.Storage, from memory.
+func (s *Storage) Boot(context.Context) (storage.Boot, error) {
+	if r := s.current.Load(); r != nil {
+		return r.boot, nil
+	}
+	_, err := s.get("Boot")
+	return storage.Boot{}, err
+}
+
+// Commit implements storage.Storage.
+func (s *Storage) Commit(ctx context.Context, commits []storage.Commit) []error {
+	c, err := s.get("Commit")
+	if err != nil {
+		out := make([]error, len(commits))
+		for i := range out {
+			out[i] = err
+		}
+		return out
+	}
+	return c.Commit(ctx, commits)
+}
+
+// Objects implements storage.Storage.
+func (s *Storage) Objects(ctx context.Context, q storage.ObjectsQuery) ([]storage.ObjectInfo, error) {
+	c, err := s.get("Objects")
+	if err != nil {
+		return nil, err
+	}
+	return c.Objects(ctx, q)
+}
+
+// Load implements storage.Storage.
+func (s *Storage) Load(ctx context.Context, object id.Object) (storage.Object, error) {
+	c, err := s.get("Load")
+	if err != nil {
+		return storage.Object{}, err
+	}
+	return c.Load(ctx, object)
+}
+
+// Logs implements storage.Storage.
+func (s *Storage) Logs(ctx context.Context, q storage.LogsQuery) (storage.LogsPage, error) {
+	c, err := s.get("Logs")
+	if err != nil {
+		return storage.LogsPage{}, err
+	}
+	return c.Logs(ctx, q)
+}
+
+// Versions implements storage.Storage.
+func (s *Storage) Versions(ctx context.Context, q storage.VersionsQuery) ([]storage.Version, error) {
+	c, err := s.get("Versions")
+	if err != nil {
+		return nil, err
+	}
+	return c.Versions(ctx, q)
+}
+
+// Version implements storage.Storage.
+func (s *Storage) Version(ctx context.Context, object id.Object, number uint64) (storage.Version, error) {
+	c, err := s.get("Version")
+	if err != nil {
+		return storage.Version{}, err
+	}
+	return c.Version(ctx, object, number)
+}

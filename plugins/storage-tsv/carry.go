@@ -1,0 +1,351 @@
+package storagetsv
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/dbbasic/station/sdk/errs"
+	"github.com/dbbasic/station/sdk/storage"
+)
+
+// carrier is the background writer: it brings what the journal holds into the
+// files of the objects, and drops segments once all of theirs is there, synced.
+type carrier struct {
+	stop    context.CancelFunc
+	done    chan struct{}
+	touched map[*object]struct{} // since the last checkpoint
+	rows    int                  // lines of objects.tsv
+	buf     []byte
+}
+
+// dirt is what Commit leaves for the carrier, and how each waits for the other.
+type dirt struct {
+	mu     sync.Mutex
+	list   []*object
+	sealed int           // full segments that have not been dropped
+	failed error         // of the last round
+	freed  chan struct{} // closed when a round has ended; nil while nobody waits
+
+	work   chan struct{} // something is in list
+	urgent chan struct{} // a segment is full
+}
+
+func (d *dirt) add(o *object) {
+	d.mu.Lock()
+	d.list = append(d.list, o)
+	d.mu.Unlock()
+}
+
+func (d *dirt) take() []*object {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	list := d.list
+	d.list = nil
+	return list
+}
+
+func (d *dirt) wake(urgent bool) {
+	signal(d.work)
+	if urgent {
+		signal(d.urgent)
+	}
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// ended tells those who wait for room how a round went.
+func (d *dirt) ended(sealed int, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.sealed, d.failed = sealed, err
+	if d.freed != nil {
+		close(d.freed)
+		d.freed = nil
+	}
+}
+
+// waitForRoom holds a Commit back while the carrier is too far behind. Where
+// the carrier cannot go on, the disk being full for example, it fails at once.
+func (s *Store) waitForRoom(ctx context.Context) error {
+	d := &s.dirt
+	for {
+		if err := ctx.Err(); err != nil {
+			return errs.Wrap(errs.Unavailable, "storage.Commit", err, "The change was given up before it was written.")
+		}
+		s.journalMu.Lock()
+		sealed := len(s.journal.sealed)
+		s.journalMu.Unlock()
+		if sealed <= maxSealed {
+			return nil
+		}
+		d.mu.Lock()
+		failed := d.failed
+		if d.freed == nil {
+			d.freed = make(chan struct{})
+		}
+		freed := d.freed
+		d.mu.Unlock()
+		if failed != nil || s.dead.Load() {
+			return errs.Wrap(errs.Unavailable, "storage.Commit", failed, "The storage cannot write its files.")
+		}
+		signal(d.urgent)
+		select {
+		case <-freed:
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (s *Store) startCarrier() {
+	s.dirt.work, s.dirt.urgent = make(chan struct{}, 1), make(chan struct{}, 1)
+	ctx, cancel := context.WithCancel(context.Background())
+	s.carrier.stop, s.carrier.done = cancel, make(chan struct{})
+	if s.manual {
+		close(s.carrier.done)
+		return
+	}
+	s.dirt.wake(false) // what was replayed
+	go s.carry(ctx)
+}
+
+// stopCarrier waits for the round that is running. It may be called twice.
+func (s *Store) stopCarrier() {
+	s.life.RLock()
+	stop, done := s.carrier.stop, s.carrier.done
+	s.life.RUnlock()
+	if stop != nil {
+		stop()
+		<-done
+		s.dirt.ended(0, errors.New("the storage is closing"))
+	}
+}
+
+// carry is the carrier's goroutine.
+func (s *Store) carry(ctx context.Context) {
+	defer close(s.carrier.done)
+	checkpoint := time.NewTimer(checkpointEvery)
+	defer checkpoint.Stop()
+	for {
+		due := false
+		select {
+		case <-ctx.Done():
+			return
+		case <-checkpoint.C:
+			due = true
+		case <-s.dirt.urgent:
+		case <-s.dirt.work:
+			select {
+			case <-ctx.Done():
+				return
+			case <-s.dirt.urgent:
+			case <-time.After(s.carryDelay):
+			}
+		}
+		if err := s.round(due); err != nil {
+			s.log.Error("carrying commits over failed; the journal keeps them", "error", err)
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(retryDelay):
+				signal(s.dirt.work)
+			}
+		}
+		if due {
+			checkpoint.Reset(checkpointEvery)
+		}
+		if s.dead.Load() {
+			return
+		}
+	}
+}
+
+// round carries over what is pending, and checkpoints where a segment is full
+// or all is set. Only one goroutine calls it at a time.
+func (s *Store) round(all bool) error {
+	s.journalMu.Lock()
+	if all {
+		s.sealActive()
+	}
+	sealed := slices.Clone(s.journal.sealed)
+	s.journalMu.Unlock()
+	// What the sealed segments hold was published before this line, so it is in
+	// the list, or has been carried.
+	err := s.carryAll()
+	if err == nil && (len(sealed) > 0 || all) {
+		err = s.checkpoint(sealed)
+	}
+	if fe, ok := errors.AsType[fsyncError](err); ok {
+		s.end(fe)
+	} else if err != nil {
+		s.sick("The storage cannot write its files: " + err.Error())
+	} else {
+		s.well()
+	}
+	s.journalMu.Lock()
+	left := len(s.journal.sealed)
+	s.journalMu.Unlock()
+	s.dirt.ended(left, err)
+	return err
+}
+
+func (s *Store) carryAll() error {
+	list := s.dirt.take()
+	for i, o := range list {
+		if err := s.carryObject(o); err != nil {
+			for _, o := range list[i:] { // still queued, each
+				o.mu.Lock()
+				o.queued = true
+				o.mu.Unlock()
+				s.dirt.add(o)
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// carryObject appends an object's pending commits to its files. It may be
+// done again after a failure: state lines and versions may stand twice, and log
+// lines come last, all or none of them.
+func (s *Store) carryObject(o *object) error {
+	o.files.Lock()
+	defer o.files.Unlock()
+	o.mu.Lock()
+	o.queued = false
+	o.mu.Unlock()
+	v := o.look()
+	if s.carrier.touched == nil {
+		s.carrier.touched = map[*object]struct{}{}
+	}
+	s.carrier.touched[o] = struct{}{}
+	if !v.onDisk {
+		if err := s.wipe(o); err != nil {
+			return err
+		}
+	}
+	for _, step := range [...]func(*object, []change) error{s.carryVersions, s.carryState, s.carryLog} {
+		if err := step(o, v.pending); err != nil {
+			return err
+		}
+	}
+	o.carried = v.tip
+	o.mu.Lock()
+	o.held = v.incarnation
+	o.pending = slices.Clone(o.pending[v.all:])
+	o.mu.Unlock()
+	return nil
+}
+
+// carryState appends the newest change of each key.
+func (s *Store) carryState(o *object, pending []change) error {
+	newest := map[string]*storage.StateChange{}
+	var order []*storage.StateChange
+	for i := len(pending) - 1; i >= 0; i-- {
+		for k := range pending[i].state {
+			c := &pending[i].state[k]
+			if newest[c.Key] == nil {
+				newest[c.Key] = c
+				order = append(order, c)
+			}
+		}
+	}
+	b := s.carrier.buf[:0]
+	for _, c := range slices.Backward(order) {
+		start := len(b)
+		b = seal(appendChange(b, c), start)
+	}
+	s.carrier.buf = b
+	return s.carryLines(o.statePath(), stateHeader, b, &o.touched.state)
+}
+
+func (s *Store) carryLog(o *object, pending []change) error {
+	b := s.carrier.buf[:0]
+	for i := range pending {
+		b = append(b, pending[i].log...)
+	}
+	s.carrier.buf = b
+	return s.carryLines(o.logPath(), logHeader, b, &o.touched.log)
+}
+
+// carryVersions writes each text aside, synced and renamed, before the line
+// that names it.
+func (s *Store) carryVersions(o *object, pending []change) error {
+	var b []byte
+	for i := range pending {
+		v := pending[i].version
+		if v == nil {
+			continue
+		}
+		if err := s.replaceFile(versionPath(o, v.Number), v.Text, false); err != nil {
+			return err
+		}
+		start := len(b)
+		b = seal(appendVersion(b, v), start)
+	}
+	if err := s.carryLines(o.versionsPath(), versionsHeader, b, &o.touched.versions); err != nil || b == nil {
+		return err
+	}
+	o.touched.versions.names = true // of the texts
+	return nil
+}
+
+// carryLines appends to one of an object's files and notes what to sync.
+func (s *Store) carryLines(name, header string, lines []byte, t *mark) error {
+	if len(lines) == 0 {
+		return nil
+	}
+	made, err := s.appendLines(name, header, lines)
+	if err != nil {
+		return err
+	}
+	t.data = true
+	t.names = t.names || made
+	return nil
+}
+
+// wipe drops the files of an older incarnation. Readers that have opened them
+// read on.
+func (s *Store) wipe(o *object) error {
+	t := &o.touched
+	if err := s.removeIfThere(o.statePath(), &t.state); err != nil {
+		return err
+	}
+	if err := s.removeIfThere(o.logPath(), &t.log); err != nil {
+		return err
+	}
+	names, err := s.fs.ReadDir(o.versionsDir())
+	if err != nil {
+		return unlessMissing(err)
+	}
+	for _, n := range names {
+		if err := s.removeIfThere(o.versionsDir()+"/"+n, &t.versions); err != nil {
+			return err
+		}
+	}
+	t.versions.data = false
+	return nil
+}
+
+func (s *Store) removeIfThere(name string, t *mark) error {
+	err := s.fs.Remove(name)
+	if err == nil {
+		*t = mark{names: true}
+	}
+	return unlessMissing(err)
+}
+
+func unlessMissing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,299 @@
+package storagetsv
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+	"unicode/utf8"
+
+	"github.com/dbbasic/station/sdk/errs"
+	"github.com/dbbasic/station/sdk/hlc"
+	"github.com/dbbasic/station/sdk/id"
+	"github.com/dbbasic/station/sdk/storage"
+)
+
+// maxKey is the most bytes of a key.
+const maxKey = 512
+
+// batch is the work of one Commit.
+type batch struct {
+	lines  []byte
+	staged map[id.Object]*staged
+	order  []*staged
+}
+
+// staged is what a batch does to one object.
+type staged struct {
+	object  *object // nil until the object's first commit is durable
+	id      id.Object
+	tip     tip
+	own     uint64
+	failed  bool // a commit of it was refused, so those behind it are too
+	changes []change
+}
+
+// Commit implements storage.Storage: check, write, fsync, publish.
+func (s *Store) Commit(ctx context.Context, commits []storage.Commit) []error {
+	results := make([]error, len(commits))
+	if len(commits) == 0 {
+		return results
+	}
+	fail := func(err error) []error {
+		for i := range results {
+			if results[i] == nil {
+				results[i] = err
+			}
+		}
+		return results
+	}
+	if err := s.enter(); err != nil {
+		return fail(err)
+	}
+	defer s.leave()
+	if err := s.waitForRoom(ctx); err != nil {
+		return fail(err)
+	}
+	s.journalMu.Lock()
+	defer s.journalMu.Unlock()
+	s.stage(commits, results)
+	if len(s.batch.lines) == 0 {
+		return results
+	}
+	if err := s.write(s.batch.lines); err != nil {
+		if fe, ok := errors.AsType[fsyncError](err); ok {
+			s.end(fe)
+			return fail(errs.Wrap(errs.Unknown, "storage.Commit", fe, "The change may not be durable."))
+		}
+		return fail(errs.Wrap(errs.Unavailable, "storage.Commit", err, "The change could not be written; nothing was stored."))
+	}
+	s.publish()
+	return results
+}
+
+// stage checks the commits one after the other and encodes those that are
+// taken. It fills results.
+func (s *Store) stage(commits []storage.Commit, results []error) {
+	b := &s.batch
+	if cap(b.lines) > 4<<20 {
+		b.lines = nil // one huge batch is no reason to keep its memory
+	}
+	b.lines, b.order = b.lines[:0], b.order[:0]
+	if b.staged == nil {
+		b.staged = map[id.Object]*staged{}
+	}
+	clear(b.staged)
+	for i := range commits {
+		c := &commits[i]
+		g := s.stagedOf(c.Object)
+		if results[i] = g.check(c); results[i] != nil {
+			g.failed = true
+			continue
+		}
+		b.lines = appendCommit(b.lines, c)
+		g.take(c, s.station, s.boot)
+	}
+}
+
+func (s *Store) stagedOf(name id.Object) *staged {
+	b := &s.batch
+	g := b.staged[name]
+	if g == nil {
+		g = &staged{id: name, object: s.objects.get(name)}
+		if g.object != nil {
+			v := g.object.look()
+			g.tip, g.own = v.tip, v.own
+		}
+		b.staged[name] = g
+		b.order = append(b.order, g)
+	}
+	return g
+}
+
+// check says why a commit cannot be taken.
+func (g *staged) check(c *storage.Commit) error {
+	if err := validate(c); err != nil {
+		return err
+	}
+	t := &g.tip
+	switch {
+	case c.Incarnation < t.incarnation:
+		return errs.New(errs.StaleEpoch, "", "Object %q is in incarnation %d; the change is of incarnation %d.", c.Object, t.incarnation, c.Incarnation)
+	case c.Incarnation == t.incarnation && c.HomeEpoch < t.epoch:
+		return errs.New(errs.StaleEpoch, "", "Object %q is in home epoch %d; the change is of epoch %d.", c.Object, t.epoch, c.HomeEpoch)
+	case g.failed:
+		return errs.New(errs.OutOfSequence, "", "An earlier change of object %q was not stored.", c.Object)
+	case c.Sequence != t.sequence+1:
+		return errs.New(errs.OutOfSequence, "", "The next sequence of object %q is %d, not %d.", c.Object, t.sequence+1, c.Sequence)
+	case c.Version != nil && c.Version.Number != t.head+1:
+		return errs.New(errs.Invalid, "", "The next version of object %q is %d, not %d.", c.Object, t.head+1, c.Version.Number)
+	}
+	return nil
+}
+
+// take moves the tip on and keeps what the files will need, in memory of its own.
+func (g *staged) take(c *storage.Commit, station id.Station, boot uint64) {
+	g.tip.follow(c)
+	ch := change{incarnation: c.Incarnation}
+	if len(c.State) > 0 {
+		ch.state = slices.Clone(c.State)
+		for i := range ch.state {
+			ch.state[i].Value = slices.Clone(ch.state[i].Value)
+		}
+	}
+	for i := range c.Entries {
+		e := &c.Entries[i]
+		start := len(ch.log)
+		ch.log = seal(appendEntry(ch.log, e), start)
+		if e.ID.Station == station && e.ID.Boot == boot {
+			g.own = max(g.own, e.ID.Sequence)
+		}
+	}
+	if c.Version != nil {
+		v := *c.Version
+		v.Text = slices.Clone(v.Text)
+		v.Time = v.Time.UTC().Truncate(time.Microsecond)
+		ch.version = &v
+	}
+	g.changes = append(g.changes, ch)
+}
+
+// follow moves the tip to a commit.
+func (t *tip) follow(c *storage.Commit) {
+	if c.Incarnation != t.incarnation {
+		t.hash = ""
+	}
+	t.incarnation, t.sequence, t.epoch = c.Incarnation, c.Sequence, c.HomeEpoch
+	t.high = max(t.high, c.Stamp.Time)
+	for i := range c.State {
+		t.high = max(t.high, c.State[i].Stamp.Time)
+	}
+	if c.Version != nil {
+		t.head, t.hash = c.Version.Number, c.Version.Hash
+	}
+}
+
+// publish shows what is durable to readers and to the carrier.
+func (s *Store) publish() {
+	for _, g := range s.batch.order {
+		if len(g.changes) == 0 {
+			continue
+		}
+		o := g.object
+		if o == nil {
+			o = &object{id: g.id, held: g.changes[0].incarnation}
+		}
+		o.mu.Lock()
+		o.tip, o.own = g.tip, g.own
+		o.pending = append(o.pending, g.changes...)
+		first := !o.queued
+		o.queued = true
+		o.mu.Unlock()
+		if g.object == nil {
+			s.objects.add(o)
+		}
+		if first {
+			s.dirt.add(o)
+		}
+		s.observe(g.tip.high)
+	}
+	s.dirt.wake(len(s.journal.sealed) > 0)
+}
+
+// validate is the part of a commit's validity that does not depend on what is
+// stored. The kernel has checked ids and values before; a store that wrote what
+// it cannot read again would lose it. Errors: errs.Invalid.
+func validate(c *storage.Commit) error {
+	if _, err := id.ParseObject(string(c.Object)); err != nil {
+		return err
+	}
+	if c.Incarnation == 0 || c.Sequence == 0 {
+		return errs.New(errs.Invalid, "", "Incarnations and sequences begin at 1.")
+	}
+	if !validStamp(c.Stamp) {
+		return errs.New(errs.Invalid, "", "The stamp of a change of object %q names no station.", c.Object)
+	}
+	for i := range c.State {
+		if err := validateChange(&c.State[i]); err != nil {
+			return err
+		}
+	}
+	if keyTwice(c.State) {
+		return errs.New(errs.Invalid, "", "One change of object %q names a key twice.", c.Object)
+	}
+	for i := range c.Entries {
+		if err := validateEntry(&c.Entries[i]); err != nil {
+			return err
+		}
+	}
+	if v := c.Version; v != nil {
+		if v.Number == 0 || v.Hash != hashOf(v.Text) || !validYear(v.Time.UTC().Year()) {
+			return errs.New(errs.Invalid, "", "The number, time or hash of version %d of object %q is wrong.", v.Number, c.Object)
+		}
+	}
+	return nil
+}
+
+func validateChange(c *storage.StateChange) error {
+	switch {
+	case len(c.Key) == 0 || len(c.Key) > maxKey || !utf8.ValidString(c.Key):
+		return errs.New(errs.Invalid, "bad_key", "A key is 1 to %d bytes of UTF-8.", maxKey)
+	case c.Deleted && len(c.Value) > 0:
+		return errs.New(errs.Invalid, "", "The deletion of key %q has a value.", c.Key)
+	case !c.Deleted && !validJSON(c.Value):
+		return errs.New(errs.Invalid, "", "The value of key %q is not JSON.", c.Key)
+	case !validStamp(c.Stamp):
+		return errs.New(errs.Invalid, "", "The stamp of key %q names no station.", c.Key)
+	}
+	return nil
+}
+
+func validateEntry(e *storage.Entry) error {
+	_, err := id.ParseStation(string(e.ID.Station))
+	switch {
+	case err != nil || e.ID.Boot == 0 || e.ID.Sequence == 0:
+		return errs.New(errs.Invalid, "bad_entry_id", "%q is not the id of a log entry.", e.ID)
+	case !knownLevel(e.Level):
+		return errs.New(errs.Invalid, "", "%q is not a log level.", e.Level)
+	case !validYear(e.Time.UTC().Year()):
+		return errs.New(errs.Invalid, "", "The time of log entry %q is out of range.", e.ID)
+	case len(e.Fields) > 0 && !isJSONObject(e.Fields):
+		return errs.New(errs.Invalid, "", "The fields of log entry %q are not a JSON object.", e.ID)
+	}
+	return nil
+}
+
+// keyTwice reports whether two changes have the same key.
+func keyTwice(list []storage.StateChange) bool {
+	if len(list) <= 8 {
+		for i := range list {
+			for j := range i {
+				if list[i].Key == list[j].Key {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	seen := make(map[string]struct{}, len(list))
+	for i := range list {
+		seen[list[i].Key] = struct{}{}
+	}
+	return len(seen) != len(list)
+}
+
+func validStamp(s hlc.Stamp) bool {
+	_, err := id.ParseStation(string(s.Station))
+	return err == nil
+}
+
+func validYear(y int) bool { return y >= 0 && y <= 9999 }
+
+func isJSONObject(b []byte) bool {
+	for _, c := range b {
+		if c != ' ' && c != '\t' && c != '\n' && c != '\r' {
+			return c == '{' && validJSON(b)
+		}
+	}
+	return false
+}

@@ -1,0 +1,47 @@
+package storagetsv
+
+import (
+	"context"
+	"io"
+)
+
+// fsys is all that the store asks of a file system. Names are slash-separated
+// and relative to the data folder. An error of a missing file satisfies
+// errors.Is(err, fs.ErrNotExist). What is written is durable after Sync of the
+// file; that a name exists, is gone or leads to another file, after SyncDir of
+// its directory.
+type fsys interface {
+	// Open opens a file in the mode.
+	Open(name string, m mode) (file, error)
+	// Rename replaces the file to, if there is one.
+	Rename(from, to string) error
+	Remove(name string) error
+	// Mkdir makes one directory; one that exists is no error.
+	Mkdir(name string) error
+	// ReadDir gives the names in a directory, sorted.
+	ReadDir(name string) ([]string, error)
+	SyncDir(name string) error
+	// Lock takes the folder for this process, or says who holds it when ctx ends.
+	Lock(ctx context.Context, name string) error
+	// Close releases the lock.
+	Close() error
+}
+
+// file is an open file. Offsets are explicit: there is no position.
+type file interface {
+	io.ReaderAt
+	io.WriterAt
+	Size() (int64, error)
+	Truncate(size int64) error
+	Sync() error
+	Close() error
+}
+
+// mode is how a file is opened.
+type mode int
+
+const (
+	toRead   mode = iota // the file must exist
+	toWrite              // made if missing
+	toCreate             // made anew: emptied if it exists
+)

@@ -1,0 +1,311 @@
+package storagetsv
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"maps"
+	"math/rand/v2"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// memFS is a file system in memory that tells what a program wrote from what is
+// durable: a file's content after Sync, a name after SyncDir of its directory.
+// It can crash before any of its operations, or fail them.
+type memFS struct {
+	mu      sync.Mutex
+	root    *node
+	ops     int                         // operations that change something, so far
+	crashAt int                         // the operation that does not happen, nor any after it; 0 for none
+	fail    func(op, name string) error // decides whether an operation fails, or nil
+	locked  bool
+}
+
+// node is a file or a directory, as it is seen and as it is on the platter.
+type node struct {
+	data, durable     []byte
+	names, durableDir map[string]*node // nil for a file
+}
+
+var errCrash = errors.New("the machine is down")
+
+func newDir() *node { return &node{names: map[string]*node{}, durableDir: map[string]*node{}} }
+
+func newMemFS() *memFS { return &memFS{root: newDir()} }
+
+// step begins an operation that changes something; half says that a write may
+// still reach half of its bytes.
+func (m *memFS) step(op, name string) (err error, half bool) {
+	if m.crashed() {
+		return errCrash, false
+	}
+	m.ops++
+	if m.ops == m.crashAt {
+		return errCrash, true
+	}
+	if m.fail != nil {
+		if err := m.fail(op, name); err != nil {
+			return err, true
+		}
+	}
+	return nil, false
+}
+
+func (m *memFS) crashed() bool { return m.crashAt > 0 && m.ops >= m.crashAt }
+
+func (m *memFS) find(name string) *node {
+	n := m.root
+	for part := range strings.SplitSeq(path.Clean(name), "/") {
+		if part != "." && n != nil {
+			n = n.names[part]
+		}
+	}
+	return n
+}
+
+func missing(name string) error { return &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist} }
+
+func (m *memFS) Open(name string, how mode) (file, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.crashed() {
+		return nil, errCrash
+	}
+	dir, n := m.find(path.Dir(name)), m.find(name)
+	if dir == nil || n == nil && how == toRead {
+		return nil, missing(name)
+	}
+	if n == nil || how == toCreate && len(n.data) > 0 {
+		if err, _ := m.step("create", name); err != nil {
+			return nil, err
+		}
+	}
+	if n == nil {
+		n = &node{}
+		dir.names[path.Base(name)] = n
+	}
+	if how == toCreate {
+		n.data = nil
+	}
+	return &memFile{m, n, name}, nil
+}
+
+func (m *memFS) Rename(from, to string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := m.find(from)
+	if n == nil {
+		return missing(from)
+	}
+	if err, _ := m.step("rename", to); err != nil {
+		return err
+	}
+	delete(m.find(path.Dir(from)).names, path.Base(from))
+	m.find(path.Dir(to)).names[path.Base(to)] = n
+	return nil
+}
+
+func (m *memFS) Remove(name string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.find(name) == nil {
+		return missing(name)
+	}
+	if err, _ := m.step("remove", name); err != nil {
+		return err
+	}
+	delete(m.find(path.Dir(name)).names, path.Base(name))
+	return nil
+}
+
+func (m *memFS) Mkdir(name string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.find(name) != nil {
+		return nil
+	}
+	if err, _ := m.step("mkdir", name); err != nil {
+		return err
+	}
+	m.find(path.Dir(name)).names[path.Base(name)] = newDir()
+	return nil
+}
+
+func (m *memFS) ReadDir(name string) ([]string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.crashed() {
+		return nil, errCrash
+	}
+	n := m.find(name)
+	if n == nil {
+		return nil, missing(name)
+	}
+	return slices.Sorted(maps.Keys(n.names)), nil
+}
+
+func (m *memFS) SyncDir(name string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err, _ := m.step("syncdir", name); err != nil {
+		return err
+	}
+	n := m.find(name)
+	n.durableDir = maps.Clone(n.names)
+	return nil
+}
+
+func (m *memFS) Lock(context.Context, string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.locked {
+		return errLocked
+	}
+	m.locked = true
+	return nil
+}
+
+func (m *memFS) Close() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.locked = false
+	return nil
+}
+
+// memFile is an open file of a memFS.
+type memFile struct {
+	m    *memFS
+	n    *node
+	name string
+}
+
+func (f *memFile) ReadAt(b []byte, at int64) (int, error) {
+	f.m.mu.Lock()
+	defer f.m.mu.Unlock()
+	if f.m.crashed() {
+		return 0, errCrash
+	}
+	if at >= int64(len(f.n.data)) {
+		return 0, io.EOF
+	}
+	n := copy(b, f.n.data[at:])
+	if n < len(b) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+func (f *memFile) WriteAt(b []byte, at int64) (int, error) {
+	f.m.mu.Lock()
+	defer f.m.mu.Unlock()
+	err, half := f.m.step("write", f.name)
+	if half {
+		b = b[:len(b)/2]
+	} else if err != nil {
+		return 0, err
+	}
+	data := slices.Clone(f.n.data)
+	if need := int(at) + len(b); need > len(data) {
+		data = append(data, make([]byte, need-len(data))...)
+	}
+	n := copy(data[at:], b)
+	f.n.data = data
+	return n, err
+}
+
+func (f *memFile) Size() (int64, error) {
+	f.m.mu.Lock()
+	defer f.m.mu.Unlock()
+	return int64(len(f.n.data)), nil
+}
+
+func (f *memFile) Truncate(size int64) error {
+	f.m.mu.Lock()
+	defer f.m.mu.Unlock()
+	if err, _ := f.m.step("truncate", f.name); err != nil {
+		return err
+	}
+	f.n.data = append(slices.Clone(f.n.data[:min(int(size), len(f.n.data))]), make([]byte, max(0, int(size)-len(f.n.data)))...)
+	return nil
+}
+
+func (f *memFile) Sync() error {
+	f.m.mu.Lock()
+	defer f.m.mu.Unlock()
+	if err, _ := f.m.step("sync", f.name); err != nil {
+		return err
+	}
+	f.n.durable = f.n.data // data is replaced, never changed
+	return nil
+}
+
+func (f *memFile) Close() error { return nil }
+
+// fate is what becomes of what was not durable when the power went.
+type fate int
+
+const (
+	lost  fate = iota // all of it is gone
+	kept              // all of it is there: the process died, not the machine
+	mixed             // each name and each stretch of bytes by itself
+)
+
+// after gives the file system that is found after a crash.
+func (m *memFS) after(f fate, rnd *rand.Rand) *memFS {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	seen := map[*node]*node{}
+	return &memFS{root: m.root.after(f, rnd, seen)}
+}
+
+func (n *node) after(f fate, rnd *rand.Rand, seen map[*node]*node) *node {
+	if done := seen[n]; done != nil {
+		return done
+	}
+	out := &node{}
+	seen[n] = out
+	if n.names == nil {
+		out.data = n.content(f, rnd)
+		out.durable = out.data
+		return out
+	}
+	out.names = map[string]*node{}
+	all := maps.Clone(n.names)
+	maps.Copy(all, n.durableDir)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		from := n.durableDir
+		if f == kept || f == mixed && rnd.IntN(2) == 0 {
+			from = n.names
+		}
+		if child := from[name]; child != nil {
+			out.names[name] = child.after(f, rnd, seen)
+		}
+	}
+	out.durableDir = maps.Clone(out.names)
+	return out
+}
+
+// content is what is left of a file. Of bytes that were appended and not
+// synced, a part may be there, and zeros where the size grew before the bytes.
+func (n *node) content(f fate, rnd *rand.Rand) []byte {
+	switch {
+	case f == lost:
+		return n.durable
+	case f == kept || slices.Equal(n.data, n.durable):
+		return n.data
+	case len(n.data) < len(n.durable) || !slices.Equal(n.data[:len(n.durable)], n.durable):
+		if rnd.IntN(2) == 0 {
+			return n.durable
+		}
+		return n.data
+	}
+	b := slices.Clone(n.data[:len(n.durable)+rnd.IntN(len(n.data)-len(n.durable)+1)])
+	if added := len(b) - len(n.durable); added > 0 && rnd.IntN(3) == 0 {
+		clear(b[len(n.durable)+rnd.IntN(added):])
+	}
+	return b
+}

@@ -1,0 +1,239 @@
+package storagetsv
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"github.com/dbbasic/station/sdk/errs"
+	"github.com/dbbasic/station/sdk/id"
+	"github.com/dbbasic/station/sdk/storage"
+)
+
+// Objects implements storage.Storage, from memory.
+func (s *Store) Objects(_ context.Context, q storage.ObjectsQuery) ([]storage.ObjectInfo, error) {
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	if err := checkLimit(q.Limit); err != nil {
+		return nil, err
+	}
+	ids := s.objects.list()
+	i, _ := slices.BinarySearch(ids, max(q.After, id.Object(q.Prefix)))
+	var list []storage.ObjectInfo
+	for ; i < len(ids) && len(list) < q.Limit; i++ {
+		if ids[i] <= q.After {
+			continue
+		}
+		if !strings.HasPrefix(string(ids[i]), q.Prefix) {
+			break
+		}
+		list = append(list, info(ids[i], s.objects.get(ids[i]).look().tip))
+	}
+	return list, nil
+}
+
+func info(name id.Object, t tip) storage.ObjectInfo {
+	return storage.ObjectInfo{Object: name, Incarnation: t.incarnation, Sequence: t.sequence, Head: t.head, Hash: t.hash}
+}
+
+// readError is the error of a read that the disk failed.
+func readError(op string, o id.Object, err error) error {
+	return errs.Wrap(errs.Unavailable, op, err, "The data of object %q cannot be read.", o)
+}
+
+// openView gives a view of an object together with one of its files as far as
+// the view reaches: f is nil where there is none. The caller closes f.
+func (s *Store) openView(o *object, name string) (v view, f file, size int64, err error) {
+	o.files.Lock() // a round of the carrier is either before the view or after it
+	defer o.files.Unlock()
+	v = o.look()
+	if !v.onDisk {
+		return v, nil, 0, nil
+	}
+	f, size, err = s.openWhole(name, toRead)
+	if errors.Is(err, fs.ErrNotExist) {
+		return v, nil, 0, nil
+	}
+	return v, f, size, err
+}
+
+// Load implements storage.Storage: the lines of state.tsv, the last of a key
+// wins, then the commits that are not there yet.
+func (s *Store) Load(_ context.Context, name id.Object) (storage.Object, error) {
+	if err := s.enter(); err != nil {
+		return storage.Object{}, err
+	}
+	defer s.leave()
+	out := storage.Object{ObjectInfo: storage.ObjectInfo{Object: name}, Boot: s.boot}
+	o := s.objects.get(name)
+	if o == nil {
+		return out, nil
+	}
+	v, f, size, err := s.openView(o, o.statePath())
+	if err != nil {
+		return out, readError("storage.Load", name, err)
+	}
+	out.ObjectInfo, out.Entries = info(name, v.tip), v.own
+	state := map[string]storage.StateChange{}
+	if f != nil {
+		defer f.Close()
+		err := s.eachLine(o.statePath(), f, size, stateColumns, stateHeader, func(cols [][]byte, how verdict) bool {
+			c, ok := parseChange(cols)
+			if ok && how == byHand && !c.Deleted && !validJSON(c.Value) {
+				ok = false
+			}
+			if ok {
+				state[c.Key] = c
+			}
+			return ok
+		})
+		if err != nil {
+			return out, readError("storage.Load", name, err)
+		}
+	}
+	for i := range v.pending {
+		for _, c := range v.pending[i].state {
+			c.Value = slices.Clone(c.Value)
+			state[c.Key] = c
+		}
+	}
+	out.State = make([]storage.StateChange, 0, len(state))
+	for _, c := range state {
+		out.State = append(out.State, c)
+	}
+	slices.SortFunc(out.State, func(a, b storage.StateChange) int { return strings.Compare(a.Key, b.Key) })
+	return out, nil
+}
+
+// Versions implements storage.Storage.
+func (s *Store) Versions(_ context.Context, q storage.VersionsQuery) ([]storage.Version, error) {
+	if err := s.enter(); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	if err := checkLimit(q.Limit); err != nil {
+		return nil, err
+	}
+	o := s.objects.get(q.Object)
+	if o == nil {
+		return nil, nil
+	}
+	list, err := s.versionLines(o, q.Before, q.Limit)
+	if err != nil {
+		return nil, readError("storage.Versions", q.Object, err)
+	}
+	return list, nil
+}
+
+// versionLines gives versions without text, newest first: those that are not
+// carried over, then the lines of metadata.tsv from its end. A replay may have
+// written a number twice; numbers only fall on the way.
+func (s *Store) versionLines(o *object, before uint64, limit int) ([]storage.Version, error) {
+	v, f, size, err := s.openView(o, o.versionsPath())
+	if err != nil {
+		return nil, err
+	}
+	var list []storage.Version
+	take := func(v storage.Version) {
+		if before == 0 || v.Number < before {
+			v.Text = nil
+			list = append(list, v)
+			before = v.Number
+		}
+	}
+	for i := len(v.pending) - 1; i >= 0 && len(list) < limit; i-- {
+		if p := v.pending[i].version; p != nil {
+			take(*p)
+		}
+	}
+	if f == nil {
+		return list, nil
+	}
+	defer f.Close()
+	lines := readBackward(f, 0, size)
+	cols := make([][]byte, versionsColumns)
+	for len(list) < limit && before != 1 {
+		line, at, err := lines.next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		if len(line) == 0 || at == 0 && isHeader(line, versionsHeader) {
+			continue
+		}
+		how := split(line, cols)
+		p, ok := parseVersion(cols)
+		if how == damaged || !ok {
+			s.setAside(o.versionsPath(), f, at, 0, line, reason(how))
+			continue
+		}
+		if how == byHand {
+			s.editedByHand(o.versionsPath(), at)
+		}
+		take(p)
+	}
+	return list, nil
+}
+
+// Version implements storage.Storage.
+func (s *Store) Version(_ context.Context, name id.Object, number uint64) (storage.Version, error) {
+	if err := s.enter(); err != nil {
+		return storage.Version{}, err
+	}
+	defer s.leave()
+	missing := errs.New(errs.NotFound, "", "Object %q has no version %d.", name, number)
+	o := s.objects.get(name)
+	if o == nil || number == 0 {
+		return storage.Version{}, missing
+	}
+	// Pending first: what is carried over meanwhile is then found in the files.
+	now := o.look()
+	life := now.incarnation
+	for _, c := range now.pending {
+		if v := c.version; v != nil && v.Number == number {
+			out := *v
+			out.Text = slices.Clone(v.Text)
+			return out, nil
+		}
+	}
+	list, err := s.versionLines(o, number+1, 1)
+	if err != nil {
+		return storage.Version{}, readError("storage.Version", name, err)
+	}
+	if len(list) == 0 || list[0].Number != number {
+		return storage.Version{}, missing
+	}
+	v := list[0]
+	if v.Text, err = s.readAll(versionPath(o, number)); err != nil {
+		return storage.Version{}, readError("storage.Version", name, err)
+	}
+	if hashOf(v.Text) != v.Hash {
+		if o.look().incarnation != life { // wiped between the two reads
+			return storage.Version{}, missing
+		}
+		return storage.Version{}, errs.New(errs.Corrupt, "", "The text of version %d of object %q in %s does not match its hash.", number, name, versionPath(o, number))
+	}
+	return v, nil
+}
+
+func checkLimit(n int) error {
+	if n < 1 || n > storage.MaxPage {
+		return errs.New(errs.Invalid, "bad_limit", "A limit is 1 to %d, not %d.", storage.MaxPage, n)
+	}
+	return nil
+}
+
+// hashOf is the SHA-256 of a source text, as hex digits.
+func hashOf(text []byte) string {
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
+}

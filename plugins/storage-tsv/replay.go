@@ -1,0 +1,362 @@
+package storagetsv
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/dbbasic/station/sdk/hlc"
+	"github.com/dbbasic/station/sdk/id"
+	"github.com/dbbasic/station/sdk/storage"
+)
+
+// replay reads the journal: what the files are not known to hold becomes
+// pending, as if it had just been committed.
+func (s *Store) replay() error {
+	segments, err := s.segments()
+	if err != nil {
+		return err
+	}
+	r := replay{s: s, entries: map[*object]map[id.Entry]struct{}{}}
+	for i, n := range segments {
+		if i > 0 && n != segments[i-1]+1 {
+			r.chained = false // what lay between was dropped, or lost
+		}
+		if err := r.segment(n, i == len(segments)-1); err != nil {
+			return err
+		}
+		s.journal.segment = n
+	}
+	s.journal.chain, s.journal.batch = r.chain, r.batch
+	for o, ids := range r.entries {
+		if err := s.cutLog(o, ids, r.damaged); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// segments gives the numbers of the journal's segments, ascending.
+func (s *Store) segments() ([]uint64, error) {
+	names, err := s.fs.ReadDir("journal")
+	if err != nil {
+		return nil, err
+	}
+	var list []uint64
+	for _, name := range names {
+		digits, ok := strings.CutSuffix(name, ".tsv")
+		if n, err := strconv.ParseUint(digits, 10, 64); ok && err == nil && segmentName(n) == "journal/"+name {
+			list = append(list, n)
+		}
+	}
+	slices.Sort(list)
+	return list, nil
+}
+
+// replay is the read side of the journal, from segment to segment.
+type replay struct {
+	s       *Store
+	chain   uint32 // of the last batch, as it names it
+	bytes   uint32 // of the last batch, as its bytes give it: the same, but for damage
+	batch   uint64 // its number
+	chained bool   // chain is known
+	damaged bool
+	entries map[*object]map[id.Entry]struct{} // the log entries that became pending
+}
+
+// batchAt is a batch as it lies in a segment.
+type batchAt struct {
+	start, end int64 // with its batch line, if it has one
+	whole      bool
+	durable    int64 // what it says was durable before it
+}
+
+// segment replays one segment. Damage is what is bad below the highest durable
+// offset that a whole batch names; in the last segment, what is bad above it is
+// torn and cut off.
+func (r *replay) segment(n uint64, last bool) error {
+	name := segmentName(n)
+	data, err := r.s.readAll(name)
+	if err != nil {
+		return err
+	}
+	first := r.header(name, data)
+	batches := r.batches(data, first)
+	durable := first
+	for _, b := range batches {
+		if b.whole {
+			durable = max(durable, b.durable)
+		}
+	}
+	cut := int64(len(data))
+	for i, b := range batches {
+		if last && !b.whole && b.start >= durable {
+			cut = b.start
+			batches = batches[:i]
+			break
+		}
+	}
+	if last {
+		if err := r.rewrite(n, data, cut); err != nil {
+			return err
+		}
+	}
+	if len(batches) > 0 || !last {
+		r.s.journal.sealed = append(r.s.journal.sealed, n)
+	}
+	for _, b := range batches {
+		r.apply(name, data, b)
+	}
+	return nil
+}
+
+// rewrite puts the last segment's good part, byte for byte, into a new file in
+// its place. So a torn tail is gone before anything is written behind it, and
+// nothing that is replayed rests on an fsync that never ran or that failed in
+// the process before: the page cache may show such bytes, the disk not have them.
+func (r *replay) rewrite(n uint64, data []byte, cut int64) error {
+	if torn := int64(len(data)) - cut; torn > 0 {
+		r.s.log.Warn("the journal's torn tail is cut off: it was never acknowledged", "file", segmentName(n), "bytes", torn)
+	}
+	if _, after, _ := bytes.Cut(data[:cut], []byte{'\n'}); len(after) == 0 {
+		if err := r.s.fs.Remove(segmentName(n)); err != nil {
+			return err
+		}
+		return r.s.syncDir("journal")
+	}
+	return r.s.replaceFile(segmentName(n), data[:cut], true)
+}
+
+// header reads a segment's first line and gives the offset behind it.
+func (r *replay) header(name string, data []byte) int64 {
+	line, _, found := bytes.Cut(data, []byte{'\n'})
+	cols := make([][]byte, 5)
+	if !found || split(line, cols) != whole || string(cols[0]) != "journal" {
+		if found {
+			r.bad(name, data, 0, line, "the header line is damaged")
+		}
+		if found && !bytes.HasPrefix(line, []byte("commit\t")) {
+			return int64(len(line)) + 1
+		}
+		return 0
+	}
+	chain, ok1 := parseHex32(cols[4])
+	batch, ok2 := number(cols[3])
+	if ok1 && ok2 {
+		if r.chained && chain != r.chain {
+			r.s.log.Warn("a journal segment does not continue the one before", "file", name)
+		}
+		r.chain, r.bytes, r.batch, r.chained = chain, chain, batch, true
+	}
+	return int64(len(line)) + 1
+}
+
+// batches finds the batches of a segment and checks their chain, so that one
+// bad batch does not make the next one bad.
+func (r *replay) batches(data []byte, from int64) []batchAt {
+	var list []batchAt
+	for start := from; start < int64(len(data)); {
+		end := batchLine(data, start)
+		if end < 0 {
+			return append(list, batchAt{start: start, end: int64(len(data))})
+		}
+		line, _, ok := bytes.Cut(data[end:], []byte{'\n'})
+		b := batchAt{start: start, end: end + int64(len(line)) + 1}
+		cols := bytes.Split(line, []byte{'\t'})
+		if ok && len(cols) == 4 {
+			named, ok1 := parseHex32(cols[3])
+			n, ok2 := number(cols[1])
+			durable, ok3 := number(cols[2])
+			body := data[start : end+int64(len(line))-int64(len(cols[3]))-1]
+			b.whole = ok1 && ok2 && ok3 && r.links(body, named)
+			b.durable = int64(durable)
+			if ok1 && ok2 {
+				r.batch, r.chain = n, named
+			}
+		}
+		b.end = min(b.end, int64(len(data)))
+		list = append(list, b)
+		start = b.end
+	}
+	return list
+}
+
+// links reports whether body, begun with the chain so far, gives the named one.
+// The chain so far is what the last batch line names; where that line is what is
+// damaged, it is what the batch's bytes give.
+func (r *replay) links(body []byte, named uint32) bool {
+	sum, other := crc32.Update(r.chain, castagnoli, body), crc32.Update(r.bytes, castagnoli, body)
+	if other == named {
+		sum = other
+	}
+	r.bytes = sum
+	return sum == named
+}
+
+// batchLine finds the batch line that ends the batch at start; -1 without one.
+func batchLine(data []byte, start int64) int64 {
+	mark := []byte("batch\t")
+	if bytes.HasPrefix(data[start:], mark) {
+		return start
+	}
+	if i := bytes.Index(data[start:], append([]byte{'\n'}, mark...)); i >= 0 {
+		return start + int64(i) + 1
+	}
+	return -1
+}
+
+// apply takes the commits of a batch. In one that is not whole, each commit
+// whose own lines all are whole is taken, and the rest is damage.
+func (r *replay) apply(name string, data []byte, b batchAt) {
+	before := r.s.damage.count()
+	lines := readForward(bytes.NewReader(data), b.start, b.end)
+	for {
+		line, at, _, err := lines.next()
+		if err != nil {
+			break
+		}
+		if bytes.HasPrefix(line, []byte("batch\t")) && at+int64(len(line))+1 >= b.end {
+			break
+		}
+		if c := r.readCommit(name, data, bytes.Clone(line), at, lines); c != nil {
+			r.take(c)
+		}
+	}
+	if !b.whole && r.s.damage.count() == before {
+		r.bad(name, data, b.start, data[b.start:b.end], "the batch's checksum does not match; its commits are whole and were taken")
+	}
+}
+
+func (r *replay) bad(name string, data []byte, at int64, raw []byte, why string) {
+	r.damaged = true
+	r.s.setAside(name, bytes.NewReader(data), at, 0, raw, why)
+}
+
+// readCommit reads the commit whose first line is line. Nil means that it is
+// damaged, which has been reported.
+func (r *replay) readCommit(name string, data, line []byte, at int64, lines *forward) *storage.Commit {
+	c, n, ok := parseCommit(line)
+	if !ok {
+		r.bad(name, data, at, line, "it is not a whole commit line")
+		return nil
+	}
+	for range n {
+		back := *lines
+		part, where, _, err := lines.next()
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				r.bad(name, data, at, line, "lines of this commit are missing")
+			}
+			return nil
+		}
+		if kind, _, _ := bytes.Cut(part, []byte{'\t'}); string(kind) == "commit" || string(kind) == "batch" {
+			*lines = back
+			r.bad(name, data, at, line, "lines of this commit are missing")
+			return nil
+		}
+		if ok && !parsePart(c, part) {
+			ok = false
+			r.bad(name, data, where, part, fmt.Sprintf("the line is damaged, so commit %d of object %q is left out", c.Sequence, c.Object))
+		}
+	}
+	if !ok {
+		return nil
+	}
+	if err := validate(c); err != nil {
+		r.bad(name, data, at, line, err.Error())
+		return nil
+	}
+	return c
+}
+
+// parseCommit reads the first line of a commit, and how many lines follow it.
+func parseCommit(line []byte) (c *storage.Commit, lines uint64, ok bool) {
+	cols := make([][]byte, commitColumns)
+	if split(line, cols) != whole || string(cols[0]) != "commit" {
+		return nil, 0, false
+	}
+	stamp, err := hlc.Parse(string(cols[4]))
+	request, ok := text(cols[5])
+	c = &storage.Commit{Object: id.Object(cols[1]), Stamp: stamp, RequestID: string(request)}
+	for i, p := range [...]*uint64{2: &c.Incarnation, 3: &c.Sequence, 6: &c.Source, 7: &c.HomeEpoch, 8: &lines} {
+		if p == nil {
+			continue
+		}
+		n, is := number(cols[i])
+		*p, ok = n, ok && is
+	}
+	return c, lines, ok && err == nil
+}
+
+// parsePart adds one of the lines that follow to a commit.
+func parsePart(c *storage.Commit, line []byte) bool {
+	var cols [7][]byte
+	kind, _, _ := bytes.Cut(line, []byte{'\t'})
+	switch string(kind) {
+	case "state":
+		if split(line, cols[:1+stateColumns]) != whole {
+			return false
+		}
+		ch, ok := parseChange(cols[1:])
+		c.State = append(c.State, ch)
+		return ok
+	case "log":
+		if split(line, cols[:1+logColumns]) != whole {
+			return false
+		}
+		e, ok := parseEntry(cols[1:])
+		c.Entries = append(c.Entries, e)
+		return ok
+	case "version":
+		if split(line, cols[:2+versionsColumns]) != whole {
+			return false
+		}
+		v, ok1 := parseVersion(cols[1:])
+		source, ok2 := text(cols[1+versionsColumns])
+		v.Text = source
+		c.Version = &v
+		return ok1 && ok2
+	}
+	return false
+}
+
+// take makes a commit pending that the files are not known to hold. After
+// damage sequences may have a gap: what is left is taken.
+func (r *replay) take(c *storage.Commit) {
+	s := r.s
+	o := s.objects.get(c.Object)
+	if o != nil && (c.Sequence <= o.tip.sequence || c.Incarnation < o.tip.incarnation) {
+		return
+	}
+	if o == nil {
+		o = &object{id: c.Object, held: c.Incarnation}
+		s.objects.add(o)
+	}
+	if o.tip.sequence == 0 {
+		o.held = c.Incarnation // also of an object whose row is lost: its files are kept
+	}
+	if c.Sequence != o.tip.sequence+1 {
+		s.log.Warn("commits of an object are missing in the journal", "object", c.Object, "from", o.tip.sequence+1, "to", c.Sequence-1)
+	}
+	g := staged{tip: o.tip}
+	g.take(c, s.station, 0)
+	o.tip = g.tip
+	o.pending = append(o.pending, g.changes...)
+	if !o.queued {
+		o.queued = true
+		s.dirt.add(o)
+	}
+	s.observe(o.tip.high)
+	s.journal.replayed++
+	if len(c.Entries) > 0 && r.entries[o] == nil {
+		r.entries[o] = map[id.Entry]struct{}{}
+	}
+	for i := range c.Entries {
+		r.entries[o][c.Entries[i].ID] = struct{}{}
+	}
+}

@@ -1,0 +1,7 @@
+//go:build unix && !linux
+
+package storagetsv
+
+import "os"
+
+func datasync(f *os.File) error { return f.Sync() }

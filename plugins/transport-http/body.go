@@ -1,0 +1,186 @@
+package transporthttp
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/dbbasic/station/sdk/errs"
+	"github.com/dbbasic/station/sdk/host"
+)
+
+// takeBody reads the body of the request into the call: into Form where it is
+// a form, else into Body and Type.
+func (x *exchange) takeBody(c *host.Call) error {
+	if x.r.Body == nil || x.r.Body == http.NoBody || x.r.ContentLength == 0 {
+		return nil
+	}
+	if enc := x.r.Header.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
+		return errs.New(errs.Unsupported, "unsupported_content_encoding",
+			"The content encoding %q is not supported; send the body as it is.", clip(enc))
+	}
+	media, boundary, err := contentType(x.r.Header.Get("Content-Type"))
+	if err != nil {
+		return err
+	}
+	body, err := x.readBody()
+	if err != nil || len(body) == 0 {
+		return err
+	}
+	switch {
+	case media == "multipart/form-data":
+		c.Form, err = parseMultipart(body, boundary)
+	case media == formType && !looksLikeJSON(body):
+		c.Form, err = parseFields(string(body), "form")
+	case (media == formType || media == "") && looksLikeJSON(body):
+		c.Type, c.Body = "application/json", body
+	default:
+		c.Type, c.Body = media, body
+	}
+	return err
+}
+
+const formType = "application/x-www-form-urlencoded"
+
+// contentType gives the media type in lower case, and the boundary of a
+// multipart one. Text that the station itself decodes must be UTF-8.
+func contentType(s string) (media, boundary string, err error) {
+	if s == "" || s == "application/json" || s == formType {
+		return s, "", nil
+	}
+	media, params, err := mime.ParseMediaType(s)
+	if err != nil || !strings.Contains(media, "/") {
+		return "", "", errs.New(errs.Unsupported, "", "The Content-Type %q is not a media type.", clip(s))
+	}
+	if cs := params["charset"]; cs != "" && decoded(media) &&
+		!strings.EqualFold(cs, "utf-8") && !strings.EqualFold(cs, "us-ascii") {
+		return "", "", errs.New(errs.Unsupported, "", "The charset %q is not supported; send UTF-8.", clip(cs))
+	}
+	if media == "multipart/form-data" && params["boundary"] == "" {
+		return "", "", errs.New(errs.Invalid, "bad_form", "The multipart form has no boundary.")
+	}
+	return media, params["boundary"], nil
+}
+
+// decoded reports whether the station decodes bodies of this type.
+func decoded(media string) bool {
+	return media == "application/json" || strings.HasSuffix(media, "+json") ||
+		media == formType || media == "multipart/form-data"
+}
+
+// looksLikeJSON reports whether a body whose type says form, or nothing, is
+// meant as JSON: curl -d '{"a":1}' says form. No form encoder writes a bare
+// brace first.
+func looksLikeJSON(body []byte) bool {
+	body = bytes.TrimLeft(body, " \t\r\n")
+	return len(body) > 0 && body[0] == '{'
+}
+
+// readBody reads the whole body. Errors: errs.TooLarge, errs.BodyTimeout,
+// errs.Busy, errs.Invalid.
+func (x *exchange) readBody() ([]byte, error) {
+	if x.r.ContentLength > maxBody {
+		return nil, x.tooLarge()
+	}
+	rc := http.NewResponseController(x.w)
+	start := time.Now()
+	buf := make([]byte, 0, firstPiece(x.r.ContentLength))
+	for {
+		if len(buf) > maxBody {
+			return nil, x.tooLarge()
+		}
+		if len(buf) == cap(buf) {
+			if err := x.hold(int64(cap(buf))); err != nil {
+				return nil, err
+			}
+			buf = append(make([]byte, 0, min(2*cap(buf), maxBody+1)), buf...)
+		}
+		_ = rc.SetReadDeadline(start.Add(allowance(len(buf)))) // a recorder in a test has none
+		n, err := x.r.Body.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		if err == nil {
+			continue
+		}
+		if err != io.EOF {
+			return nil, x.bodyError(err)
+		}
+		if len(buf) > maxBody {
+			return nil, x.tooLarge()
+		}
+		return buf, nil // net/http lifts the deadline at the end of the body
+	}
+}
+
+// pieceBytes is how much memory a body gets at first; only the arrival of that
+// much buys more.
+const pieceBytes = 64 << 10
+
+func firstPiece(length int64) int {
+	if length < 0 || length > pieceBytes {
+		return pieceBytes
+	}
+	return int(length)
+}
+
+// hold takes n more bytes of what all large bodies share.
+func (x *exchange) hold(n int64) error {
+	if x.bodies.Add(n) > maxBodies {
+		x.bodies.Add(-n)
+		x.w.Header().Set("Connection", "close")
+		return &errs.Error{Kind: errs.Busy, Message: "Too many large bodies are being received; try again later.", RetryAfter: time.Second}
+	}
+	x.held += n
+	return nil
+}
+
+func (x *exchange) tooLarge() error {
+	x.w.Header().Set("Connection", "close") // the rest of the body is not read
+	return errs.New(errs.TooLarge, "", "The body is larger than %d bytes.", maxBody)
+}
+
+func (x *exchange) bodyError(err error) error {
+	x.w.Header().Set("Connection", "close")
+	if isTimeout(err) {
+		return &errs.Error{Kind: errs.BodyTimeout, Op: "http.readBody", Err: err}
+	}
+	return &errs.Error{Kind: errs.Invalid, Code: "bad_body", Op: "http.readBody", Err: err,
+		Message: "The body ended early or is malformed."}
+}
+
+// parseMultipart reads a form whose parts are all plain fields.
+func parseMultipart(body []byte, boundary string) ([]host.Field, error) {
+	bad := func(err error) error {
+		return &errs.Error{Kind: errs.Invalid, Code: "bad_form", Op: "http.parseMultipart", Err: err,
+			Message: "The multipart form is malformed."}
+	}
+	var form []host.Field
+	mr := multipart.NewReader(bytes.NewReader(body), boundary)
+	for {
+		part, err := mr.NextPart()
+		if errors.Is(err, io.EOF) {
+			return form, nil
+		}
+		if err != nil {
+			return nil, bad(err)
+		}
+		_, params, err := mime.ParseMediaType(part.Header.Get("Content-Disposition"))
+		if err != nil || part.FormName() == "" {
+			return nil, bad(err)
+		}
+		if _, isFile := params["filename"]; isFile {
+			return nil, errs.New(errs.Unsupported, "", "Uploaded files are not available in this version; send form fields or JSON.")
+		}
+		value, err := io.ReadAll(part)
+		if err != nil {
+			return nil, bad(err)
+		}
+		if form, err = appendField(form, part.FormName(), string(value), "form"); err != nil {
+			return nil, err
+		}
+	}
+}

@@ -1,0 +1,193 @@
+package transporthttp
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dbbasic/station/sdk/host"
+	"github.com/dbbasic/station/sdk/id"
+	"github.com/dbbasic/station/sdk/storage"
+	"github.com/dbbasic/station/sdk/transport/transporttest"
+)
+
+// client speaks HTTP for the conformance suite.
+type client struct {
+	http *http.Client
+	base string
+}
+
+func dial(_ testing.TB, addr net.Addr) transporttest.Client {
+	t := &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, addr.Network(), addr.String())
+		},
+		DisableCompression: true, MaxIdleConnsPerHost: 64,
+	}
+	follow := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &client{http: &http.Client{Transport: t, CheckRedirect: follow}, base: "http://localhost"}
+}
+
+func (c *client) Close() { c.http.CloseIdleConnections() }
+
+func (c *client) Do(ctx context.Context, r transporttest.Request) (transporttest.Response, error) {
+	q := make([]string, len(r.Query))
+	for i, f := range r.Query {
+		q[i] = url.QueryEscape(f.Name) + "=" + url.QueryEscape(f.Value)
+	}
+	req, err := http.NewRequestWithContext(ctx, r.Method,
+		c.base+"/objects/"+url.PathEscape(r.Object)+"?"+strings.Join(q, "&"), bytes.NewReader(r.Body))
+	if err != nil {
+		return transporttest.Response{}, err
+	}
+	for _, f := range r.Header {
+		req.Header.Add(f.Name, f.Value)
+	}
+	if r.Type != "" {
+		req.Header.Set("Content-Type", r.Type)
+	}
+	if r.RequestID != "" {
+		req.Header.Set("X-Request-Id", r.RequestID)
+	}
+	return c.send(req)
+}
+
+func (c *client) send(req *http.Request) (transporttest.Response, error) {
+	res, err := c.http.Do(req)
+	if err != nil {
+		return transporttest.Response{}, err
+	}
+	defer func() { _ = res.Body.Close() }()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		return transporttest.Response{}, err
+	}
+	out := transporttest.Response{
+		Status: res.StatusCode, Body: body,
+		RequestID: res.Header.Get("X-Request-Id"), Station: id.Station(res.Header.Get("X-Station-Id")),
+	}
+	for name, values := range res.Header {
+		for _, v := range values {
+			out.Header = append(out.Header, host.Field{Name: name, Value: v})
+		}
+	}
+	var f failure
+	if res.Header.Get("Content-Type") == "application/json" && json.Unmarshal(body, &f) == nil && f.Status == "error" {
+		out.Code, out.Message, out.Line, out.Traceback = f.Code, f.Error, f.Line, f.Traceback
+		if allow := res.Header.Get("Allow"); allow != "" {
+			out.Allow = strings.Split(allow, ", ")
+		}
+		seconds, _ := strconv.Atoi(res.Header.Get("Retry-After"))
+		out.RetryAfter = time.Duration(seconds) * time.Second
+	}
+	return out, nil
+}
+
+func (c *client) Read(ctx context.Context, r transporttest.Read) (transporttest.Reading, error) {
+	q := url.Values{}
+	path := "/objects"
+	if r.What != transporttest.Objects {
+		path += "/" + url.PathEscape(r.Object)
+		q.Set(r.What, "true")
+	}
+	set := func(name, value string) {
+		if value != "" {
+			q.Set(name, value)
+		}
+	}
+	set("prefix", r.Prefix)
+	set("key", r.Key)
+	set("cursor", r.Cursor)
+	if r.Limit > 0 {
+		q.Set("limit", strconv.Itoa(r.Limit))
+	}
+	if r.Oldest {
+		q.Set("order", "asc")
+	}
+	var names []string
+	for _, level := range r.Levels {
+		names = append(names, string(level))
+	}
+	set("level", strings.Join(names, ","))
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+path+"?"+q.Encode(), nil)
+	if err != nil {
+		return transporttest.Reading{}, err
+	}
+	res, err := c.send(req)
+	out := transporttest.Reading{Response: res}
+	if err != nil || res.Status != http.StatusOK {
+		return out, err
+	}
+	return out, decode(r.What, res.Body, &out)
+}
+
+// decode reads the JSON of HTTP-API into a Reading.
+func decode(what string, body []byte, out *transporttest.Reading) error {
+	var in struct {
+		Objects []objectRow                  `json:"objects"`
+		Object  id.Object                    `json:"object_id"`
+		Source  string                       `json:"source"`
+		Version uint64                       `json:"version"`
+		Hash    string                       `json:"hash"`
+		State   map[string]json.RawMessage   `json:"state"`
+		Logs    []map[string]json.RawMessage `json:"logs"`
+		Next    string                       `json:"next_cursor"`
+	}
+	if err := json.Unmarshal(body, &in); err != nil {
+		return err
+	}
+	out.Next = in.Next
+	for _, o := range in.Objects {
+		out.Objects = append(out.Objects, host.ObjectInfo{Object: o.ObjectID, Path: o.Path, File: o.File, Version: o.Version})
+	}
+	if what == transporttest.Source {
+		out.Source = host.Source{Object: in.Object, Version: in.Version, Hash: in.Hash, Text: []byte(in.Source)}
+	}
+	for key, value := range in.State {
+		out.State = append(out.State, host.StateItem{Key: key, Value: value})
+	}
+	slices.SortFunc(out.State, func(a, b host.StateItem) int { return strings.Compare(a.Key, b.Key) })
+	for _, row := range in.Logs {
+		e, err := entry(row)
+		if err != nil {
+			return err
+		}
+		out.Logs = append(out.Logs, e)
+	}
+	return nil
+}
+
+// entry takes the four known fields out of a row; the rest are the script's.
+func entry(row map[string]json.RawMessage) (storage.Entry, error) {
+	text := func(name string) string {
+		var s string
+		_ = json.Unmarshal(row[name], &s)
+		delete(row, name)
+		return s
+	}
+	var e storage.Entry
+	var err error
+	if e.ID, err = id.ParseEntry(text("entry_id")); err != nil {
+		return e, err
+	}
+	if e.Time, err = time.Parse(time.RFC3339, text("timestamp")); err != nil {
+		return e, err
+	}
+	e.Level, e.Message = storage.Level(text("level")), text("message")
+	if len(row) > 0 {
+		e.Fields, err = json.Marshal(row)
+	}
+	return e, err
+}
+
+func base64Key(key string) string { return base64.RawURLEncoding.EncodeToString([]byte(key)) }

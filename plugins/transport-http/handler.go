@@ -1,0 +1,141 @@
+package transporthttp
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"strings"
+	"sync/atomic"
+
+	"github.com/google/uuid"
+
+	"github.com/dbbasic/station/sdk/errs"
+	"github.com/dbbasic/station/sdk/host"
+	"github.com/dbbasic/station/sdk/id"
+)
+
+// handler answers all requests of one Serve.
+type handler struct {
+	log     *slog.Logger
+	host    host.Host
+	station id.Station
+	own     []string        // the X-Station-Id of most responses
+	calls   context.Context // of the calls: ends with Serve, not with the client's connection
+	origin  *http.CrossOriginProtection
+	bodies  atomic.Int64 // bytes held by large bodies
+}
+
+func newHandler(log *slog.Logger, station id.Station, h host.Host, calls context.Context) *handler {
+	return &handler{
+		log: log, host: h, station: station, own: []string{string(station)},
+		calls: calls, origin: http.NewCrossOriginProtection(),
+	}
+}
+
+// exchange is one request with its response.
+type exchange struct {
+	*handler
+	w     http.ResponseWriter
+	r     *http.Request
+	id    string // of the request
+	held  int64  // bytes taken from handler.bodies
+	begun bool   // the status line has left
+}
+
+// ServeHTTP answers one request. What can go wrong comes back as an error to
+// this one place.
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := exchange{handler: h, w: w, r: r, id: requestID(r.Header["X-Request-Id"])}
+	defer x.end()
+	header := w.Header()
+	header["X-Request-Id"] = []string{x.id}
+	header["X-Station-Id"] = h.own
+	header["X-Content-Type-Options"] = nosniff
+	if err := x.answer(); err != nil {
+		x.fail(err)
+	}
+}
+
+var nosniff = []string{"nosniff"}
+
+// answer checks where the request comes from, then follows its path. There
+// are few paths, and ServeMux would answer unclean ones with a page of HTML.
+func (x *exchange) answer() error {
+	if !knownHost(x.r) {
+		return errs.New(errs.Forbidden, "unknown_host",
+			"This station does not answer to the host name %q; use localhost or 127.0.0.1.", clip(x.r.Host))
+	}
+	if err := x.origin.Check(x.r); err != nil {
+		return errs.New(errs.Forbidden, "cross_origin",
+			"A page of another site may not send %s requests to this station.", x.r.Method)
+	}
+	path := x.r.URL.Path
+	if x.r.URL.RawPath != "" {
+		path = x.r.URL.EscapedPath()
+	}
+	if path == "/objects" {
+		return x.objects()
+	}
+	name, found := strings.CutPrefix(path, "/objects/")
+	if !found || strings.Contains(name, "/") {
+		return errs.New(errs.NotFound, "no_such_path",
+			"There is nothing at %q; objects are at /objects and /objects/{id}.", clip(x.r.URL.Path))
+	}
+	if path != x.r.URL.Path {
+		var err error
+		if name, err = url.PathUnescape(name); err != nil {
+			return errs.New(errs.Invalid, "bad_path", "The path contains a bad percent escape.")
+		}
+	}
+	return x.object(name)
+}
+
+// end gives back what the exchange holds and turns a panic into a response.
+// The stack goes to the log.
+func (x *exchange) end() {
+	if x.held > 0 {
+		x.bodies.Add(-x.held)
+	}
+	p := recover()
+	if p == nil {
+		return
+	}
+	x.log.Error("panic in the HTTP transport", "request_id", x.id, "panic", p, "stack", string(debug.Stack()))
+	if x.begun {
+		panic(http.ErrAbortHandler) // half an answer must not look whole
+	}
+	x.fail(&errs.Error{Kind: errs.Internal})
+}
+
+// requestID gives the client's id if it sent one valid id, else a new UUIDv7.
+func requestID(sent []string) string {
+	if len(sent) == 1 && validRequestID(sent[0]) {
+		return sent[0]
+	}
+	return uuid.Must(uuid.NewV7()).String()
+}
+
+// validRequestID accepts 1 to 128 of A-Z, a-z, 0-9, '.', '_' and '-'.
+func validRequestID(s string) bool {
+	if len(s) == 0 || len(s) > 128 {
+		return false
+	}
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '.', c == '_', c == '-':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// clip shortens what a client wrote before it is quoted in a message.
+func clip(s string) string {
+	if len(s) > 64 {
+		return strings.ToValidUTF8(s[:64], "") + "…"
+	}
+	return s
+}

@@ -1,0 +1,295 @@
+package transporthttp
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/dbbasic/station/sdk/host"
+	"github.com/dbbasic/station/sdk/transport"
+	"github.com/dbbasic/station/sdk/transport/transporttest"
+)
+
+func TestHeadersTooLarge(t *testing.T) {
+	s := serve(t).echo()
+	if got := s.do("GET", "/objects/a", "", "X-Big: "+strings.Repeat("x", headerBytes-200)); got.StatusCode != http.StatusOK {
+		t.Errorf("headers below the limit got %d", got.StatusCode)
+	}
+	if got := s.do("GET", "/objects/a", "", "X-Big: "+strings.Repeat("x", headerBytes)); got.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+		t.Errorf("headers above the limit got %d", got.StatusCode)
+	}
+}
+
+// pipes is a listener in memory, for tests on synctest's clock.
+type pipes struct {
+	conns chan net.Conn
+	once  sync.Once
+	done  chan struct{}
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.done:
+		return nil, net.ErrClosed
+	}
+}
+func (p *pipes) Close() error { p.once.Do(func() { close(p.done) }); return nil }
+func (*pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "unix"} }
+
+func (p *pipes) dial() net.Conn {
+	client, server := net.Pipe()
+	p.conns <- server
+	return client
+}
+
+// inTime runs f on synctest's clock, with a transport that serves fake; end
+// ends the transport and gives how long that took.
+func inTime(t *testing.T, f func(t *testing.T, fake *transporttest.Host, dial func() net.Conn, end func() time.Duration)) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := transporttest.NewHost()
+		fake.Answer("a", transporttest.Answer{Echo: true})
+		tr := New(slog.New(slog.DiscardHandler), "test")
+		if err := tr.Configure(t.Context(), transporttest.Config); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		ln := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
+		done := make(chan error, 1)
+		go func() { done <- tr.Serve(ctx, ln, fake) }()
+		end := sync.OnceValue(func() time.Duration {
+			start := time.Now()
+			cancel()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+			return time.Since(start)
+		})
+		f(t, fake, ln.dial, end)
+		end()
+	})
+}
+
+// readAnswer reads one response and says how long it took.
+func readAnswer(t *testing.T, conn net.Conn, method string) (answer, time.Duration) {
+	t.Helper()
+	start := time.Now()
+	res, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer{res, string(body)}, time.Since(start)
+}
+
+func TestSlowBody(t *testing.T) {
+	inTime(t, func(t *testing.T, fake *transporttest.Host, dial func() net.Conn, _ func() time.Duration) {
+		silent := dial()
+		defer func() { _ = silent.Close() }()
+		_, _ = io.WriteString(silent, "POST /objects/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nabc")
+		got, took := readAnswer(t, silent, "POST")
+		got.wantError(t, 408, "body_timeout")
+		if took < graceTime || took > graceTime+time.Second {
+			t.Errorf("a silent body was given %v, want about %v", took, graceTime)
+		}
+
+		dripping := dial()
+		defer func() { _ = dripping.Close() }()
+		go func() {
+			_, _ = io.WriteString(dripping, "POST /objects/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n")
+			for {
+				if _, err := io.WriteString(dripping, "x"); err != nil {
+					return
+				}
+				time.Sleep(time.Second)
+			}
+		}()
+		got, took = readAnswer(t, dripping, "POST")
+		got.wantError(t, 408, "body_timeout")
+		if took < graceTime || took > graceTime+time.Second {
+			t.Errorf("a dripping body was given %v, want about %v", took, graceTime)
+		}
+		if n := len(fake.Calls("")); n > 0 {
+			t.Errorf("the host got %d calls", n)
+		}
+
+		steady := dial()
+		defer func() { _ = steady.Close() }()
+		go func() {
+			_, _ = io.WriteString(steady, "POST /objects/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: "+itoa(40*minRate)+"\r\n\r\n")
+			for range 40 {
+				time.Sleep(time.Second)
+				_, _ = io.WriteString(steady, strings.Repeat("x", minRate))
+			}
+		}()
+		if got, _ := readAnswer(t, steady, "POST"); got.StatusCode != http.StatusOK || len(got.body) != 40*minRate {
+			t.Errorf("a steady body got %d with %d bytes", got.StatusCode, len(got.body))
+		}
+		// the connection goes on, without the deadline of the body
+		time.Sleep(idleTime / 2)
+		go func() { _, _ = io.WriteString(steady, "GET /objects/a HTTP/1.1\r\nHost: localhost\r\n\r\n") }()
+		if got, _ := readAnswer(t, steady, "GET"); got.StatusCode != http.StatusOK {
+			t.Errorf("the next request of the connection got %d", got.StatusCode)
+		}
+	})
+}
+
+// TestBodyDeadlineEnds: the deadline of a body does not outlive it, so that
+// what follows may take its time.
+func TestBodyDeadlineEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ln := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
+		srv := newServer(slog.New(slog.DiscardHandler), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			x := exchange{w: w, r: r}
+			if _, err := x.readBody(); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(10 * graceTime)
+			if err := r.Context().Err(); err != nil {
+				t.Errorf("after the body, the request's context ended: %v", err)
+			}
+		}))
+		go func() { _ = srv.Serve(ln) }()
+		conn := ln.dial()
+		go func() {
+			_, _ = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx")
+		}()
+		readAnswer(t, conn, "POST")
+		_ = conn.Close()
+		_ = srv.Close()
+	})
+}
+
+// TestSlowHeadersAndIdle: a connection that says nothing is closed.
+func TestSlowHeadersAndIdle(t *testing.T) {
+	inTime(t, func(t *testing.T, _ *transporttest.Host, dial func() net.Conn, _ func() time.Duration) {
+		slow := dial()
+		defer func() { _ = slow.Close() }()
+		_, _ = io.WriteString(slow, "GET /objects/a HTTP/1.1\r\nHost:")
+		start := time.Now()
+		_, _ = io.Copy(io.Discard, slow)
+		if took := time.Since(start); took != headerTime {
+			t.Errorf("slow headers were given %v, want %v", took, headerTime)
+		}
+		idle := dial()
+		defer func() { _ = idle.Close() }()
+		go func() { _, _ = io.WriteString(idle, "GET /objects/a HTTP/1.1\r\nHost: localhost\r\n\r\n") }()
+		readAnswer(t, idle, "GET")
+		start = time.Now()
+		_, _ = io.Copy(io.Discard, idle)
+		if took := time.Since(start); took != idleTime {
+			t.Errorf("an idle connection was given %v, want %v", took, idleTime)
+		}
+	})
+}
+
+// TestSlowReader: a client that does not read its answer is dropped.
+func TestSlowReader(t *testing.T) {
+	inTime(t, func(t *testing.T, fake *transporttest.Host, dial func() net.Conn, end func() time.Duration) {
+		const size = 10 * minRate
+		fake.Answer("big", transporttest.Answer{Result: host.Result{Status: 200, Body: make([]byte, size)}})
+		conn := dial()
+		defer func() { _ = conn.Close() }()
+		_, _ = io.WriteString(conn, "GET /objects/big HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		time.Sleep(allowance(size) + time.Second)
+		n, _ := io.Copy(io.Discard, conn)
+		if n >= size {
+			t.Errorf("the client still got %d bytes", n)
+		}
+		if took := end(); took > time.Second {
+			t.Errorf("the connection kept the transport for %v", took)
+		}
+	})
+}
+
+// TestClientGone: a call that has begun goes on when its client is gone, and
+// has a deadline of its own.
+func TestClientGone(t *testing.T) {
+	inTime(t, func(t *testing.T, fake *transporttest.Host, dial func() net.Conn, _ func() time.Duration) {
+		fake.Answer("slow", transporttest.Answer{Hold: make(chan struct{})})
+		conn := dial()
+		_, _ = io.WriteString(conn, "GET /objects/slow HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		synctest.Wait()
+		if len(fake.Calls("slow")) != 1 {
+			t.Fatal("the call has not begun")
+		}
+		_ = conn.Close()
+		start := time.Now()
+		for fake.Ended("slow") == 0 {
+			time.Sleep(time.Second)
+		}
+		if took := time.Since(start); took < callTime || took > callTime+time.Second {
+			t.Errorf("the call went on for %v, want %v", took, callTime)
+		}
+	})
+}
+
+// TestDrainIsBounded: a call that does not end is given up after DrainTime.
+func TestDrainIsBounded(t *testing.T) {
+	inTime(t, func(t *testing.T, fake *transporttest.Host, dial func() net.Conn, end func() time.Duration) {
+		fake.Answer("slow", transporttest.Answer{Hold: make(chan struct{})})
+		conn := dial()
+		defer func() { _ = conn.Close() }()
+		_, _ = io.WriteString(conn, "GET /objects/slow HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		synctest.Wait()
+		if took := end(); took != transport.DrainTime {
+			t.Errorf("Serve returned after %v, want %v", took, transport.DrainTime)
+		}
+	})
+}
+
+// TestSilentAtTheEnd: a connection that never spoke does not hold up the end.
+func TestSilentAtTheEnd(t *testing.T) {
+	inTime(t, func(t *testing.T, _ *transporttest.Host, dial func() net.Conn, end func() time.Duration) {
+		silent := dial()
+		defer func() { _ = silent.Close() }()
+		synctest.Wait()
+		if took := end(); took > time.Second {
+			t.Errorf("Serve returned after %v", took)
+		}
+	})
+}
+
+// TestLimitConns: connections beyond the limit wait, and Close ends the wait.
+func TestLimitConns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &pipes{conns: make(chan net.Conn, 3), done: make(chan struct{})}
+		ln := limitConns(p, 2)
+		for range 3 {
+			p.dial()
+		}
+		first, _ := ln.Accept()
+		second, _ := ln.Accept()
+		third := make(chan net.Conn)
+		go func() { c, _ := ln.Accept(); third <- c }()
+		synctest.Wait()
+		select {
+		case <-third:
+			t.Fatal("a third connection was accepted")
+		default:
+		}
+		_ = first.Close()
+		_ = first.Close() // once is enough to free one slot, twice frees no second
+		<-third
+		go func() { c, _ := ln.Accept(); third <- c }()
+		synctest.Wait()
+		_ = ln.Close()
+		if c := <-third; c != nil {
+			t.Error("a closed listener gave a connection")
+		}
+		_ = second.Close()
+	})
+}

@@ -1,0 +1,111 @@
+package transporthttp
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/dbbasic/station/sdk/errs"
+	"github.com/dbbasic/station/sdk/host"
+	"github.com/dbbasic/station/sdk/id"
+)
+
+// methods are those that an object may answer.
+var methods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+
+// readMethods are those of everything that only looks.
+var readMethods = []string{"GET", "HEAD", "OPTIONS"}
+
+// object answers /objects/{name}: a call of the object or, with a flag in the
+// query, a look at it.
+func (x *exchange) object(name string) error {
+	object, station, err := id.ParseAddress(name)
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(methods, x.r.Method) {
+		return notAllowed(x.r.Method, methods)
+	}
+	query, err := parseFields(x.r.URL.RawQuery, "query")
+	if err != nil {
+		return err
+	}
+	flag, err := findFlag(query)
+	if err != nil {
+		return err
+	}
+	if flag == "" {
+		return x.invoke(object, station, query)
+	}
+	return x.look(object, station, flag, query)
+}
+
+// invoke runs the object.
+func (x *exchange) invoke(object id.Object, station id.Station, query []host.Field) error {
+	c := host.Call{
+		Object: object, Station: station, Method: x.r.Method, Path: x.r.URL.EscapedPath(),
+		Query: query, Header: x.headers(), RequestID: x.id, Caller: operator,
+	}
+	if err := x.takeBody(&c); err != nil {
+		return err
+	}
+	if asksRollback(&c) {
+		return notAvailable("rollback")
+	}
+	ctx, cancel := context.WithTimeout(x.calls, callTime)
+	defer cancel()
+	res, err := x.host.Invoke(ctx, c)
+	if err != nil {
+		return err
+	}
+	return x.sendResult(res)
+}
+
+// operator is who calls: without accounts, whoever reaches the listener.
+var operator = id.Caller{Roles: []string{id.RoleOperator}}
+
+// asksRollback reports whether the body asks for the reserved action.
+func asksRollback(c *host.Call) bool {
+	if c.Method != http.MethodPost {
+		return false
+	}
+	for _, f := range slices.Backward(c.Form) {
+		if f.Name == "action" {
+			return f.Value == "rollback"
+		}
+	}
+	if c.Type != "application/json" && !strings.HasSuffix(c.Type, "+json") || !mayNameRollback(c.Body) {
+		return false
+	}
+	var body map[string]json.RawMessage
+	var action string
+	return json.Unmarshal(c.Body, &body) == nil &&
+		json.Unmarshal(body["action"], &action) == nil && action == "rollback"
+}
+
+// mayNameRollback spares most bodies the decoding: one that asks for it holds
+// the word, or an escape that may stand for a letter of it.
+func mayNameRollback(body []byte) bool {
+	return bytes.Contains(body, []byte("rollback")) || bytes.Contains(body, []byte(`\u`))
+}
+
+// notAllowed is the error for a method that a path does not have.
+func notAllowed(method string, allow []string) error {
+	return &errs.Error{Kind: errs.MethodNotAllowed, Allow: allow,
+		Message: "The method " + clip(method) + " is not allowed here; use " + strings.Join(allow, ", ") + "."}
+}
+
+// notAvailable is the error for what the API has and this version does not.
+func notAvailable(what string) error {
+	return errs.New(errs.Invalid, "not_available", "%q is not available in this version.", what)
+}
+
+// options answers an OPTIONS of a path that only looks.
+func (x *exchange) options() error {
+	x.w.Header().Set("Allow", strings.Join(readMethods, ", "))
+	x.send(http.StatusNoContent, nil)
+	return nil
+}

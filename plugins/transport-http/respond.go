@@ -1,0 +1,164 @@
+package transporthttp
+
+import (
+	"bytes"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/dbbasic/station/sdk/errs"
+	"github.com/dbbasic/station/sdk/host"
+)
+
+// failure is the body of every error that the station raises.
+type failure struct {
+	Status    string `json:"status"`
+	Error     string `json:"error"`
+	Code      string `json:"code"`
+	Line      int    `json:"line,omitempty"`
+	Traceback string `json:"traceback,omitempty"`
+}
+
+// fail is the one place where an error becomes a response. Operation and
+// cause go to the log, under the request's id, and nowhere else.
+func (x *exchange) fail(err error) {
+	e := errs.From(err)
+	status := e.HTTPStatus()
+	if status < 200 {
+		status = http.StatusUnprocessableEntity // fail(101) in a script is no final answer
+	}
+	x.logFailure(e, status)
+	header := x.w.Header()
+	if len(e.Allow) > 0 {
+		header.Set("Allow", strings.Join(e.Allow, ", "))
+	}
+	if e.RetryAfter > 0 {
+		seconds := (e.RetryAfter + time.Second - 1) / time.Second
+		header.Set("Retry-After", strconv.FormatInt(int64(seconds), 10))
+	}
+	x.sendJSON(status, failure{"error", e.Text(), e.CodeOf(), e.Line, e.Traceback})
+}
+
+// logFailure logs what the client does not see, and faults of the station.
+func (x *exchange) logFailure(e *errs.Error, status int) {
+	level := slog.LevelDebug
+	switch {
+	case e.Kind == errs.Internal || e.Kind == errs.Corrupt:
+		level = slog.LevelError
+	case e.Err == nil:
+		return
+	case status >= 500:
+		level = slog.LevelWarn
+	}
+	x.log.Log(x.r.Context(), level, "request failed",
+		"request_id", x.id, "method", x.r.Method, "path", x.r.URL.Path, "status", status, "error", e.Error())
+}
+
+// sendJSON sends v. It is for answers of the station, not of scripts.
+func (x *exchange) sendJSON(status int, v any) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		x.fail(errs.Wrap(errs.Internal, "http.sendJSON", err, ""))
+		return
+	}
+	x.w.Header()["Content-Type"] = []string{"application/json"}
+	x.send(status, b.Bytes())
+}
+
+// send writes status, length and body. A client that is gone is no error.
+func (x *exchange) send(status int, body []byte) {
+	header := x.w.Header()
+	bare := status == http.StatusNoContent || status == http.StatusNotModified
+	head := x.r.Method == http.MethodHead
+	switch {
+	case bare:
+		delete(header, "Content-Type")
+	case !head || len(body) > 0:
+		header["Content-Length"] = []string{strconv.Itoa(len(body))}
+	}
+	if len(body) > 0 && header["Content-Type"] == nil && !bare {
+		header["Content-Type"] = []string{"application/octet-stream"} // else net/http guesses
+	}
+	x.begun = true
+	x.w.WriteHeader(status)
+	if !bare && !head && len(body) > 0 {
+		_, _ = x.w.Write(body)
+	}
+}
+
+// sendResult sends what a script answered, as it is but for the headers that
+// are not the script's to set.
+func (x *exchange) sendResult(res host.Result) error {
+	if res.Status < 200 || res.Status > 599 {
+		return errs.New(errs.Script, "bad_status", "The script answered with %d, which is no final HTTP status.", res.Status)
+	}
+	header := x.w.Header()
+	if res.Station != "" && res.Station != x.station {
+		header["X-Station-Id"] = []string{string(res.Station)}
+		header["X-Routed-From"] = x.own
+	}
+	for _, f := range res.Header {
+		x.setHeader(header, f)
+	}
+	if !inert(header["Content-Type"]) {
+		header["Content-Security-Policy"] = sandbox
+	}
+	x.send(res.Status, res.Body)
+	return nil
+}
+
+var sandbox = []string{"sandbox allow-forms allow-scripts"}
+
+// setHeader takes one header of a script, or drops it: by then the call is
+// durable, and an error would tell the client that it was undone.
+func (x *exchange) setHeader(header http.Header, f host.Field) {
+	name := http.CanonicalHeaderKey(f.Name)
+	if stationHeader[name] || !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(f.Value) {
+		x.log.Debug("dropped a header of a script", "request_id", x.id, "path", x.r.URL.Path, "header", clip(f.Name))
+		return
+	}
+	if name == "Content-Type" {
+		if f.Value = strings.TrimSpace(f.Value); f.Value != "" {
+			header["Content-Type"] = []string{f.Value} // the last one counts
+		}
+		return
+	}
+	header[name] = append(header[name], f.Value)
+}
+
+// stationHeader holds the headers that a script cannot set: those that frame
+// the message, those by which the station speaks, and those that would take
+// effect on every object, since all of them share one origin.
+var stationHeader = map[string]bool{
+	"Connection": true, "Keep-Alive": true, "Proxy-Connection": true, "Te": true, "Trailer": true,
+	"Transfer-Encoding": true, "Upgrade": true, "Content-Length": true, "Date": true,
+	"X-Request-Id": true, "X-Station-Id": true, "X-Routed-From": true,
+	"X-Content-Type-Options": true, "Content-Security-Policy": true,
+	"Set-Cookie": true, "Clear-Site-Data": true, "Strict-Transport-Security": true, "Alt-Svc": true,
+	"Service-Worker-Allowed": true, "Nel": true, "Report-To": true, "Reporting-Endpoints": true,
+}
+
+// inert reports whether a browser shows a body of this type without running
+// anything in it. All other types, known or not, get the sandbox.
+func inert(contentType []string) bool {
+	if len(contentType) == 0 {
+		return true // octets, see send
+	}
+	media, _, _ := strings.Cut(contentType[0], ";")
+	if strings.Contains(contentType[0], ",") {
+		return false // browsers read a list of types here and take the last
+	}
+	switch media {
+	case "application/json", "text/plain", "text/csv", "text/css",
+		"image/png", "image/jpeg", "image/gif", "image/webp", "application/octet-stream":
+		return true
+	}
+	return false
+}

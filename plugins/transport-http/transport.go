@@ -1,0 +1,136 @@
+// Package transporthttp serves the HTTP API of a station with net/http. It
+// turns requests into calls of the host and results into responses; it decides
+// nothing about objects and keeps nothing between two requests.
+package transporthttp
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/dbbasic/station/sdk/errs"
+	"github.com/dbbasic/station/sdk/host"
+	"github.com/dbbasic/station/sdk/id"
+	"github.com/dbbasic/station/sdk/plugin"
+	"github.com/dbbasic/station/sdk/transport"
+)
+
+// The limits of the server. DESIGN.md says why they are what they are.
+const (
+	headerTime  = 10 * time.Second       // to send all headers of a request
+	headerBytes = 64 << 10               // request line and headers
+	idleTime    = 2 * time.Minute        // between two requests of a connection
+	callTime    = 35 * time.Second       // a call of the host; the kernel's own limit is 30 s
+	silentTime  = 100 * time.Millisecond // a new connection may say nothing for this while the station stops
+	graceTime   = 10 * time.Second       // a body or an answer may take this and len/minRate
+	minRate     = 32 << 10               // bytes per second
+	maxConns    = 4096                   // open connections; others wait in the listener's queue
+	maxBody     = 8 << 20                // bytes of a request body
+	maxBodies   = 256 << 20              // bytes of all large bodies that are in memory at once
+	maxFields   = 10_000                 // of a query or a form
+)
+
+// Transport is the HTTP transport.
+type Transport struct {
+	log     *slog.Logger
+	version string
+	station atomic.Value // id.Station, once configured
+	broken  atomic.Value // string: why Serve gave up
+}
+
+var _ transport.Transport = (*Transport)(nil)
+
+// New returns a transport that logs to log and calls itself version.
+func New(log *slog.Logger, version string) *Transport {
+	return &Transport{log: log, version: version}
+}
+
+// Info says who the plugin is.
+func (t *Transport) Info() plugin.Info {
+	return plugin.Info{Name: "http", Kind: plugin.Transport, Version: t.version}
+}
+
+// Configure takes the id that responses carry as X-Station-Id.
+func (t *Transport) Configure(_ context.Context, c plugin.Config) error {
+	if _, err := id.ParseStation(string(c.Station)); err != nil {
+		return err
+	}
+	t.station.Store(c.Station)
+	return nil
+}
+
+// Health is good until Serve has failed.
+func (t *Transport) Health(context.Context) plugin.Health {
+	if problem, ok := t.broken.Load().(string); ok {
+		return plugin.Health{Problem: problem}
+	}
+	return plugin.Health{OK: true}
+}
+
+// Close has nothing to release: Serve ends with its context.
+func (t *Transport) Close(context.Context) error { return nil }
+
+// Serve answers HTTP requests until ctx ends; see transport.Transport. Errors:
+// errs.Invalid before Configure, errs.Unavailable where ln fails.
+func (t *Transport) Serve(ctx context.Context, ln net.Listener, h host.Host) error {
+	station, ok := t.station.Load().(id.Station)
+	if !ok {
+		return errs.New(errs.Invalid, "", "The HTTP transport was not configured.")
+	}
+	if u, ok := ln.(*net.UnixListener); ok {
+		u.SetUnlinkOnClose(false) // the socket file is the kernel's
+	}
+	calls, abandon := context.WithCancel(context.WithoutCancel(ctx))
+	defer abandon()
+	conns := limitConns(ln, maxConns)
+	srv := newServer(t.log, newHandler(t.log, station, h, calls))
+	srv.RegisterOnShutdown(conns.dismiss)
+	failed := make(chan error, 1)
+	go func() { failed <- srv.Serve(conns) }()
+	select {
+	case err := <-failed:
+		_ = srv.Close()
+		t.broken.Store("The HTTP listener failed: " + err.Error())
+		return errs.Wrap(errs.Unavailable, "http.Serve", err, "The HTTP listener failed.")
+	case <-ctx.Done():
+	}
+	t.drain(ctx, srv)
+	_ = <-failed // http.ErrServerClosed
+	return nil
+}
+
+// drain lets calls in flight finish for at most transport.DrainTime.
+func (t *Transport) drain(ctx context.Context, srv *http.Server) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), transport.DrainTime)
+	defer cancel()
+	if err := srv.Shutdown(ctx); err != nil {
+		t.log.Warn("calls in flight were cut off", "after", transport.DrainTime, "error", err)
+		_ = srv.Close()
+	}
+}
+
+// newServer returns a server with all limits set. Those of a request's body are
+// the handler's, those of a response the connection's.
+func newServer(log *slog.Logger, h http.Handler) *http.Server {
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	return &http.Server{
+		Handler:                      h,
+		DisableGeneralOptionsHandler: true, // "OPTIONS *" gets a JSON answer too
+		ReadHeaderTimeout:            headerTime,
+		IdleTimeout:                  idleTime,
+		MaxHeaderBytes:               headerBytes - 4096, // net/http adds 4096
+		Protocols:                    &protocols,
+		ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+}
+
+// isTimeout reports whether a deadline of the connection caused err.
+func isTimeout(err error) bool {
+	ne, ok := errors.AsType[net.Error](err)
+	return ok && ne.Timeout()
+}

@@ -1,0 +1,69 @@
+package host
+
+import (
+	"context"
+
+	"google.golang.org/grpc"
+
+	"github.com/dbbasic/station/sdk/id"
+	"github.com/dbbasic/station/sdk/internal/pb"
+	"github.com/dbbasic/station/sdk/storage"
+)
+
+// client is the plugin's side: a Host whose calls go to the kernel.
+type client struct{ c pb.HostServiceClient }
+
+// NewClient gives the Host at the other end of a connection.
+func NewClient(conn grpc.ClientConnInterface) Host {
+	return &client{c: pb.NewHostServiceClient(conn)}
+}
+
+func (c *client) Identity(ctx context.Context) (Identity, error) {
+	m, err := c.c.Identity(ctx, &pb.Empty{})
+	if err != nil {
+		return Identity{}, err
+	}
+	return Identity{Station: id.Station(m.GetStation()), Version: m.GetVersion()}, nil
+}
+
+func (c *client) Invoke(ctx context.Context, call Call) (Result, error) {
+	m, err := c.c.Invoke(ctx, encodeCall(&call))
+	if err != nil {
+		return Result{}, err
+	}
+	return decodeResult(m), nil
+}
+
+func (c *client) Objects(ctx context.Context, q ObjectsQuery) (ObjectsPage, error) {
+	m, err := c.c.Objects(ctx, &pb.HostObjectsQuery{Prefix: []byte(q.Prefix), After: []byte(q.After), Limit: int32(q.Limit)})
+	if err != nil {
+		return ObjectsPage{}, err
+	}
+	return decodeObjects(m), nil
+}
+
+func (c *client) Source(ctx context.Context, object id.Object) (Source, error) {
+	m, err := c.c.Source(ctx, &pb.HostSourceRequest{Object: string(object)})
+	if err != nil {
+		return Source{}, err
+	}
+	return Source{Object: id.Object(m.GetObject()), Version: m.GetVersion(), Hash: m.GetHash(), Text: bytesOf(m.GetText())}, nil
+}
+
+func (c *client) State(ctx context.Context, q StateQuery) (StatePage, error) {
+	m, err := c.c.State(ctx, &pb.HostStateQuery{
+		Object: string(q.Object), Key: []byte(q.Key), HasKey: q.HasKey, Prefix: []byte(q.Prefix), After: []byte(q.After), Limit: int32(q.Limit),
+	})
+	if err != nil {
+		return StatePage{}, err
+	}
+	return decodeState(m), nil
+}
+
+func (c *client) Logs(ctx context.Context, q storage.LogsQuery) (storage.LogsPage, error) {
+	m, err := c.c.Logs(ctx, storage.EncodeLogsQuery(q))
+	if err != nil {
+		return storage.LogsPage{}, err
+	}
+	return storage.DecodeLogsPage(m), nil
+}

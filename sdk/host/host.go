@@ -1,0 +1,124 @@
+// Package host is what the kernel offers to a transport plugin: to run
+// objects and to look at them. A transport translates a protocol into these
+// calls and their results back, and decides nothing else.
+package host
+
+import (
+	"context"
+	"time"
+
+	"github.com/dbbasic/station/sdk/id"
+	"github.com/dbbasic/station/sdk/storage"
+)
+
+// Call is one call of an object.
+type Call struct {
+	Object  id.Object
+	Station id.Station // where it must run; empty means wherever the kernel routes it
+	Method  string     // GET, POST, PUT, PATCH, DELETE, HEAD or OPTIONS
+	Path    string     // as the client wrote it; "/objects/{id}" over HTTP
+	Query   []Field    // decoded, in the order of the request
+	Header  []Field    // what the script may read; names in canonical form
+	Form    []Field    // decoded form fields, where the body was a form
+	Type    string     // media type of Body without parameters; empty where there is none
+	Body    []byte     // as received; empty where it was a form
+
+	RequestID string
+	Caller    id.Caller
+	Chain     []id.Object // the objects whose calls led here, outermost first
+	Deadline  time.Time   // zero means the object's own limit
+}
+
+// Field is one name and value of a query, form or header.
+type Field struct{ Name, Value string }
+
+// Result is what an object answered.
+type Result struct {
+	Status  int     // HTTP status
+	Header  []Field // as the script set them, Content-Type among them where there is a body
+	Body    []byte
+	Station id.Station // the station that ran the call
+}
+
+// ObjectInfo is one row of the list of objects in service.
+type ObjectInfo struct {
+	Object  id.Object
+	Path    string // of the script, below the scripts folder, with slashes
+	File    string // the last element of Path
+	Version uint64 // of the source in service
+}
+
+// ObjectsQuery selects a page of the objects in service, in the order of their ids.
+type ObjectsQuery struct {
+	Prefix string
+	After  id.Object
+	Limit  int // 1 to storage.MaxPage; 0 means all
+}
+
+// ObjectsPage is a page of objects; More says that others follow.
+type ObjectsPage struct {
+	Objects []ObjectInfo
+	More    bool
+}
+
+// Source is the source of an object in service.
+type Source struct {
+	Object  id.Object
+	Version uint64
+	Hash    string // SHA-256, 64 hex digits
+	Text    []byte
+}
+
+// StateQuery selects keys of an object's state, in the order of the keys' bytes.
+type StateQuery struct {
+	Object id.Object
+	Key    string // this one only, where HasKey
+	HasKey bool
+	Prefix string
+	After  string
+	Limit  int // 0 means all
+}
+
+// StatePage is a page of state; More says that other keys follow.
+type StatePage struct {
+	Items []StateItem
+	More  bool
+}
+
+// StateItem is one key with its value.
+type StateItem struct {
+	Key   string
+	Value []byte // JSON
+}
+
+// Identity is what a transport tells its clients of the station.
+type Identity struct {
+	Station id.Station
+	Version string // of the station binary
+}
+
+// Host is the kernel as a transport sees it. All methods are safe for
+// concurrent use, and each takes its deadline from ctx. Every method that names
+// an object gives errs.NotFound for one that is not in service, and errs.Invalid
+// for malformed input. No result leaves before what it depends on is durable.
+type Host interface {
+	// Identity says which station this is.
+	Identity(ctx context.Context) (Identity, error)
+
+	// Invoke runs one call. Errors are those of HTTP-API: MethodNotAllowed with
+	// Allow, Busy, Refused, Script, Limit, Timeout, Loop, Unavailable, Unknown.
+	Invoke(ctx context.Context, c Call) (Result, error)
+
+	// Objects lists the objects in service.
+	Objects(ctx context.Context, q ObjectsQuery) (ObjectsPage, error)
+
+	// Source gives the source that an object runs.
+	Source(ctx context.Context, object id.Object) (Source, error)
+
+	// State reads an object's state between two of its calls. Errors: also
+	// errs.NotFound for a Key that is not there.
+	State(ctx context.Context, q StateQuery) (StatePage, error)
+
+	// Logs reads a page of an object's log.
+	Logs(ctx context.Context, q storage.LogsQuery) (storage.LogsPage, error)
+}

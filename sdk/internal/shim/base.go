@@ -1,0 +1,98 @@
+package shim
+
+import (
+	"context"
+
+	"google.golang.org/grpc"
+
+	"github.com/dbbasic/station/sdk/errs"
+	"github.com/dbbasic/station/sdk/id"
+	"github.com/dbbasic/station/sdk/internal/pb"
+	"github.com/dbbasic/station/sdk/plugin"
+)
+
+// Base is the calling side of plugin.Plugin, to be embedded in the client of a contract.
+type Base struct {
+	conn   *grpc.ClientConn
+	client pb.PluginServiceClient
+}
+
+// NewBase gives the Base over a connection.
+func NewBase(conn *grpc.ClientConn) Base {
+	return Base{conn: conn, client: pb.NewPluginServiceClient(conn)}
+}
+
+// Conn is the connection to the plugin. Once ready, it leaves that state only
+// when the plugin is gone.
+func (b Base) Conn() *grpc.ClientConn { return b.conn }
+
+// AskInfo is plugin.Plugin's Info with the error that a connection may give.
+func (b Base) AskInfo(ctx context.Context) (plugin.Info, error) {
+	m, err := b.client.Info(ctx, &pb.Empty{})
+	if err != nil {
+		return plugin.Info{}, err
+	}
+	return plugin.Info{Name: m.GetName(), Kind: plugin.Kind(m.GetKind()), Version: m.GetVersion()}, nil
+}
+
+// Configure implements plugin.Plugin.
+func (b Base) Configure(ctx context.Context, c plugin.Config) error {
+	_, err := b.client.Configure(ctx, &pb.PluginConfig{Station: string(c.Station), DataDir: c.DataDir, Boot: c.Boot})
+	return err
+}
+
+// Health implements plugin.Plugin. A plugin that does not answer is not well.
+func (b Base) Health(ctx context.Context) plugin.Health {
+	m, err := b.client.Health(ctx, &pb.Empty{})
+	if err != nil {
+		return plugin.Health{Problem: "The plugin does not answer: " + err.Error()}
+	}
+	return plugin.Health{OK: m.GetOk(), Problem: m.GetProblem()}
+}
+
+// Ping asks for the plugin's health, telling an unwell plugin from a silent one.
+func (b Base) Ping(ctx context.Context) (plugin.Health, error) {
+	m, err := b.client.Health(ctx, &pb.Empty{})
+	if err != nil {
+		return plugin.Health{}, err
+	}
+	return plugin.Health{OK: m.GetOk(), Problem: m.GetProblem()}, nil
+}
+
+// Close implements plugin.Plugin.
+func (b Base) Close(ctx context.Context) error {
+	_, err := b.client.Close(ctx, &pb.Empty{})
+	return err
+}
+
+// RegisterBase serves plugin.Plugin.
+func RegisterBase(s grpc.ServiceRegistrar, p plugin.Plugin) {
+	pb.RegisterPluginServiceServer(s, &baseServer{p: p})
+}
+
+type baseServer struct {
+	pb.UnimplementedPluginServiceServer
+	p plugin.Plugin
+}
+
+func (s *baseServer) Info(context.Context, *pb.Empty) (*pb.PluginInfo, error) {
+	i := s.p.Info()
+	return &pb.PluginInfo{Name: i.Name, Kind: string(i.Kind), Version: i.Version}, nil
+}
+
+func (s *baseServer) Configure(ctx context.Context, m *pb.PluginConfig) (*pb.Empty, error) {
+	st, err := id.ParseStation(m.GetStation())
+	if err != nil {
+		return nil, errs.From(err)
+	}
+	return &pb.Empty{}, s.p.Configure(ctx, plugin.Config{Station: st, DataDir: m.GetDataDir(), Boot: m.GetBoot()})
+}
+
+func (s *baseServer) Health(ctx context.Context, _ *pb.Empty) (*pb.PluginHealth, error) {
+	h := s.p.Health(ctx)
+	return &pb.PluginHealth{Ok: h.OK, Problem: h.Problem}, nil
+}
+
+func (s *baseServer) Close(ctx context.Context, _ *pb.Empty) (*pb.Empty, error) {
+	return &pb.Empty{}, s.p.Close(ctx)
+}

@@ -1,0 +1,143 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"google.golang.org/grpc"
+
+	"github.com/dbbasic/station/sdk/errs"
+	"github.com/dbbasic/station/sdk/hlc"
+	"github.com/dbbasic/station/sdk/id"
+	"github.com/dbbasic/station/sdk/internal/pb"
+	"github.com/dbbasic/station/sdk/internal/shim"
+	"github.com/dbbasic/station/sdk/plugin"
+)
+
+// Client is the kernel's side of a storage plugin.
+type Client struct {
+	shim.Base
+	c pb.StorageServiceClient
+}
+
+var _ Storage = (*Client)(nil)
+
+func newClient(conn *grpc.ClientConn) *Client {
+	return &Client{Base: shim.NewBase(conn), c: pb.NewStorageServiceClient(conn)}
+}
+
+// Info implements plugin.Plugin.
+func (c *Client) Info() plugin.Info {
+	i, err := c.AskInfo(context.Background())
+	if err != nil {
+		return plugin.Info{Kind: plugin.Storage}
+	}
+	return i
+}
+
+// Boot implements Storage.
+func (c *Client) Boot(ctx context.Context) (Boot, error) {
+	m, err := c.c.Boot(ctx, &pb.Empty{})
+	if err != nil {
+		return Boot{}, err
+	}
+	return Boot{Number: m.GetNumber(), High: hlc.Time(m.GetHigh())}, nil
+}
+
+// Commit implements Storage. Where the connection fails after the batch may
+// have been sent, the outcome of all its commits is errs.Unknown.
+func (c *Client) Commit(ctx context.Context, commits []Commit) []error {
+	req := &pb.CommitRequest{Commits: make([]*pb.Commit, len(commits))}
+	for i := range commits {
+		req.Commits[i] = encodeCommit(&commits[i])
+	}
+	out := make([]error, len(commits))
+	m, err := c.c.Commit(ctx, req)
+	if err == nil && len(m.GetResults()) != len(commits) {
+		err = errs.Wrap(errs.Unknown, "storage.Commit", nil, "The storage plugin answered %d results for %d commits.", len(m.GetResults()), len(commits))
+	}
+	if err != nil {
+		if !shim.FromPeer(err) && !errs.Is(err, errs.TooLarge) {
+			err = &errs.Error{Kind: errs.Unknown, Op: "storage.Commit", Err: err}
+		}
+		for i := range out {
+			out[i] = err
+		}
+		return out
+	}
+	for i, r := range m.GetResults() {
+		if r.GetError() != nil {
+			out[i] = shim.DecodeError(r.GetError())
+		}
+	}
+	return out
+}
+
+// Objects implements Storage.
+func (c *Client) Objects(ctx context.Context, q ObjectsQuery) ([]ObjectInfo, error) {
+	m, err := c.c.Objects(ctx, &pb.StoredObjectsQuery{Prefix: []byte(q.Prefix), After: []byte(q.After), Limit: int32(q.Limit)})
+	if err != nil {
+		return nil, err
+	}
+	out := make([]ObjectInfo, len(m.GetObjects()))
+	for i, o := range m.GetObjects() {
+		out[i] = decodeInfo(o)
+	}
+	return out, nil
+}
+
+// Load implements Storage.
+func (c *Client) Load(ctx context.Context, object id.Object) (Object, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	s, err := c.c.Load(ctx, &pb.LoadRequest{Object: string(object)})
+	if err != nil {
+		return Object{}, shim.FromStatus(err)
+	}
+	var o Object
+	for first := true; ; first = false {
+		m, err := s.Recv()
+		if errors.Is(err, io.EOF) && !first {
+			return o, nil
+		}
+		if err != nil {
+			return Object{}, shim.FromStatus(err)
+		}
+		if first {
+			o.ObjectInfo, o.Boot, o.Entries = decodeInfo(m.GetInfo()), m.GetBoot(), m.GetEntries()
+		}
+		o.State = append(o.State, decodeState(m.GetState())...)
+	}
+}
+
+// Logs implements Storage.
+func (c *Client) Logs(ctx context.Context, q LogsQuery) (LogsPage, error) {
+	m, err := c.c.Logs(ctx, EncodeLogsQuery(q))
+	if err != nil {
+		return LogsPage{}, err
+	}
+	return DecodeLogsPage(m), nil
+}
+
+// Versions implements Storage.
+func (c *Client) Versions(ctx context.Context, q VersionsQuery) ([]Version, error) {
+	m, err := c.c.Versions(ctx, &pb.VersionsQuery{Object: string(q.Object), Before: q.Before, Limit: int32(q.Limit)})
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Version, len(m.GetVersions()))
+	for i, v := range m.GetVersions() {
+		out[i] = *decodeVersion(v)
+	}
+	return out, nil
+}
+
+// Version implements Storage.
+func (c *Client) Version(ctx context.Context, object id.Object, number uint64) (Version, error) {
+	m, err := c.c.Version(ctx, &pb.VersionRequest{Object: string(object), Number: number})
+	if err != nil {
+		return Version{}, err
+	}
+	return *decodeVersion(m), nil
+}

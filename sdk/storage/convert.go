@@ -1,0 +1,148 @@
+package storage
+
+import (
+	"github.com/dbbasic/station/sdk/hlc"
+	"github.com/dbbasic/station/sdk/id"
+	"github.com/dbbasic/station/sdk/internal/pb"
+	"github.com/dbbasic/station/sdk/internal/shim"
+)
+
+func encodeStamp(s hlc.Stamp) *pb.Stamp {
+	return &pb.Stamp{Time: uint64(s.Time), Station: string(s.Station)}
+}
+
+func decodeStamp(m *pb.Stamp) hlc.Stamp {
+	return hlc.Stamp{Time: hlc.Time(m.GetTime()), Station: id.Station(m.GetStation())}
+}
+
+func encodeCommit(c *Commit) *pb.Commit {
+	m := &pb.Commit{
+		Object: string(c.Object), Incarnation: c.Incarnation, Sequence: c.Sequence, Stamp: encodeStamp(c.Stamp),
+		RequestId: []byte(c.RequestID), Source: c.Source, HomeEpoch: c.HomeEpoch,
+	}
+	if len(c.State) > 0 {
+		m.State = make([]*pb.StateChange, len(c.State))
+		for i := range c.State {
+			m.State[i] = encodeChange(&c.State[i])
+		}
+	}
+	if len(c.Entries) > 0 {
+		m.Entries = make([]*pb.LogEntry, len(c.Entries))
+		for i := range c.Entries {
+			m.Entries[i] = encodeEntry(&c.Entries[i])
+		}
+	}
+	if c.Version != nil {
+		m.Version = encodeVersion(c.Version)
+	}
+	return m
+}
+
+func decodeCommit(m *pb.Commit) Commit {
+	c := Commit{
+		Object: id.Object(m.GetObject()), Incarnation: m.GetIncarnation(), Sequence: m.GetSequence(), Stamp: decodeStamp(m.GetStamp()),
+		RequestID: string(m.GetRequestId()), Source: m.GetSource(), HomeEpoch: m.GetHomeEpoch(),
+		State: decodeState(m.GetState()), Entries: decodeEntries(m.GetEntries()),
+	}
+	if m.GetVersion() != nil {
+		c.Version = decodeVersion(m.GetVersion())
+	}
+	return c
+}
+
+func encodeChange(c *StateChange) *pb.StateChange {
+	return &pb.StateChange{Key: []byte(c.Key), Value: c.Value, Deleted: c.Deleted, Stamp: encodeStamp(c.Stamp)}
+}
+
+func decodeState(list []*pb.StateChange) []StateChange {
+	if len(list) == 0 {
+		return nil
+	}
+	out := make([]StateChange, len(list))
+	for i, m := range list {
+		out[i] = StateChange{Key: string(m.GetKey()), Value: bytesOf(m.GetValue()), Deleted: m.GetDeleted(), Stamp: decodeStamp(m.GetStamp())}
+	}
+	return out
+}
+
+func encodeEntry(e *Entry) *pb.LogEntry {
+	return &pb.LogEntry{
+		Station: string(e.ID.Station), Boot: e.ID.Boot, Sequence: e.ID.Sequence,
+		TimeUs: shim.Micro(e.Time), Level: string(e.Level), Message: []byte(e.Message), Fields: e.Fields,
+	}
+}
+
+func decodeEntries(list []*pb.LogEntry) []Entry {
+	if len(list) == 0 {
+		return nil
+	}
+	out := make([]Entry, len(list))
+	for i, m := range list {
+		out[i] = Entry{
+			ID:   id.Entry{Station: id.Station(m.GetStation()), Boot: m.GetBoot(), Sequence: m.GetSequence()},
+			Time: shim.FromMicro(m.GetTimeUs()), Level: Level(m.GetLevel()), Message: string(m.GetMessage()), Fields: bytesOf(m.GetFields()),
+		}
+	}
+	return out
+}
+
+func encodeVersion(v *Version) *pb.SourceVersion {
+	return &pb.SourceVersion{Number: v.Number, TimeUs: shim.Micro(v.Time), Author: []byte(v.Author), Message: []byte(v.Message), Hash: v.Hash, Text: v.Text}
+}
+
+func decodeVersion(m *pb.SourceVersion) *Version {
+	return &Version{
+		Number: m.GetNumber(), Time: shim.FromMicro(m.GetTimeUs()), Author: string(m.GetAuthor()), Message: string(m.GetMessage()),
+		Hash: m.GetHash(), Text: bytesOf(m.GetText()),
+	}
+}
+
+func encodeInfo(o ObjectInfo) *pb.StoredObject {
+	return &pb.StoredObject{Object: string(o.Object), Incarnation: o.Incarnation, Sequence: o.Sequence, Head: o.Head, Hash: o.Hash}
+}
+
+func decodeInfo(m *pb.StoredObject) ObjectInfo {
+	return ObjectInfo{
+		Object: id.Object(m.GetObject()), Incarnation: m.GetIncarnation(), Sequence: m.GetSequence(), Head: m.GetHead(), Hash: m.GetHash(),
+	}
+}
+
+// EncodeLogsQuery is for the shims of the sdk, whose host contract passes the same query.
+func EncodeLogsQuery(q LogsQuery) *pb.LogsQuery {
+	m := &pb.LogsQuery{Object: string(q.Object), Limit: int32(q.Limit), Oldest: q.Oldest, Cursor: []byte(q.Cursor)}
+	for _, l := range q.Levels {
+		m.Levels = append(m.Levels, []byte(l))
+	}
+	return m
+}
+
+// DecodeLogsQuery is the reverse of EncodeLogsQuery.
+func DecodeLogsQuery(m *pb.LogsQuery) LogsQuery {
+	q := LogsQuery{Object: id.Object(m.GetObject()), Limit: int(m.GetLimit()), Oldest: m.GetOldest(), Cursor: string(m.GetCursor())}
+	for _, l := range m.GetLevels() {
+		q.Levels = append(q.Levels, Level(l))
+	}
+	return q
+}
+
+// EncodeLogsPage is for the shims of the sdk.
+func EncodeLogsPage(p LogsPage) *pb.LogsPage {
+	m := &pb.LogsPage{Next: p.Next, Scanned: int32(p.Scanned), Entries: make([]*pb.LogEntry, len(p.Entries))}
+	for i := range p.Entries {
+		m.Entries[i] = encodeEntry(&p.Entries[i])
+	}
+	return m
+}
+
+// DecodeLogsPage is the reverse of EncodeLogsPage.
+func DecodeLogsPage(m *pb.LogsPage) LogsPage {
+	return LogsPage{Entries: decodeEntries(m.GetEntries()), Next: m.GetNext(), Scanned: int(m.GetScanned())}
+}
+
+// bytesOf gives an absent field as nil, so that a round trip keeps equality.
+func bytesOf(b []byte) []byte {
+	if len(b) == 0 {
+		return nil
+	}
+	return b
+}

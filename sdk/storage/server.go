@@ -1,0 +1,186 @@
+package storage
+
+import (
+	"context"
+	"sync"
+
+	"google.golang.org/grpc"
+
+	"github.com/dbbasic/station/sdk/errs"
+	"github.com/dbbasic/station/sdk/id"
+	"github.com/dbbasic/station/sdk/internal/pb"
+	"github.com/dbbasic/station/sdk/internal/shim"
+)
+
+// loadChunk is about how many bytes of state one message of Load carries.
+const loadChunk = 1 << 20
+
+func register(s grpc.ServiceRegistrar, impl Storage) {
+	shim.RegisterBase(s, impl)
+	pb.RegisterStorageServiceServer(s, &server{impl: impl})
+}
+
+type server struct {
+	pb.UnimplementedStorageServiceServer
+	impl   Storage
+	gather gatherer
+}
+
+func (s *server) Boot(ctx context.Context, _ *pb.Empty) (*pb.BootReply, error) {
+	b, err := s.impl.Boot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &pb.BootReply{Number: b.Number, High: uint64(b.High)}, nil
+}
+
+func (s *server) Commit(ctx context.Context, m *pb.CommitRequest) (*pb.CommitReply, error) {
+	commits := make([]Commit, len(m.GetCommits()))
+	for i, c := range m.GetCommits() {
+		commits[i] = decodeCommit(c)
+	}
+	results := s.gather.commit(ctx, s.impl, commits)
+	out := &pb.CommitReply{Results: make([]*pb.CommitResult, len(results))}
+	for i, err := range results {
+		out.Results[i] = &pb.CommitResult{}
+		if err != nil {
+			out.Results[i].Error = shim.EncodeError(errs.From(err))
+		}
+	}
+	return out, nil
+}
+
+func (s *server) Objects(ctx context.Context, m *pb.StoredObjectsQuery) (*pb.StoredObjects, error) {
+	list, err := s.impl.Objects(ctx, ObjectsQuery{Prefix: string(m.GetPrefix()), After: id.Object(m.GetAfter()), Limit: int(m.GetLimit())})
+	if err != nil {
+		return nil, err
+	}
+	out := &pb.StoredObjects{Objects: make([]*pb.StoredObject, len(list))}
+	for i, o := range list {
+		out.Objects[i] = encodeInfo(o)
+	}
+	return out, nil
+}
+
+func (s *server) Load(m *pb.LoadRequest, stream grpc.ServerStreamingServer[pb.LoadReply]) error {
+	o, err := s.impl.Load(stream.Context(), id.Object(m.GetObject()))
+	if err != nil {
+		return err
+	}
+	reply := &pb.LoadReply{Info: encodeInfo(o.ObjectInfo), Boot: o.Boot, Entries: o.Entries}
+	for size, rest := 0, o.State; ; {
+		for size < loadChunk && len(rest) > 0 {
+			reply.State = append(reply.State, encodeChange(&rest[0]))
+			size += len(rest[0].Key) + len(rest[0].Value) + 64
+			rest = rest[1:]
+		}
+		if err := stream.Send(reply); err != nil || len(rest) == 0 {
+			return err
+		}
+		reply, size = &pb.LoadReply{}, 0
+	}
+}
+
+func (s *server) Logs(ctx context.Context, m *pb.LogsQuery) (*pb.LogsPage, error) {
+	p, err := s.impl.Logs(ctx, DecodeLogsQuery(m))
+	if err != nil {
+		return nil, err
+	}
+	return EncodeLogsPage(p), nil
+}
+
+func (s *server) Versions(ctx context.Context, m *pb.VersionsQuery) (*pb.VersionsReply, error) {
+	list, err := s.impl.Versions(ctx, VersionsQuery{Object: id.Object(m.GetObject()), Before: m.GetBefore(), Limit: int(m.GetLimit())})
+	if err != nil {
+		return nil, err
+	}
+	out := &pb.VersionsReply{Versions: make([]*pb.SourceVersion, len(list))}
+	for i := range list {
+		out.Versions[i] = encodeVersion(&list[i])
+	}
+	return out, nil
+}
+
+func (s *server) Version(ctx context.Context, m *pb.VersionRequest) (*pb.SourceVersion, error) {
+	v, err := s.impl.Version(ctx, id.Object(m.GetObject()), m.GetNumber())
+	if err != nil {
+		return nil, err
+	}
+	return encodeVersion(&v), nil
+}
+
+// gatherer keeps the contract's promise that Commit is called by one goroutine
+// at a time: while a batch is being stored, those that arrive are gathered into
+// the next. The first caller that finds none at work becomes the one that works.
+type gatherer struct {
+	mu      sync.Mutex
+	waiting []*batch
+	busy    bool
+}
+
+type batch struct {
+	commits []Commit
+	results []error
+	done    chan struct{}
+}
+
+// commit stores commits and gives one result each. A batch that has been taken
+// goes on to its end, whether or not ctx ends: its outcome is then unknown to
+// the caller alone.
+func (g *gatherer) commit(ctx context.Context, impl Storage, commits []Commit) []error {
+	b := &batch{commits: commits, done: make(chan struct{})}
+	g.mu.Lock()
+	g.waiting = append(g.waiting, b)
+	lead := !g.busy
+	g.busy = true
+	g.mu.Unlock()
+	if lead {
+		go g.work(context.WithoutCancel(ctx), impl)
+	}
+	<-b.done
+	return b.results
+}
+
+func (g *gatherer) work(ctx context.Context, impl Storage) {
+	for {
+		g.mu.Lock()
+		taken := g.waiting
+		g.waiting = nil
+		g.busy = len(taken) > 0
+		g.mu.Unlock()
+		if len(taken) == 0 {
+			return
+		}
+		all := taken[0].commits
+		for _, b := range taken[1:] {
+			all = append(all[:len(all):len(all)], b.commits...)
+		}
+		results := store(ctx, impl, all)
+		for _, b := range taken {
+			b.results, results = results[:len(b.commits)], results[len(b.commits):]
+			close(b.done)
+		}
+	}
+}
+
+// store calls Commit and answers for it where it panics or breaks its contract.
+func store(ctx context.Context, impl Storage, all []Commit) (results []error) {
+	defer func() {
+		if r := recover(); r != nil {
+			results = unknown(len(all), errs.New(errs.Unknown, "", "The storage plugin panicked while storing: %v", r))
+		}
+	}()
+	results = impl.Commit(ctx, all)
+	if len(results) != len(all) {
+		results = unknown(len(all), errs.New(errs.Unknown, "", "The storage plugin gave %d results for %d commits.", len(results), len(all)))
+	}
+	return results
+}
+
+func unknown(n int, err error) []error {
+	out := make([]error, n)
+	for i := range out {
+		out[i] = err
+	}
+	return out
+}

@@ -1,0 +1,141 @@
+package storagetest
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/dbbasic/station/sdk/errs"
+	"github.com/dbbasic/station/sdk/id"
+	"github.com/dbbasic/station/sdk/storage"
+)
+
+func (s *memoryStore) Objects(_ context.Context, q storage.ObjectsQuery) ([]storage.ObjectInfo, error) {
+	f, err := s.hold()
+	if err != nil {
+		return nil, err
+	}
+	defer f.mu.Unlock()
+	if err := checkLimit(q.Limit); err != nil {
+		return nil, err
+	}
+	var list []storage.ObjectInfo
+	for _, o := range slices.Sorted(maps.Keys(f.objects)) {
+		if len(list) < q.Limit && o > q.After && strings.HasPrefix(string(o), q.Prefix) {
+			list = append(list, f.objects[o].info)
+		}
+	}
+	return list, nil
+}
+
+func (s *memoryStore) Load(_ context.Context, object id.Object) (storage.Object, error) {
+	f, err := s.hold()
+	if err != nil {
+		return storage.Object{}, err
+	}
+	defer f.mu.Unlock()
+	o := storage.Object{ObjectInfo: storage.ObjectInfo{Object: object}, Boot: f.boot}
+	r := f.objects[object]
+	if r == nil {
+		return o, nil
+	}
+	o.ObjectInfo, o.Entries = r.info, r.own[f.boot]
+	for _, c := range r.state {
+		o.State = append(o.State, cloneChange(c))
+	}
+	slices.SortFunc(o.State, compareChanges)
+	return o, nil
+}
+
+// Logs counts positions from the first entry, which stay when entries are
+// appended: a cursor is a direction, the incarnation and a position.
+func (s *memoryStore) Logs(_ context.Context, q storage.LogsQuery) (storage.LogsPage, error) {
+	f, err := s.hold()
+	if err != nil {
+		return storage.LogsPage{}, err
+	}
+	defer f.mu.Unlock()
+	if err := checkLimit(q.Limit); err != nil {
+		return storage.LogsPage{}, err
+	}
+	for _, l := range q.Levels {
+		if !knownLevel(l) {
+			return storage.LogsPage{}, errs.New(errs.Invalid, "", "%q is not a log level.", l)
+		}
+	}
+	r := f.objects[q.Object]
+	if r == nil {
+		r = &record{}
+	}
+	head, step, at, end := "n"+strconv.FormatUint(r.info.Incarnation, 10)+".", -1, len(r.entries)-1, -1
+	if q.Oldest {
+		head, step, at, end = "o"+head[1:], 1, 0, len(r.entries)
+	}
+	if q.Cursor != "" {
+		n, err := strconv.Atoi(strings.TrimPrefix(q.Cursor, head))
+		if !strings.HasPrefix(q.Cursor, head) || err != nil || n < 0 || n >= len(r.entries) {
+			return storage.LogsPage{}, errs.New(errs.Invalid, "bad_cursor", "%q is not a cursor of this log.", q.Cursor)
+		}
+		at = n
+	}
+	var page storage.LogsPage
+	for ; at != end && len(page.Entries) < q.Limit; at += step {
+		page.Scanned++
+		if e := r.entries[at]; len(q.Levels) == 0 || slices.Contains(q.Levels, e.Level) {
+			page.Entries = append(page.Entries, cloneEntry(e))
+		}
+	}
+	if at != end {
+		page.Next = head + strconv.Itoa(at)
+	}
+	return page, nil
+}
+
+func (s *memoryStore) Versions(_ context.Context, q storage.VersionsQuery) ([]storage.Version, error) {
+	f, err := s.hold()
+	if err != nil {
+		return nil, err
+	}
+	defer f.mu.Unlock()
+	if err := checkLimit(q.Limit); err != nil {
+		return nil, err
+	}
+	var list []storage.Version
+	if r := f.objects[q.Object]; r != nil {
+		for _, v := range slices.Backward(r.versions) {
+			if len(list) < q.Limit && (q.Before == 0 || v.Number < q.Before) {
+				v.Text = nil
+				list = append(list, v)
+			}
+		}
+	}
+	return list, nil
+}
+
+func (s *memoryStore) Version(_ context.Context, object id.Object, number uint64) (storage.Version, error) {
+	f, err := s.hold()
+	if err != nil {
+		return storage.Version{}, err
+	}
+	defer f.mu.Unlock()
+	if r := f.objects[object]; r != nil {
+		for _, v := range r.versions {
+			if v.Number == number {
+				return cloneVersion(v), nil
+			}
+		}
+	}
+	return storage.Version{}, errs.New(errs.NotFound, "", "Object %q has no version %d.", object, number)
+}
+
+func checkLimit(n int) error {
+	if n < 1 || n > storage.MaxPage {
+		return errs.New(errs.Invalid, "bad_limit", "A limit is 1 to %d, not %d.", storage.MaxPage, n)
+	}
+	return nil
+}
+
+func micro(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }

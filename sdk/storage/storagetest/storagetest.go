@@ -1,0 +1,176 @@
+// Package storagetest is the storage contract as a test suite without optional
+// parts, and Memory, a store in memory that passes it and that other tests use
+// where they need storage which can be delayed, failed or crashed.
+//
+// A storage plugin's own test is one line per way of opening it:
+//
+//	storagetest.Run(t, func(t *testing.T, c plugin.Config) storage.Storage { … })
+//
+// The suite sees a store from outside, through closing and opening it. It
+// cannot see what a power cut does to it: each plugin tests that by itself.
+package storagetest
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/dbbasic/station/sdk/id"
+	"github.com/dbbasic/station/sdk/plugin"
+	"github.com/dbbasic/station/sdk/storage"
+)
+
+// Opener gives a store that is configured with c. Opened again with the same
+// DataDir after a Close it must show what was acknowledged before.
+type Opener func(t *testing.T, c plugin.Config) storage.Storage
+
+// Run runs the suite, one subtest per law, each on a fresh data folder.
+func Run(t *testing.T, open Opener) {
+	for _, c := range checks {
+		t.Run(c.name, func(t *testing.T) {
+			c.run(newSubject(t, t, open))
+		})
+	}
+	t.Run("Property", func(t *testing.T) { property(newSubject(t, t, open)) })
+}
+
+// report is what a check tells its verdict to: a *testing.T, or in the tests
+// of the suite itself a recorder.
+type report interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+}
+
+// check is one law. Its run ends by report.Fatalf or by returning.
+type check struct {
+	name string
+	run  func(s *subject)
+}
+
+var checks = []check{
+	{"Info", checkInfo},
+	{"BootRises", checkBoot},
+	{"UnknownObject", checkUnknown},
+	{"RoundTrip", checkRoundTrip},
+	{"LargeValue", checkLarge},
+	{"Tombstones", checkTombstones},
+	{"KeyOrder", checkKeyOrder},
+	{"Sequences", checkSequences},
+	{"FailedCommitFailsItsFollowers", checkFollowers},
+	{"StaleEpoch", checkStale},
+	{"Incarnations", checkIncarnations},
+	{"IncarnationWithinBatch", checkIncarnationBatch},
+	{"InvalidCommits", checkInvalid},
+	{"EmptyBatch", checkEmptyBatch},
+	{"Reopen", checkReopen},
+	{"LogOrder", checkLogOrder},
+	{"LogLevels", checkLogLevels},
+	{"LogCursorsWhileAppending", checkLogCursors},
+	{"LogBadQueries", checkLogBad},
+	{"Versions", checkVersions},
+	{"Objects", checkObjects},
+	{"EntryCounter", checkEntryCounter},
+	{"ManyObjects", checkMany},
+	{"ConcurrentReads", checkConcurrent},
+	{"CallerOwnsSlices", checkOwnership},
+	{"Closed", checkClosed},
+}
+
+// testStation is the station of every data folder of the suite.
+const testStation id.Station = "st-1"
+
+// subject is a store under test with what a check needs to drive it.
+type subject struct {
+	report
+	storage.Storage // the open store
+
+	t      *testing.T
+	ctx    context.Context
+	open   Opener
+	config plugin.Config
+	tick   uint64 // counts the stamps given out
+}
+
+func newSubject(t *testing.T, r report, open Opener) *subject {
+	s := &subject{report: r, t: t, ctx: t.Context(), open: open,
+		config: plugin.Config{Station: testStation, DataDir: t.TempDir()}}
+	s.Storage = open(t, s.config)
+	return s
+}
+
+// reopen closes the store and opens it again over the same folder.
+func (s *subject) reopen() {
+	s.Helper()
+	if err := s.Close(s.ctx); err != nil {
+		s.Fatalf("Close: %v", err)
+	}
+	s.Storage = s.open(s.t, s.config)
+}
+
+func checkInfo(s *subject) {
+	i := s.Info()
+	if i.Name == "" || i.Kind != plugin.Storage {
+		s.Errorf("Info() = %+v: want a name and kind %q", i, plugin.Storage)
+	}
+	if h := s.Health(s.ctx); !h.OK {
+		s.Errorf("Health() = %+v after Configure, want OK", h)
+	}
+}
+
+func checkBoot(s *subject) {
+	last := s.boot()
+	if last.Number == 0 {
+		s.Errorf("first boot is 0, want at least 1")
+	}
+	c := s.make("a", 1)
+	c.State[0].Stamp.Time += 7 << 16 // a change made elsewhere, later than the commit
+	s.must(c)
+	for range 3 {
+		s.reopen()
+		b := s.boot()
+		if b.Number <= last.Number {
+			s.Errorf("boot %d after boot %d, want it to rise", b.Number, last.Number)
+		}
+		if b.High < c.State[0].Stamp.Time {
+			s.Errorf("High = %d, want at least %d: the highest stamp stored", b.High, c.State[0].Stamp.Time)
+		}
+		last = b
+	}
+}
+
+func checkUnknown(s *subject) {
+	o := s.load("nobody")
+	s.equal("Load of an unknown object", o, storage.Object{ObjectInfo: storage.ObjectInfo{Object: "nobody"}})
+	s.equal("Logs of an unknown object", s.logs(storage.LogsQuery{Object: "nobody", Limit: 10}), storage.LogsPage{})
+	s.equal("Versions of an unknown object", s.versions("nobody", 0, 10), []storage.Version(nil))
+	_, err := s.Version(s.ctx, "nobody", 1)
+	s.kind("Version of an unknown object", err, notFound)
+	s.equal("Objects of an empty store", s.objects(storage.ObjectsQuery{Limit: 10}), []storage.ObjectInfo(nil))
+}
+
+func checkClosed(s *subject) {
+	s.must(s.make("a", 1))
+	if err := s.Close(s.ctx); err != nil {
+		s.Fatalf("Close: %v", err)
+	}
+	for i, err := range s.Commit(s.ctx, []storage.Commit{s.make("a", 2), s.make("b", 1)}) {
+		s.kind(fmt.Sprintf("Commit %d after Close", i), err, unavailable)
+	}
+	_, err := s.Boot(s.ctx)
+	s.kind("Boot after Close", err, unavailable)
+	_, err = s.Load(s.ctx, "a")
+	s.kind("Load after Close", err, unavailable)
+	_, err = s.Logs(s.ctx, storage.LogsQuery{Object: "a", Limit: 1})
+	s.kind("Logs after Close", err, unavailable)
+	_, err = s.Objects(s.ctx, storage.ObjectsQuery{Limit: 1})
+	s.kind("Objects after Close", err, unavailable)
+	_, err = s.Versions(s.ctx, storage.VersionsQuery{Object: "a", Limit: 1})
+	s.kind("Versions after Close", err, unavailable)
+	_, err = s.Version(s.ctx, "a", 1)
+	s.kind("Version after Close", err, unavailable)
+	s.Storage = s.open(s.t, s.config)
+	if got := s.load("a").Sequence; got != 1 {
+		s.Errorf("sequence %d after closing and opening, want 1: nothing of what came after Close", got)
+	}
+}

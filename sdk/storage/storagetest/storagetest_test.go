@@ -1,0 +1,273 @@
+package storagetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"testing"
+
+	"github.com/dbbasic/station/sdk/errs"
+	"github.com/dbbasic/station/sdk/id"
+	"github.com/dbbasic/station/sdk/plugin"
+	"github.com/dbbasic/station/sdk/storage"
+)
+
+func TestMemory(t *testing.T) {
+	Run(t, NewMemory().Open)
+}
+
+func TestMemoryHooks(t *testing.T) {
+	m := NewMemory()
+	before, after := error(nil), error(nil)
+	m.OnCommit = func(context.Context, []storage.Commit) error { return before }
+	m.AfterCommit = func(context.Context, []storage.Commit) error { return after }
+	s := newSubject(t, t, m.Open)
+	before = errs.New(errs.Unavailable, "", "down")
+	s.refused("a failed batch", s.make("a", 1), unavailable)
+	before, after = nil, errors.New("lost")
+	s.refused("a lost acknowledgement", s.make("a", 1), errs.Unknown)
+	after = nil
+	if n := s.load("a").Sequence; n != 1 {
+		t.Errorf("sequence %d, want 1: stored, not acknowledged", n)
+	}
+	m.Crash()
+	s.refused("a crashed store", s.make("a", 2), unavailable)
+	s.Storage = m.Open(t, s.config)
+	s.must(s.make("a", 2))
+	if err := m.New().Configure(t.Context(), s.config); !errs.Is(err, errs.Unavailable) {
+		t.Errorf("a second store on one folder: %v", err)
+	}
+	other := plugin.Config{Station: "other", DataDir: s.config.DataDir}
+	if err := m.New().Configure(t.Context(), other); !errs.Is(err, errs.Invalid) {
+		t.Errorf("a store on another station's folder: %v", err)
+	}
+}
+
+// recorder keeps a check's verdict from the test that runs it.
+type recorder struct {
+	mu   sync.Mutex
+	text []string
+}
+
+func (*recorder) Helper() {}
+
+func (r *recorder) Errorf(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.text = append(r.text, fmt.Sprintf(format, args...))
+}
+
+func (r *recorder) Fatalf(format string, args ...any) {
+	r.Errorf(format, args...)
+	runtime.Goexit()
+}
+
+// verdict runs one check on stores that open gives.
+func verdict(t *testing.T, c check, open Opener) []string {
+	r := &recorder{}
+	s := newSubject(t, r, open)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c.run(s)
+	}()
+	<-done
+	return r.text
+}
+
+// TestPlantedFaults breaks a correct store in one way at a time. The check
+// that is named must see it.
+func TestPlantedFaults(t *testing.T) {
+	for _, f := range []struct {
+		fault, caughtBy string
+		wrap            func(storage.Storage) storage.Storage
+	}{
+		{"lost commit", "Sequences", func(s storage.Storage) storage.Storage { return &lostCommit{Storage: s} }},
+		{"half a commit", "RoundTrip", func(s storage.Storage) storage.Storage { return halfCommit{s} }},
+		{"log in the wrong order", "LogOrder", func(s storage.Storage) storage.Storage { return wrongOrder{s} }},
+		{"keys in the wrong order", "KeyOrder", func(s storage.Storage) storage.Storage { return wrongKeys{s} }},
+		{"duplicate entry", "LogCursorsWhileAppending", func(s storage.Storage) storage.Storage { return duplicate{s} }},
+		{"lost error kind", "StaleEpoch", func(s storage.Storage) storage.Storage { return lostKind{s} }},
+		{"stale read", "ConcurrentReads", func(s storage.Storage) storage.Storage { return &staleRead{Storage: s} }},
+		{"lost tombstones", "Tombstones", func(s storage.Storage) storage.Storage { return noTombstones{s} }},
+		{"boot that stays", "BootRises", func(s storage.Storage) storage.Storage { return sameBoot{s} }},
+		{"gaps accepted", "Sequences", func(s storage.Storage) storage.Storage { return &anySequence{Storage: s, last: map[id.Object]uint64{}} }},
+		{"short results", "FailedCommitFailsItsFollowers", func(s storage.Storage) storage.Storage { return shortResults{s} }},
+		{"shared memory", "CallerOwnsSlices", func(s storage.Storage) storage.Storage { return &shared{Storage: s} }},
+		{"answers when closed", "Closed", func(s storage.Storage) storage.Storage { return neverClosed{s} }},
+	} {
+		t.Run(f.fault, func(t *testing.T) {
+			for _, c := range checks {
+				if c.name != f.caughtBy {
+					continue
+				}
+				m := NewMemory()
+				if text := verdict(t, c, m.Open); len(text) > 0 {
+					t.Fatalf("%s fails on the correct store: %s", c.name, text)
+				}
+				text := verdict(t, c, func(t *testing.T, c plugin.Config) storage.Storage {
+					m.Crash() // a store that was not closed holds its folder
+					return f.wrap(m.Open(t, c))
+				})
+				if len(text) == 0 {
+					t.Errorf("%s does not see it", c.name)
+				}
+				return
+			}
+			t.Errorf("there is no check %q", f.caughtBy)
+		})
+	}
+}
+
+// lostCommit acknowledges its third batch without storing it.
+type lostCommit struct {
+	storage.Storage
+	n int
+}
+
+func (f *lostCommit) Commit(ctx context.Context, c []storage.Commit) []error {
+	if f.n++; f.n == 3 {
+		return make([]error, len(c))
+	}
+	return f.Storage.Commit(ctx, c)
+}
+
+type halfCommit struct{ storage.Storage }
+
+func (f halfCommit) Commit(ctx context.Context, list []storage.Commit) []error {
+	for i := range list {
+		list[i].Entries = list[i].Entries[:len(list[i].Entries)/2]
+	}
+	return f.Storage.Commit(ctx, list)
+}
+
+type wrongOrder struct{ storage.Storage }
+
+func (f wrongOrder) Logs(ctx context.Context, q storage.LogsQuery) (storage.LogsPage, error) {
+	p, err := f.Storage.Logs(ctx, q)
+	if n := len(p.Entries); n > 1 {
+		p.Entries[0], p.Entries[n-1] = p.Entries[n-1], p.Entries[0]
+	}
+	return p, err
+}
+
+type wrongKeys struct{ storage.Storage }
+
+func (f wrongKeys) Load(ctx context.Context, o id.Object) (storage.Object, error) {
+	l, err := f.Storage.Load(ctx, o)
+	if n := len(l.State); n > 1 {
+		l.State[0], l.State[n-1] = l.State[n-1], l.State[0]
+	}
+	return l, err
+}
+
+// duplicate gives the newest entry again with each page after the first.
+type duplicate struct{ storage.Storage }
+
+func (f duplicate) Logs(ctx context.Context, q storage.LogsQuery) (storage.LogsPage, error) {
+	p, err := f.Storage.Logs(ctx, q)
+	if q.Cursor != "" && len(p.Entries) > 1 {
+		p.Entries = append(p.Entries[:1:1], p.Entries[:len(p.Entries)-1]...)
+	}
+	return p, err
+}
+
+type lostKind struct{ storage.Storage }
+
+func (f lostKind) Commit(ctx context.Context, c []storage.Commit) []error {
+	results := f.Storage.Commit(ctx, c)
+	for i, err := range results {
+		if err != nil {
+			results[i] = errors.New(err.Error())
+		}
+	}
+	return results
+}
+
+// staleRead gives each object as it was at the Load before.
+type staleRead struct {
+	storage.Storage
+	mu   sync.Mutex
+	last storage.Object
+}
+
+func (f *staleRead) Load(ctx context.Context, o id.Object) (storage.Object, error) {
+	now, err := f.Storage.Load(ctx, o)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.last.Object != o {
+		f.last = now
+	}
+	old := f.last
+	f.last = now
+	return old, err
+}
+
+type noTombstones struct{ storage.Storage }
+
+func (f noTombstones) Load(ctx context.Context, o id.Object) (storage.Object, error) {
+	l, err := f.Storage.Load(ctx, o)
+	var live []storage.StateChange
+	for _, c := range l.State {
+		if !c.Deleted {
+			live = append(live, c)
+		}
+	}
+	l.State = live
+	return l, err
+}
+
+type sameBoot struct{ storage.Storage }
+
+func (f sameBoot) Boot(ctx context.Context) (storage.Boot, error) {
+	b, err := f.Storage.Boot(ctx)
+	if err == nil {
+		b.Number = 1
+	}
+	return b, err
+}
+
+// anySequence numbers the commits by itself, so that none is out of sequence.
+type anySequence struct {
+	storage.Storage
+	last map[id.Object]uint64
+}
+
+func (f *anySequence) Commit(ctx context.Context, list []storage.Commit) []error {
+	for i := range list {
+		f.last[list[i].Object]++
+		list[i].Sequence = f.last[list[i].Object]
+	}
+	return f.Storage.Commit(ctx, list)
+}
+
+type shortResults struct{ storage.Storage }
+
+func (f shortResults) Commit(ctx context.Context, c []storage.Commit) []error {
+	r := f.Storage.Commit(ctx, c)
+	if len(r) > 1 {
+		r = r[:1]
+	}
+	return r
+}
+
+// shared hands the same memory to every caller.
+type shared struct {
+	storage.Storage
+	object *storage.Object
+}
+
+func (f *shared) Load(ctx context.Context, o id.Object) (storage.Object, error) {
+	if f.object != nil {
+		return *f.object, nil
+	}
+	l, err := f.Storage.Load(ctx, o)
+	f.object = &l
+	return l, err
+}
+
+type neverClosed struct{ storage.Storage }
+
+func (neverClosed) Close(context.Context) error { return nil }

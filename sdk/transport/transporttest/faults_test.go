@@ -1,0 +1,294 @@
+package transporttest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/dbbasic/station/sdk/errs"
+	"github.com/dbbasic/station/sdk/host"
+	"github.com/dbbasic/station/sdk/id"
+	"github.com/dbbasic/station/sdk/storage"
+	"github.com/dbbasic/station/sdk/transport"
+)
+
+// fault is a transport that breaks the contract in one way, and the check that
+// must notice.
+type fault struct {
+	name   string
+	check  string
+	invoke func(context.Context, host.Host, host.Call) (host.Result, error)
+	serve  func(context.Context, net.Listener, host.Host, transport.Transport) error
+}
+
+// faulty is Lines with a fault between it and the host, or around Serve.
+type faulty struct {
+	transport.Transport
+	fault fault
+}
+
+func (f faulty) Serve(ctx context.Context, ln net.Listener, h host.Host) error {
+	if f.fault.invoke != nil {
+		h = faultyHost{h, f.fault}
+	}
+	if f.fault.serve != nil {
+		return f.fault.serve(ctx, ln, h, f.Transport)
+	}
+	return f.Transport.Serve(ctx, ln, h)
+}
+
+type faultyHost struct {
+	host.Host
+	fault fault
+}
+
+func (h faultyHost) Invoke(ctx context.Context, c host.Call) (host.Result, error) {
+	return h.fault.invoke(ctx, h.Host, c)
+}
+
+// onCall changes each call before the host sees it.
+func onCall(change func(*host.Call)) func(context.Context, host.Host, host.Call) (host.Result, error) {
+	return func(ctx context.Context, h host.Host, c host.Call) (host.Result, error) {
+		change(&c)
+		return h.Invoke(ctx, c)
+	}
+}
+
+// onResult changes each result.
+func onResult(change func(*host.Result)) func(context.Context, host.Host, host.Call) (host.Result, error) {
+	return func(ctx context.Context, h host.Host, c host.Call) (host.Result, error) {
+		res, err := h.Invoke(ctx, c)
+		change(&res)
+		return res, err
+	}
+}
+
+// onError changes each error.
+func onError(change func(*errs.Error) error) func(context.Context, host.Host, host.Call) (host.Result, error) {
+	return func(ctx context.Context, h host.Host, c host.Call) (host.Result, error) {
+		res, err := h.Invoke(ctx, c)
+		if err != nil {
+			e := *errs.From(err)
+			err = change(&e)
+		}
+		return res, err
+	}
+}
+
+func faults() []fault {
+	var mu sync.Mutex
+	var last host.Result
+	var broken error
+	return append(readFaults(), []fault{
+		{name: "wrong method", check: "Methods", invoke: onCall(func(c *host.Call) {
+			if c.Method == http.MethodPatch {
+				c.Method = "POST"
+			}
+		})},
+		{name: "no deadline", check: "Methods", invoke: func(ctx context.Context, h host.Host, c host.Call) (host.Result, error) {
+			return h.Invoke(context.WithoutCancel(ctx), c)
+		}},
+		{name: "query without repetition", check: "Query", invoke: onCall(func(c *host.Call) { c.Query = c.Query[:min(2, len(c.Query))] })},
+		{name: "lost request header", check: "Headers", invoke: onCall(func(c *host.Call) { c.Header = nil })},
+		{name: "lost response header", check: "Headers", invoke: onResult(func(r *host.Result) { r.Header = nil })},
+		{name: "lost station", check: "Address", invoke: onCall(func(c *host.Call) { c.Station = "" })},
+		{name: "caller without a role", check: "Caller", invoke: onCall(func(c *host.Call) { c.Caller = id.Caller{} })},
+		{name: "new request id for each call", check: "RequestIDs", invoke: onCall(func(c *host.Call) { c.RequestID = "mine" })},
+		{name: "body cut at 64 KiB", check: "Bodies", invoke: onCall(func(c *host.Call) { c.Body = c.Body[:min(len(c.Body), 64<<10)] })},
+		{name: "answer read as text", check: "Bodies", invoke: onResult(func(r *host.Result) { r.Body = []byte(strings.ToValidUTF8(string(r.Body), "?")) })},
+		{name: "always 200", check: "Statuses", invoke: onResult(func(r *host.Result) { r.Status = 200 })},
+		{name: "dropped error code", check: "Errors", invoke: onError(func(e *errs.Error) error { e.Code = ""; return e })},
+		{name: "dropped error message", check: "Errors", invoke: onError(func(e *errs.Error) error { e.Message = ""; return e })},
+		{name: "dropped kind", check: "Errors", invoke: onError(func(e *errs.Error) error { return errors.New(e.Text()) })},
+		{name: "dropped line", check: "Errors", invoke: onError(func(e *errs.Error) error { e.Line = 0; return e })},
+		{name: "dropped Allow", check: "Errors", invoke: onError(func(e *errs.Error) error { e.Allow = nil; return e })},
+		{name: "dropped Retry-After", check: "Errors", invoke: onError(func(e *errs.Error) error { e.RetryAfter = 0; return e })},
+		{name: "cause sent", check: "CausesStayInside", invoke: onError(func(e *errs.Error) error { e.Message = e.Error(); return e })},
+		{name: "gives up for good", check: "Unavailable", invoke: func(ctx context.Context, h host.Host, c host.Call) (host.Result, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			if broken != nil {
+				return host.Result{}, broken
+			}
+			res, err := h.Invoke(ctx, c)
+			broken = err
+			return res, err
+		}},
+		{name: "mixed-up answers", check: "Concurrent", invoke: func(ctx context.Context, h host.Host, c host.Call) (host.Result, error) {
+			res, err := h.Invoke(ctx, c)
+			mu.Lock()
+			defer mu.Unlock()
+			res, last = last, res
+			return res, err
+		}},
+		{name: "one call at a time", check: "Slow", invoke: func(ctx context.Context, h host.Host, c host.Call) (host.Result, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			return h.Invoke(ctx, c)
+		}},
+		{name: "calls are cut off at the end", check: "Drain", serve: func(ctx context.Context, ln net.Listener, h host.Host, l transport.Transport) error {
+			return l.Serve(ctx, ln, cutOff{h, ctx})
+		}},
+		{name: "goes on for 4 s after the end", check: "Drain", serve: func(ctx context.Context, ln net.Listener, h host.Host, l transport.Transport) error {
+			longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+			defer context.AfterFunc(ctx, func() { time.AfterFunc(4*time.Second, cancel) })()
+			return l.Serve(longer, ln, h)
+		}},
+		{name: "an error after the end", check: "Drain", serve: func(ctx context.Context, ln net.Listener, h host.Host, l transport.Transport) error {
+			_ = l.Serve(ctx, ln, h)
+			return ctx.Err()
+		}},
+		{name: "removes its socket", check: "Handover", serve: func(ctx context.Context, ln net.Listener, h host.Host, l transport.Transport) error {
+			if u, ok := ln.(*net.UnixListener); ok {
+				u.SetUnlinkOnClose(true)
+			}
+			return l.Serve(ctx, ln, h)
+		}},
+		{name: "a listener that failed is no error", check: "FailedListener", serve: func(ctx context.Context, ln net.Listener, h host.Host, l transport.Transport) error {
+			_ = l.Serve(ctx, ln, h)
+			return nil
+		}},
+		{name: "leaks a goroutine", check: "NoLeak", serve: func(ctx context.Context, ln net.Listener, h host.Host, l transport.Transport) error {
+			go func() { <-leak }()
+			return l.Serve(ctx, ln, h)
+		}},
+	}...)
+}
+
+// leak holds the goroutines of one fault until its test is over.
+var leak = make(chan struct{})
+
+// cutOff gives up its calls when ctx ends.
+type cutOff struct {
+	host.Host
+	ctx context.Context
+}
+
+func (h cutOff) Invoke(ctx context.Context, c host.Call) (host.Result, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(h.ctx, cancel)()
+	return h.Host.Invoke(ctx, c)
+}
+
+// readFaults break what is read rather than called.
+func readFaults() []fault {
+	on := func(name, check string, h func(host.Host) host.Host) fault {
+		return fault{name: name, check: check,
+			serve: func(ctx context.Context, ln net.Listener, kernel host.Host, l transport.Transport) error {
+				return l.Serve(ctx, ln, h(kernel))
+			}}
+	}
+	return []fault{
+		on("no more than a page", "Objects", func(h host.Host) host.Host { return onePage{h} }),
+		on("source with other line ends", "Source", func(h host.Host) host.Host { return unixLines{h} }),
+		on("state by prefix alone", "State", func(h host.Host) host.Host { return noKey{h} }),
+		on("always newest first", "Logs", func(h host.Host) host.Host { return newestFirst{h} }),
+		on("unknown is empty", "ReadErrors", func(h host.Host) host.Host { return emptyLogs{h} }),
+	}
+}
+
+type onePage struct{ host.Host }
+
+func (h onePage) Objects(ctx context.Context, q host.ObjectsQuery) (host.ObjectsPage, error) {
+	page, err := h.Host.Objects(ctx, q)
+	page.More = false
+	return page, err
+}
+
+type unixLines struct{ host.Host }
+
+func (h unixLines) Source(ctx context.Context, object id.Object) (host.Source, error) {
+	s, err := h.Host.Source(ctx, object)
+	s.Text = []byte(strings.ReplaceAll(string(s.Text), "\r\n", "\n"))
+	return s, err
+}
+
+type noKey struct{ host.Host }
+
+func (h noKey) State(ctx context.Context, q host.StateQuery) (host.StatePage, error) {
+	q.HasKey = false
+	return h.Host.State(ctx, q)
+}
+
+type newestFirst struct{ host.Host }
+
+func (h newestFirst) Logs(ctx context.Context, q storage.LogsQuery) (storage.LogsPage, error) {
+	q.Oldest = false
+	return h.Host.Logs(ctx, q)
+}
+
+type emptyLogs struct{ host.Host }
+
+func (h emptyLogs) Logs(ctx context.Context, q storage.LogsQuery) (storage.LogsPage, error) {
+	page, err := h.Host.Logs(ctx, q)
+	if errs.Is(err, errs.NotFound) {
+		err = nil
+	}
+	return page, err
+}
+
+// recorder is a testing.TB that keeps failures instead of failing.
+type recorder struct {
+	testing.TB
+	mu       sync.Mutex
+	failures []string
+}
+
+func (r *recorder) Errorf(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.failures = append(r.failures, fmt.Sprintf(format, args...))
+}
+
+func (r *recorder) Fatalf(format string, args ...any) {
+	r.Errorf(format, args...)
+	runtime.Goexit()
+}
+
+func (r *recorder) Fatal(args ...any) { r.Fatalf("%s", fmt.Sprint(args...)) }
+
+// TestFaults proves that the suite notices each fault, in the check that is
+// meant to.
+func TestFaults(t *testing.T) {
+	for _, f := range faults() {
+		t.Run(f.name, func(t *testing.T) {
+			h := LinesHarness()
+			h.New = func(t testing.TB) transport.Transport { return faulty{LinesHarness().New(t), f} }
+			if f.name == "removes its socket" {
+				h.Network = "unix"
+			}
+			r := &recorder{TB: t}
+			t.Cleanup(func() {
+				if len(r.failures) == 0 {
+					t.Errorf("%s let it pass", f.check)
+				}
+				t.Logf("caught: %.200q", r.failures)
+			})
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				run(f.check)(r, h)
+			}()
+			<-done
+		})
+	}
+	close(leak)
+}
+
+// run finds a check.
+func run(name string) func(testing.TB, Harness) {
+	for _, c := range checks {
+		if c.name == name {
+			return c.run
+		}
+	}
+	panic("no check " + name)
+}

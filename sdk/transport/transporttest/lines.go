@@ -1,0 +1,260 @@
+package transporttest
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"net"
+	"regexp"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/dbbasic/station/sdk/errs"
+	"github.com/dbbasic/station/sdk/host"
+	"github.com/dbbasic/station/sdk/id"
+	"github.com/dbbasic/station/sdk/plugin"
+	"github.com/dbbasic/station/sdk/storage"
+	"github.com/dbbasic/station/sdk/transport"
+)
+
+const (
+	linesBody = 2 << 20       // bytes of a body that Lines takes
+	lineBytes = 2 * linesBody // of a whole line
+	linesCall = 35 * time.Second
+)
+
+// Lines is the smallest transport that keeps the contract: a line of JSON for
+// each request, a line for its answer, one request of a connection at a time.
+type Lines struct{ station id.Station }
+
+var _ transport.Transport = (*Lines)(nil)
+
+// line is one request: a call or a read.
+type line struct {
+	Call *Request `json:",omitempty"`
+	Read *Read    `json:",omitempty"`
+}
+
+// Info calls the transport "lines".
+func (*Lines) Info() plugin.Info {
+	return plugin.Info{Name: "lines", Kind: plugin.Transport, Version: "test"}
+}
+
+// Configure takes the station's id.
+func (l *Lines) Configure(_ context.Context, c plugin.Config) error {
+	l.station = c.Station
+	return nil
+}
+
+// Health is always good.
+func (*Lines) Health(context.Context) plugin.Health { return plugin.Health{OK: true} }
+
+// Close has nothing to release.
+func (*Lines) Close(context.Context) error { return nil }
+
+// Serve answers connections until ctx ends.
+func (l *Lines) Serve(ctx context.Context, ln net.Listener, h host.Host) error {
+	calls, abandon := context.WithCancel(context.WithoutCancel(ctx))
+	defer abandon()
+	stopAccept := context.AfterFunc(ctx, func() { _ = ln.Close() })
+	defer stopAccept()
+	var open sync.WaitGroup
+	for {
+		conn, err := ln.Accept()
+		if err == nil {
+			open.Go(func() { l.converse(ctx, calls, conn, h) })
+			continue
+		}
+		if ctx.Err() == nil {
+			_ = ln.Close()
+			return errs.Wrap(errs.Unavailable, "lines.Serve", err, "The listener failed.")
+		}
+		time.AfterFunc(transport.DrainTime, abandon)
+		open.Wait()
+		return nil
+	}
+}
+
+// converse answers the requests of one connection. The end of ctx ends it
+// between two of them.
+func (l *Lines) converse(ctx, calls context.Context, conn net.Conn, h host.Host) {
+	defer func() { _ = conn.Close() }()
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
+	in := bufio.NewReader(conn)
+	for ctx.Err() == nil {
+		text, err := readLine(in)
+		if err != nil && !errs.Is(err, errs.TooLarge) {
+			return
+		}
+		out, err := json.Marshal(l.answer(calls, text, err, h))
+		if err != nil {
+			return
+		}
+		_ = conn.SetWriteDeadline(time.Now().Add(transport.DrainTime))
+		if _, err := conn.Write(append(out, '\n')); err != nil {
+			return
+		}
+	}
+}
+
+// readLine gives one line; of one that is too large nothing is kept.
+func readLine(in *bufio.Reader) ([]byte, error) {
+	var text []byte
+	var tooLarge error
+	for {
+		piece, err := in.ReadSlice('\n')
+		if len(text)+len(piece) > lineBytes {
+			text, tooLarge = text[:0], errs.New(errs.TooLarge, "", "The line is larger than %d bytes.", lineBytes)
+		}
+		text = append(text, piece...)
+		if err == nil {
+			return text, tooLarge
+		}
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			return nil, err
+		}
+	}
+}
+
+// answer does what a line asks for.
+func (l *Lines) answer(calls context.Context, text []byte, err error, h host.Host) Reading {
+	ctx, cancel := context.WithTimeout(calls, linesCall)
+	defer cancel()
+	res := Reading{Response: Response{Status: 200, Station: l.station, RequestID: uuid.Must(uuid.NewV7()).String()}}
+	var ask line
+	if err == nil {
+		if bad := json.Unmarshal(text, &ask); bad != nil {
+			err = errs.Wrap(errs.Invalid, "lines.answer", bad, "The line is not a request.")
+		}
+	}
+	switch {
+	case err != nil:
+	case ask.Call != nil:
+		if validRequestID.MatchString(ask.Call.RequestID) {
+			res.RequestID = ask.Call.RequestID
+		}
+		err = l.call(ctx, *ask.Call, h, &res.Response)
+	case ask.Read != nil:
+		err = look(ctx, *ask.Read, h, &res)
+	}
+	if e := errs.From(err); e != nil {
+		res.Status, res.Code, res.Message = e.HTTPStatus(), e.CodeOf(), e.Text()
+		res.Line, res.Traceback, res.Allow, res.RetryAfter = e.Line, e.Traceback, e.Allow, e.RetryAfter
+	}
+	return res
+}
+
+var validRequestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,128}$`)
+
+func (l *Lines) call(ctx context.Context, r Request, h host.Host, res *Response) error {
+	object, station, err := id.ParseAddress(r.Object)
+	if err != nil {
+		return err
+	}
+	methods := []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+	if !slices.Contains(methods, r.Method) {
+		return &errs.Error{Kind: errs.MethodNotAllowed, Allow: methods}
+	}
+	if len(r.Body) > linesBody {
+		return errs.New(errs.TooLarge, "", "The body is larger than %d bytes.", linesBody)
+	}
+	result, err := h.Invoke(ctx, host.Call{
+		Object: object, Station: station, Method: r.Method, Path: r.Object, Query: r.Query, Header: r.Header,
+		Type: r.Type, Body: r.Body, RequestID: res.RequestID, Caller: id.Caller{Roles: []string{id.RoleOperator}},
+	})
+	if err == nil {
+		res.Status, res.Header, res.Body, res.Station = result.Status, result.Header, result.Body, result.Station
+	}
+	return err
+}
+
+func look(ctx context.Context, r Read, h host.Host, res *Reading) error {
+	if r.What == Objects {
+		page, err := h.Objects(ctx, host.ObjectsQuery{Prefix: r.Prefix, After: id.Object(r.Cursor), Limit: r.Limit})
+		if res.Objects = page.Objects; page.More {
+			res.Next = string(page.Objects[len(page.Objects)-1].Object)
+		}
+		return err
+	}
+	object, err := id.ParseObject(r.Object)
+	if err != nil {
+		return err
+	}
+	switch r.What {
+	case Source:
+		res.Source, err = h.Source(ctx, object)
+	case State:
+		var page host.StatePage
+		page, err = h.State(ctx, host.StateQuery{
+			Object: object, Key: r.Key, HasKey: r.Key != "", Prefix: r.Prefix, After: r.Cursor, Limit: r.Limit})
+		if res.State = page.Items; page.More {
+			res.Next = page.Items[len(page.Items)-1].Key
+		}
+	case Logs:
+		if r.Limit == 0 {
+			r.Limit = 100
+		}
+		var page storage.LogsPage
+		page, err = h.Logs(ctx, storage.LogsQuery{Object: object, Levels: r.Levels, Limit: r.Limit, Oldest: r.Oldest, Cursor: r.Cursor})
+		res.Logs, res.Next = page.Entries, page.Next
+	default:
+		err = errs.New(errs.Invalid, "", "There is no read of %q.", r.What)
+	}
+	return err
+}
+
+// LinesHarness runs the suite on Lines.
+func LinesHarness() Harness {
+	return Harness{
+		New: func(t testing.TB) transport.Transport {
+			l := &Lines{}
+			must(t, l.Configure(t.Context(), Config))
+			return l
+		},
+		Dial:     func(_ testing.TB, addr net.Addr) Client { return linesClient{addr} },
+		TooLarge: linesBody + 1,
+	}
+}
+
+// linesClient takes a new connection for each request.
+type linesClient struct{ addr net.Addr }
+
+func (c linesClient) Do(ctx context.Context, r Request) (Response, error) {
+	res, err := c.ask(ctx, line{Call: &r})
+	return res.Response, err
+}
+
+func (c linesClient) Read(ctx context.Context, r Read) (Reading, error) {
+	return c.ask(ctx, line{Read: &r})
+}
+
+func (linesClient) Close() {}
+
+func (c linesClient) ask(ctx context.Context, l line) (Reading, error) {
+	var res Reading
+	conn, err := (&net.Dialer{}).DialContext(ctx, c.addr.Network(), c.addr.String())
+	if err != nil {
+		return res, err
+	}
+	defer func() { _ = conn.Close() }()
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	text, err := json.Marshal(l)
+	if err != nil {
+		return res, err
+	}
+	if _, err := conn.Write(append(text, '\n')); err != nil {
+		return res, err
+	}
+	answer, err := bufio.NewReader(conn).ReadBytes('\n')
+	if err != nil {
+		return res, err
+	}
+	return res, json.Unmarshal(answer, &res)
+}

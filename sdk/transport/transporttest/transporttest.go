@@ -1,0 +1,147 @@
+// Package transporttest is the contract of package transport as a test suite,
+// with a fake host to serve and a small transport that passes. It speaks of
+// calls and answers, never of a protocol: the author of a transport adds a
+// Client of a page or two.
+package transporttest
+
+import (
+	"context"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/dbbasic/station/sdk/host"
+	"github.com/dbbasic/station/sdk/id"
+	"github.com/dbbasic/station/sdk/plugin"
+	"github.com/dbbasic/station/sdk/storage"
+	"github.com/dbbasic/station/sdk/transport"
+)
+
+// Config is what the transport under test is configured with.
+var Config = plugin.Config{Station: "here", Boot: 1}
+
+// Harness is how the suite gets at a transport.
+type Harness struct {
+	// New gives a transport that has been configured with Config. The suite
+	// calls it several times.
+	New func(t testing.TB) transport.Transport
+
+	// Dial gives a client of the transport that listens at addr. It need not
+	// connect before its first call.
+	Dial func(t testing.TB, addr net.Addr) Client
+
+	// Network is what the transport listens on: "tcp" or "unix". Empty is "tcp".
+	Network string
+
+	// TooLarge is a number of bytes that the transport refuses in a body.
+	TooLarge int
+}
+
+// Client speaks the transport's protocol. It is safe for concurrent use, and
+// a slow call holds up no other. Its errors say that no answer came; what the
+// station answered, refusals included, is a Response.
+type Client interface {
+	Do(ctx context.Context, r Request) (Response, error)
+	Read(ctx context.Context, r Read) (Reading, error)
+	Close()
+}
+
+// Request asks for one call of an object.
+type Request struct {
+	Object    string // "id" or "id@station"; may be malformed
+	Method    string
+	Query     []host.Field
+	Header    []host.Field
+	Type      string // media type of Body
+	Body      []byte
+	RequestID string // may be malformed; empty means that none is sent
+}
+
+// Response is what the station answered.
+type Response struct {
+	Status    int // as over HTTP
+	Header    []host.Field
+	Body      []byte
+	RequestID string
+	Station   id.Station // that ran the call
+
+	// Of errors that the station raised; empty where an object answered.
+	Code       string
+	Message    string
+	Line       int
+	Traceback  string
+	Allow      []string
+	RetryAfter time.Duration // whole seconds are enough, rounded up
+}
+
+// What a Read is for.
+const (
+	Objects = "objects"
+	Source  = "source"
+	State   = "state"
+	Logs    = "logs"
+)
+
+// Read asks for a look at objects.
+type Read struct {
+	What   string
+	Object string // "id"; not with Objects
+	Prefix string // Objects, State
+	Key    string // State: this one alone, where it is not empty
+	Levels []storage.Level
+	Oldest bool   // Logs
+	Limit  int    // 0 means the transport's own
+	Cursor string // Next of the page before
+}
+
+// Reading is the answer to a Read: a Response that failed, or what was asked for.
+type Reading struct {
+	Response
+	Objects []host.ObjectInfo
+	Source  host.Source
+	State   []host.StateItem // in the order of the keys' bytes
+	Logs    []storage.Entry  // Fields in canonical JSON
+	Next    string           // cursor of the next page; empty on the last
+}
+
+// Run checks a transport against the contract. There is no optional part.
+func Run(t *testing.T, h Harness) {
+	for _, c := range checks {
+		t.Run(c.name, func(t *testing.T) { c.run(t, h) })
+	}
+}
+
+// check is one part of the contract. It takes a testing.TB so that the suite
+// can be tested on broken transports.
+type check struct {
+	name string
+	run  func(t testing.TB, h Harness)
+}
+
+var checks = []check{
+	{"Plugin", checkPlugin},
+	{"Methods", checkMethods},
+	{"Query", checkQuery},
+	{"Headers", checkHeaders},
+	{"Address", checkAddress},
+	{"Caller", checkCaller},
+	{"RequestIDs", checkRequestIDs},
+	{"Bodies", checkBodies},
+	{"BodyTooLarge", checkBodyTooLarge},
+	{"MalformedIDs", checkMalformedIDs},
+	{"Statuses", checkStatuses},
+	{"Errors", checkErrors},
+	{"CausesStayInside", checkCauses},
+	{"Unavailable", checkUnavailable},
+	{"Concurrent", checkConcurrent},
+	{"Slow", checkSlow},
+	{"Objects", checkObjects},
+	{"Source", checkSource},
+	{"State", checkState},
+	{"Logs", checkLogs},
+	{"ReadErrors", checkReadErrors},
+	{"Drain", checkDrain},
+	{"Handover", checkHandover},
+	{"FailedListener", checkFailedListener},
+	{"NoLeak", checkNoLeak},
+}
