@@ -60,20 +60,24 @@ func (s *Store) segments() ([]uint64, error) {
 
 // replay is the read side of the journal, from segment to segment.
 type replay struct {
-	s       *Store
-	chain   uint32 // of the last batch, as it names it
-	bytes   uint32 // of the last batch, as its bytes give it: the same, but for damage
-	batch   uint64 // its number
+	s *Store
+	seeds
+	batch   uint64 // number of the last batch
 	chained bool   // chain is known
 	damaged bool
 	entries map[*object]map[id.Entry]struct{} // the log entries that became pending
 }
+
+// seeds are what the next batch's chain may begin with: the chain of the last
+// batch as it names it, and as its bytes give it. They differ after damage.
+type seeds struct{ chain, bytes uint32 }
 
 // batchAt is a batch as it lies in a segment.
 type batchAt struct {
 	start, end int64 // with its batch line, if it has one
 	whole      bool
 	durable    int64 // what it says was durable before it
+	seeds      seeds // before it
 }
 
 // segment replays one segment. Damage is what is bad below the highest durable
@@ -161,30 +165,78 @@ func (r *replay) header(name string, data []byte) int64 {
 func (r *replay) batches(data []byte, from int64) []batchAt {
 	var list []batchAt
 	for start := from; start < int64(len(data)); {
-		end := batchLine(data, start)
-		if end < 0 {
-			return append(list, batchAt{start: start, end: int64(len(data))})
+		line := batchLine(data, start)
+		if line < 0 {
+			return append(list, batchAt{start: start, end: int64(len(data)), seeds: r.seeds})
 		}
-		line, _, ok := bytes.Cut(data[end:], []byte{'\n'})
-		b := batchAt{start: start, end: end + int64(len(line)) + 1}
-		cols := bytes.Split(line, []byte{'\t'})
-		if ok && len(cols) == 4 {
-			named, ok1 := parseHex32(cols[3])
-			n, ok2 := number(cols[1])
-			durable, ok3 := number(cols[2])
-			body := data[start : end+int64(len(line))-int64(len(cols[3]))-1]
-			b.whole = ok1 && ok2 && ok3 && r.links(body, named)
-			b.durable = int64(durable)
-			if ok1 && ok2 {
-				r.batch, r.chain = n, named
-			}
+		end := int64(len(data))
+		if i := bytes.IndexByte(data[line:], '\n'); i >= 0 {
+			end = line + int64(i) + 1
 		}
-		b.end = min(b.end, int64(len(data)))
-		list = append(list, b)
-		start = b.end
+		list = r.addBatch(list, data, batchAt{start: start, end: end, seeds: r.seeds}, line)
+		start = end
 	}
 	return list
 }
+
+// addBatch adds the batch whose last line begins at line.
+func (r *replay) addBatch(list []batchAt, data []byte, b batchAt, line int64) []batchAt {
+	n, at, named, ok := parseBatchLine(data[line:b.end])
+	if !ok || at > line {
+		r.resume(data[b.start:b.end])
+		return append(list, b)
+	}
+	body := data[:b.end-linkSize]
+	b.durable, b.whole = at, r.links(body[b.start:], named)
+	if !b.whole && at != b.start && at > 0 {
+		if two := r.divide(list, body, b, at, named); two != nil {
+			list, b = two[:len(two)-1], two[len(two)-1]
+		}
+	}
+	r.batch, r.chain = n, named
+	return append(list, b)
+}
+
+// divide is for a bad batch that says it begins elsewhere than behind the last
+// newline of the batch before: that newline, or the line before it, was destroyed.
+// If it is whole from where it says, the end of the one before is put there.
+func (r *replay) divide(list []batchAt, body []byte, b batchAt, at int64, named uint32) []batchAt {
+	before := batchAt{start: b.start, end: at, seeds: b.seeds}
+	if at < b.start {
+		if len(list) == 0 || list[len(list)-1].start >= at {
+			return nil
+		}
+		before.start, before.seeds = list[len(list)-1].start, list[len(list)-1].seeds
+		list = list[:len(list)-1]
+	}
+	now := r.seeds
+	r.seeds = before.seeds
+	r.resume(body[before.start:at])
+	seeds := r.seeds
+	if !r.links(body[at:], named) {
+		r.seeds = now
+		return nil
+	}
+	return append(slices.Clone(list), before, batchAt{start: at, end: b.end, whole: true, durable: at, seeds: seeds})
+}
+
+// parseBatchLine reads a batch line with its newline: the batch's number, the
+// offset that was durable before it, and its chain.
+func parseBatchLine(line []byte) (n uint64, at int64, chain uint32, ok bool) {
+	body, ended := bytes.CutSuffix(line, []byte{'\n'})
+	cols := bytes.Split(body, []byte{'\t'})
+	if len(cols) != 4 || !ended {
+		return 0, 0, 0, false
+	}
+	n, ok1 := number(cols[1])
+	durable, ok2 := number(cols[2])
+	chain, ok3 := parseHex32(cols[3])
+	return n, int64(durable), chain, ok1 && ok2 && ok3 && durable < 1<<62
+}
+
+// linkSize is the length of what a batch line has behind what its chain covers:
+// a tab, eight digits, a newline.
+const linkSize = 10
 
 // links reports whether body, begun with the chain so far, gives the named one.
 // The chain so far is what the last batch line names; where that line is what is
@@ -196,6 +248,18 @@ func (r *replay) links(body []byte, named uint32) bool {
 	}
 	r.bytes = sum
 	return sum == named
+}
+
+// resume goes on behind a batch whose last line cannot be read as one.
+func (r *replay) resume(piece []byte) {
+	if len(piece) < linkSize {
+		return
+	}
+	body, link := piece[:len(piece)-linkSize], piece[len(piece)-linkSize:]
+	r.bytes = crc32.Update(r.chain, castagnoli, body)
+	if named, ok := parseHex32(link[1:9]); ok {
+		r.chain = named
+	}
 }
 
 // batchLine finds the batch line that ends the batch at start; -1 without one.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"testing"
+	"time"
 
 	"github.com/dbbasic/station/sdk/plugin"
 	"github.com/dbbasic/station/sdk/storage"
@@ -11,9 +12,61 @@ import (
 )
 
 func TestContract(t *testing.T) {
-	storagetest.Run(t, func(t *testing.T, c plugin.Config) storage.Storage {
-		return openStore(t, c)
+	for name, with := range map[string]func(*Store){
+		"Default": func(*Store) {},
+		// Small segments and a carrier that never rests: reads meet rounds and checkpoints.
+		"Eager": func(s *Store) { s.segmentSize, s.carryDelay = 4<<10, 0 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			storagetest.Run(t, func(t *testing.T, c plugin.Config) storage.Storage {
+				return openStore(t, c, with)
+			})
+		})
+	}
+	// Reads come from the files alone, nothing being pending.
+	t.Run("FilesOnly", func(t *testing.T) {
+		storagetest.Run(t, func(t *testing.T, c plugin.Config) storage.Storage {
+			return carried{openStore(t, c, func(s *Store) { s.manual = true })}
+		})
 	})
+	// Each store is killed, never closed: reads after opening come from a replay.
+	t.Run("Killed", func(t *testing.T) {
+		storagetest.Run(t, func(t *testing.T, c plugin.Config) storage.Storage {
+			return killed{openStore(t, c, func(s *Store) { s.segmentSize, s.carryDelay = 64<<10, time.Millisecond })}
+		})
+	})
+}
+
+// carried carries each batch over before it gives the results.
+type carried struct{ *Store }
+
+func (s carried) Commit(ctx context.Context, c []storage.Commit) []error {
+	r := s.Store.Commit(ctx, c)
+	if err := s.enter(); err == nil {
+		defer s.leave()
+		if err := s.round(false); err != nil {
+			panic(err)
+		}
+	}
+	return r
+}
+
+// killed ends as a process does that is killed.
+type killed struct{ *Store }
+
+func (s killed) Close(context.Context) error { return s.abandon() }
+
+// abandon releases what a dead process would, and writes nothing.
+func (s *Store) abandon() error {
+	s.stopCarrier()
+	s.life.Lock()
+	defer s.life.Unlock()
+	if s.phase != open {
+		return nil
+	}
+	s.phase = closed
+	s.journal.release()
+	return s.fs.Close()
 }
 
 // openStore gives a configured store that ends with the test.

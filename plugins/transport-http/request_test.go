@@ -1,6 +1,7 @@
 package transporthttp
 
 import (
+	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -56,7 +57,7 @@ func TestBody(t *testing.T) {
 		if c.contentType != "" {
 			headers = []string{"Content-Type: " + c.contentType}
 		}
-		if got := s.do("POST", "/objects/a", c.body, headers...); got.StatusCode != 200 {
+		if got := s.do("POST", "/objects/a", c.body, headers...); got.StatusCode != http.StatusOK {
 			t.Errorf("%s: got %d %s", c.name, got.StatusCode, got.body)
 			continue
 		}
@@ -105,7 +106,7 @@ func TestBodyRefused(t *testing.T) {
 	}
 	s.wantNoCall()
 	got := s.do("POST", "/objects/a", chunked(maxBody), "Transfer-Encoding: chunked")
-	if got.StatusCode != 200 || len(got.body) != maxBody {
+	if got.StatusCode != http.StatusOK || len(got.body) != maxBody {
 		t.Errorf("a chunked body of %d bytes got %d with %d bytes", maxBody, got.StatusCode, len(got.body))
 	}
 }

@@ -134,7 +134,7 @@ func TestHead(t *testing.T) {
 		t.Errorf("HEAD claims a length that nobody knows: %v", got.Header)
 	}
 	s.do("HEAD", "/objects/none", "").wantError(t, 404, "")
-	if got := s.do("HEAD", "/objects", ""); got.StatusCode != 200 || got.body != "" {
+	if got := s.do("HEAD", "/objects", ""); got.StatusCode != http.StatusOK || got.body != "" {
 		t.Errorf("HEAD /objects got %d %q", got.StatusCode, got.body)
 	}
 }
@@ -218,7 +218,7 @@ func TestReads(t *testing.T) {
 		"/objects/c?logs=true&level=INFO,warning": `{"status":"ok","object_id":"c","logs":[],"count":0}`,
 	} {
 		got := s.do("GET", target, "")
-		if got.StatusCode != 200 || got.Header.Get("Content-Type") != "application/json" {
+		if got.StatusCode != http.StatusOK || got.Header.Get("Content-Type") != "application/json" {
 			t.Errorf("%s got %d %v", target, got.StatusCode, got.Header)
 		}
 		if diff := gocmp.Diff(want+"\n", got.body); diff != "" {

@@ -99,7 +99,7 @@ func (t *Transport) Serve(ctx context.Context, ln net.Listener, h host.Host) err
 	case <-ctx.Done():
 	}
 	t.drain(ctx, srv)
-	_ = <-failed // http.ErrServerClosed
+	t.log.Debug("the HTTP server ended", "error", <-failed)
 	return nil
 }
 

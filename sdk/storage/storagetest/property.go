@@ -170,6 +170,7 @@ func (s *subject) randomCommit(rt *rapid.T, m model, name id.Object) storage.Com
 // compare reads everything of an object and compares it with the model.
 func (s *subject) compare(m model, name id.Object, limit int) {
 	o, log, versions := m.object(name)
+	o.Boot = s.boot().Number
 	s.equal("Load", s.load(name), o)
 	s.equal("Logs, oldest first", s.allLogs(storage.LogsQuery{Object: name, Oldest: true, Limit: limit}), log)
 	back := slices.Clone(log)

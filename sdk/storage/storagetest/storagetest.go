@@ -141,7 +141,7 @@ func checkBoot(s *subject) {
 
 func checkUnknown(s *subject) {
 	o := s.load("nobody")
-	s.equal("Load of an unknown object", o, storage.Object{ObjectInfo: storage.ObjectInfo{Object: "nobody"}})
+	s.equal("Load of an unknown object", o, storage.Object{ObjectInfo: storage.ObjectInfo{Object: "nobody"}, Boot: s.boot().Number})
 	s.equal("Logs of an unknown object", s.logs(storage.LogsQuery{Object: "nobody", Limit: 10}), storage.LogsPage{})
 	s.equal("Versions of an unknown object", s.versions("nobody", 0, 10), []storage.Version(nil))
 	_, err := s.Version(s.ctx, "nobody", 1)

@@ -82,7 +82,8 @@ func onError(change func(*errs.Error) error) func(context.Context, host.Host, ho
 	}
 }
 
-func faults() []fault {
+// faults gives all faults; goroutines that one leaks end when leak is closed.
+func faults(leak <-chan struct{}) []fault {
 	var mu sync.Mutex
 	var last host.Result
 	var broken error
@@ -161,9 +162,6 @@ func faults() []fault {
 		}},
 	}...)
 }
-
-// leak holds the goroutines of one fault until its test is over.
-var leak = make(chan struct{})
 
 // cutOff gives up its calls when ctx ends.
 type cutOff struct {
@@ -258,7 +256,9 @@ func (r *recorder) Fatal(args ...any) { r.Fatalf("%s", fmt.Sprint(args...)) }
 // TestFaults proves that the suite notices each fault, in the check that is
 // meant to.
 func TestFaults(t *testing.T) {
-	for _, f := range faults() {
+	leak := make(chan struct{})
+	defer close(leak)
+	for _, f := range faults(leak) {
 		t.Run(f.name, func(t *testing.T) {
 			h := LinesHarness()
 			h.New = func(t testing.TB) transport.Transport { return faulty{LinesHarness().New(t), f} }
@@ -280,7 +280,6 @@ func TestFaults(t *testing.T) {
 			<-done
 		})
 	}
-	close(leak)
 }
 
 // run finds a check.

@@ -1,0 +1,6 @@
+package storagetest
+
+import "testing"
+
+// TestMemoryThroughGRPC tests the shims by a store that is known to be right.
+func TestMemoryThroughGRPC(t *testing.T) { Run(t, ThroughGRPC(NewMemory().Open)) }
