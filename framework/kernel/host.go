@@ -4,8 +4,6 @@ import (
 	"context"
 	"log/slog"
 
-	"github.com/google/uuid"
-
 	"github.com/dbbasic/station/framework/dispatch"
 	"github.com/dbbasic/station/framework/pluginhost"
 	"github.com/dbbasic/station/sdk/errs"
@@ -61,7 +59,7 @@ func check(c *host.Call) error {
 		return errs.New(errs.Invalid, "bad_method", "%q is no method of an object: use GET, POST, PUT, PATCH, DELETE, HEAD or OPTIONS.", c.Method)
 	}
 	if c.RequestID == "" {
-		c.RequestID = uuid.Must(uuid.NewV7()).String()
+		c.RequestID = id.NewRequest()
 	}
 	if !id.ValidRequest(c.RequestID) {
 		return errs.New(errs.Invalid, "bad_request_id", "The request id is malformed: use 1 to %d of A-Z, a-z, 0-9, '.', '_' and '-'.", id.MaxLength)

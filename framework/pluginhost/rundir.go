@@ -20,7 +20,16 @@ type runDir struct {
 
 const lockName = "lock"
 
+// maxParent is the most bytes that the path of the temporary folder may have:
+// the 104 bytes of a socket's path on the strictest systems, less what this
+// package and go-plugin append ("/station-4294967295-1234567890",
+// "/plugin-dir1234567890", "/plugin1234567890" and the end of the string).
+const maxParent = 104 - 30 - 21 - 17 - 1
+
 func newRunDir(parent string) (*runDir, error) {
+	if len(parent) > maxParent {
+		parent = "/tmp"
+	}
 	prefix := fmt.Sprintf("station-%d-", os.Getuid())
 	sweep(parent, prefix)
 	path, err := os.MkdirTemp(parent, prefix) // mode 0700

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
-	"syscall"
 
 	"github.com/hashicorp/go-plugin/runner"
 
@@ -49,8 +48,7 @@ func newProcess(h *Host, s Spec, env []string) (*process, error) {
 	if s.Listener != nil {
 		pass(sdk.ListenerEnv, s.Listener)
 	}
-	// A terminal's interrupt is for the kernel, which ends its plugins in order.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = processAttributes()
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, err

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"sync/atomic"
 
-	"github.com/google/uuid"
-
 	"github.com/dbbasic/station/sdk/errs"
 	"github.com/dbbasic/station/sdk/host"
 	"github.com/dbbasic/station/sdk/id"
@@ -111,25 +109,10 @@ func (x *exchange) end() {
 
 // requestID gives the client's id if it sent one valid id, else a new UUIDv7.
 func requestID(sent []string) string {
-	if len(sent) == 1 && validRequestID(sent[0]) {
+	if len(sent) == 1 && id.ValidRequest(sent[0]) {
 		return sent[0]
 	}
-	return uuid.Must(uuid.NewV7()).String()
-}
-
-// validRequestID accepts 1 to 128 of A-Z, a-z, 0-9, '.', '_' and '-'.
-func validRequestID(s string) bool {
-	if len(s) == 0 || len(s) > 128 {
-		return false
-	}
-	for i := range len(s) {
-		switch c := s[i]; {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '.', c == '_', c == '-':
-		default:
-			return false
-		}
-	}
-	return true
+	return id.NewRequest()
 }
 
 // clip shortens what a client wrote before it is quoted in a message.

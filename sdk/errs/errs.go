@@ -80,7 +80,7 @@ type Error struct {
 	Code    string // snake_case, for programs; empty means the kind's own code
 	Message string // one sentence for the caller; empty means the kind's own text
 
-	Status     int           // HTTP status, with Refused only
+	Status     int           // HTTP status of 400 to 599, with Refused only
 	Line       int           // line of the script, 0 if none
 	Traceback  string        // of the script, for callers who may see its source
 	Allow      []string      // with MethodNotAllowed
@@ -136,7 +136,7 @@ func (e *Error) CodeOf() string {
 // HTTPStatus is the status that an HTTP client gets: the script's own choice
 // for Refused, else the kind's.
 func (e *Error) HTTPStatus() int {
-	if e.Kind == Refused && e.Status >= 100 && e.Status <= 599 {
+	if e.Kind == Refused && e.Status >= 400 && e.Status <= 599 {
 		return e.Status
 	}
 	return table[e.Kind.known()].http

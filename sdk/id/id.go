@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/google/uuid"
+
 	"github.com/dbbasic/station/sdk/errs"
 )
 
@@ -135,6 +137,10 @@ func (c Caller) Has(role string) bool {
 	}
 	return false
 }
+
+// NewRequest gives a request id that no other call has: a UUIDv7, whose order
+// is about that of time.
+func NewRequest() string { return uuid.Must(uuid.NewV7()).String() }
 
 // ValidRequest reports whether s can be a request id: 1 to 128 of A-Z, a-z,
 // 0-9, '.', '_' and '-'.

@@ -151,13 +151,13 @@ func checkRequestIDs(t testing.TB, h Harness) {
 		res := do(t, c, Request{Object: "r", Method: "GET", RequestID: sent})
 		calls := kernel.Calls("r")
 		arrived := calls[len(calls)-1].RequestID
-		valid := sent != "" && validRequestID.MatchString(sent)
+		valid := sent != "" && id.ValidRequest(sent)
 		switch {
 		case res.RequestID != arrived:
 			t.Errorf("the client got request id %q, the host %q", res.RequestID, arrived)
 		case valid && arrived != sent:
 			t.Errorf("the valid request id %q became %q", sent, arrived)
-		case !valid && (arrived == sent || !validRequestID.MatchString(arrived)):
+		case !valid && (arrived == sent || !id.ValidRequest(arrived)):
 			t.Errorf("the request id %q became %q, want a fresh valid one", sent, arrived)
 		case seen[arrived]:
 			t.Errorf("the request id %q was given twice", arrived)

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net"
-	"regexp"
 	"slices"
 	"sync"
 	"testing"
@@ -136,7 +135,7 @@ func (l *Lines) answer(calls context.Context, text []byte, err error, h host.Hos
 	switch {
 	case err != nil:
 	case ask.Call != nil:
-		if validRequestID.MatchString(ask.Call.RequestID) {
+		if id.ValidRequest(ask.Call.RequestID) {
 			res.RequestID = ask.Call.RequestID
 		}
 		err = l.call(ctx, *ask.Call, h, &res.Response)
@@ -149,8 +148,6 @@ func (l *Lines) answer(calls context.Context, text []byte, err error, h host.Hos
 	}
 	return res
 }
-
-var validRequestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,128}$`)
 
 func (l *Lines) call(ctx context.Context, r Request, h host.Host, res *Response) error {
 	object, station, err := id.ParseAddress(r.Object)

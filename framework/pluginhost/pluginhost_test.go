@@ -1,0 +1,429 @@
+package pluginhost_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/dbbasic/station/framework/pluginhost"
+	"github.com/dbbasic/station/sdk"
+	"github.com/dbbasic/station/sdk/errs"
+	"github.com/dbbasic/station/sdk/hlc"
+	"github.com/dbbasic/station/sdk/id"
+	"github.com/dbbasic/station/sdk/plugin"
+	"github.com/dbbasic/station/sdk/storage"
+	"github.com/dbbasic/station/sdk/storage/storagetest"
+)
+
+// TestMain lets the test binary be the plugins, and the kernel that is killed.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == "plugin" {
+		behave(os.Args[2])
+		return
+	}
+	if len(os.Args) == 2 && os.Args[1] == "kernel" {
+		kernel()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// behave is a storage plugin that behaves as it is told.
+func behave(how string) {
+	memory := storagetest.NewMemory()
+	switch how {
+	case "exit":
+		os.Exit(3)
+	case "garbage":
+		fmt.Println("hello, I am no plugin")
+	case "panic":
+		memory.OnCommit = func(context.Context, []storage.Commit) error { panic("on purpose") }
+	}
+	sdk.Serve(&told{Storage: memory.New(), how: how})
+}
+
+type told struct {
+	storage.Storage
+	how string
+}
+
+func (s *told) Info() plugin.Info {
+	i := s.Storage.Info()
+	switch s.how {
+	case "environment":
+		i.Version = strings.Join(os.Environ(), "\n")
+	case "other kind":
+		i.Kind = plugin.Cluster
+	}
+	return i
+}
+
+func (s *told) Configure(ctx context.Context, c plugin.Config) error {
+	if s.how == "refuse" {
+		return errs.New(errs.Unavailable, "", "the folder %s is locked", c.DataDir)
+	}
+	return s.Storage.Configure(ctx, c)
+}
+
+func (s *told) Load(ctx context.Context, o id.Object) (storage.Object, error) {
+	if s.how == "panic" {
+		panic("on purpose")
+	}
+	return s.Storage.Load(ctx, o)
+}
+
+// kernel starts a plugin, says which, and waits to be killed.
+func kernel() {
+	h, err := pluginhost.New(slog.New(slog.DiscardHandler))
+	if err != nil {
+		fmt.Println("error:", err)
+		os.Exit(1)
+	}
+	var s pluginhost.Storage
+	sup, err := h.Supervise(context.Background(), spec("ok"), s.Use(config))
+	if err != nil {
+		fmt.Println("error:", err)
+		os.Exit(1)
+	}
+	fmt.Println(sup.Status().PID)
+	select {}
+}
+
+var config = plugin.Config{Station: "s1", DataDir: "d"}
+
+func spec(how string) pluginhost.Spec {
+	self, err := os.Executable()
+	if err != nil {
+		panic(err)
+	}
+	return pluginhost.Spec{Kind: plugin.Storage, Name: "told", Command: pluginhost.Command{Path: self, Args: []string{"plugin", how}}}
+}
+
+func newHost(t *testing.T) *pluginhost.Host {
+	t.Helper()
+	t.Setenv("TMPDIR", shortTemp(t))
+	h, err := pluginhost.New(slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(h.Close)
+	return h
+}
+
+// shortTemp is a temporary folder whose path leaves room for that of a socket.
+func shortTemp(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "ph")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+// A long path of the temporary folder does not keep plugins from starting.
+func TestLongTemporaryFolder(t *testing.T) {
+	long := filepath.Join(t.TempDir(), strings.Repeat("x", 80))
+	if err := os.MkdirAll(long, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TMPDIR", long)
+	h, err := pluginhost.New(slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(h.Close)
+	var s pluginhost.Storage
+	supervise(t, h, "ok", s.Use(config))
+}
+
+func supervise(t *testing.T, h *pluginhost.Host, how string, use pluginhost.Use) *pluginhost.Supervisor {
+	t.Helper()
+	s, err := h.Supervise(t.Context(), spec(how), use)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Stop)
+	return s
+}
+
+// state is the letter by which Linux names the state of a process, "" for none.
+func state(pid int) string {
+	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if err != nil {
+		return ""
+	}
+	_, after, _ := strings.Cut(string(stat), ") ")
+	return after[:1]
+}
+
+// gone reports whether a process has ended, reaped or not.
+func gone(pid int) bool { return strings.Contains("ZX", state(pid)) }
+
+// freeze stops a process and waits until it has stopped.
+func freeze(t *testing.T, pid int) {
+	t.Helper()
+	kill(t, pid, syscall.SIGSTOP)
+	until(t, "the process is frozen", func() bool { return state(pid) == "T" })
+}
+
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("not within a minute: %s", what)
+		}
+	}
+}
+
+func kill(t *testing.T, pid int, sig syscall.Signal) {
+	t.Helper()
+	if err := syscall.Kill(pid, sig); err != nil {
+		t.Fatalf("kill %d: %v", pid, err)
+	}
+}
+
+// commit is a batch of one commit, the first of its object.
+func commit(object id.Object) []storage.Commit {
+	stamp := hlc.Stamp{Time: hlc.At(time.Now()), Station: "s1"}
+	return []storage.Commit{{
+		Object: object, Incarnation: 1, Sequence: 1, Stamp: stamp,
+		State: []storage.StateChange{{Key: "k", Value: []byte("1"), Stamp: stamp}},
+	}}
+}
+
+func TestKilledPluginIsReplaced(t *testing.T) {
+	var s pluginhost.Storage
+	sup := supervise(t, newHost(t), "ok", s.Use(config))
+	for i := range 3 {
+		before := sup.Status()
+		if !s.Up() || before.PID == 0 || before.Restarts != i || before.Problem != "" {
+			t.Fatalf("status %+v before kill %d", before, i)
+		}
+		if err := s.Commit(t.Context(), commit("a"))[0]; err != nil {
+			t.Fatal(err)
+		}
+		kill(t, before.PID, syscall.SIGKILL)
+		until(t, "another process serves", func() bool {
+			st := sup.Status()
+			return st.Restarts == i+1 && st.PID != 0 && s.Up()
+		})
+		if !gone(before.PID) {
+			t.Errorf("process %d is still there", before.PID)
+		}
+	}
+}
+
+// While the plugin is down nothing waits and nothing is sent.
+func TestDownIsUnavailableAtOnce(t *testing.T) {
+	var s pluginhost.Storage
+	if err := s.Commit(t.Context(), commit("a"))[0]; !errs.Is(err, errs.Unavailable) {
+		t.Errorf("Commit: %v", err)
+	}
+	if _, err := s.Load(t.Context(), "a"); !errs.Is(err, errs.Unavailable) {
+		t.Errorf("Load: %v", err)
+	}
+}
+
+// A commit that was on its way when the plugin died may have been stored.
+func TestDeathDuringCommitIsUnknown(t *testing.T) {
+	var s pluginhost.Storage
+	sup := supervise(t, newHost(t), "ok", s.Use(config))
+	freeze(t, sup.Status().PID)
+	result := make(chan error, 1)
+	go func() { result <- s.Commit(context.Background(), commit("a"))[0] }()
+	time.AfterFunc(50*time.Millisecond, func() { _ = syscall.Kill(sup.Status().PID, syscall.SIGKILL) })
+	select {
+	case err := <-result:
+		if !errs.Is(err, errs.Unknown) {
+			t.Errorf("the commit gave %v, want kind %v", err, errs.Unknown)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("the commit did not end")
+	}
+}
+
+func TestFrozenPluginIsReplaced(t *testing.T) {
+	var s pluginhost.Storage
+	sup := supervise(t, newHost(t), "ok", s.Use(config))
+	before := sup.Status().PID
+	freeze(t, before)
+	until(t, "another process serves", func() bool {
+		st := sup.Status()
+		return st.Restarts == 1 && st.PID != 0 && st.PID != before
+	})
+	if !gone(before) {
+		t.Errorf("the frozen process %d is still there", before)
+	}
+}
+
+func TestPanicInAHandlerIsAnError(t *testing.T) {
+	var s pluginhost.Storage
+	sup := supervise(t, newHost(t), "panic", s.Use(config))
+	if err := s.Commit(t.Context(), commit("a"))[0]; !errs.Is(err, errs.Unknown) {
+		t.Errorf("Commit: %v, want kind %v", err, errs.Unknown)
+	}
+	if _, err := s.Load(t.Context(), "a"); !errs.Is(err, errs.Internal) || strings.Contains(errs.From(err).Text(), "goroutine") {
+		t.Errorf("Load: %v, want kind %v without a stack", err, errs.Internal)
+	}
+	if st := sup.Status(); st.Restarts != 0 || !s.Up() {
+		t.Errorf("the plugin did not outlive its panics: %+v", st)
+	}
+}
+
+func TestPluginThatCannotServe(t *testing.T) {
+	for how, want := range map[string]string{
+		"exit": "did not start", "garbage": "did not start", "refuse": "the folder d is locked", "other kind": `says that it is a cluster plugin`,
+	} {
+		t.Run(how, func(t *testing.T) {
+			var s pluginhost.Storage
+			_, err := newHost(t).Supervise(t.Context(), spec(how), s.Use(config))
+			if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), `"told"`) {
+				t.Errorf("error %v; want one that names the plugin and says %q", err, want)
+			}
+		})
+	}
+	var s pluginhost.Storage
+	missing := pluginhost.Spec{Kind: plugin.Storage, Name: "told", Command: pluginhost.Command{Path: "/nowhere/plugin"}}
+	if _, err := newHost(t).Supervise(t.Context(), missing, s.Use(config)); err == nil || !strings.Contains(err.Error(), "/nowhere/plugin") {
+		t.Errorf("a missing program gives %v", err)
+	}
+}
+
+func TestEnvironmentIsAnAllowList(t *testing.T) {
+	t.Setenv("STATION_TEST_SECRET", "hunter2")
+	t.Setenv("TZ", "Europe/Vienna")
+	var s pluginhost.Storage
+	env := supervise(t, newHost(t), "environment", s.Use(config)).Status().Info.Version
+	if strings.Contains(env, "hunter2") || strings.Contains(env, "PATH=") {
+		t.Errorf("the plugin sees the kernel's environment:\n%s", env)
+	}
+	if !strings.Contains(env, "TZ=Europe/Vienna") {
+		t.Errorf("the plugin does not see TZ:\n%s", env)
+	}
+}
+
+func TestServeThatEndsIsReplaced(t *testing.T) {
+	var mu sync.Mutex
+	var down []error
+	fail := make(chan error)
+	sup := supervise(t, newHost(t), "ok", pluginhost.Use{
+		Up: func(ctx context.Context, p *pluginhost.Plugin) error { return p.Configure(ctx, config) },
+		Serve: func(ctx context.Context, _ *pluginhost.Plugin) error {
+			select {
+			case err := <-fail:
+				return err
+			case <-ctx.Done():
+				return nil
+			}
+		},
+		Down: func(err error) {
+			mu.Lock()
+			defer mu.Unlock()
+			down = append(down, err)
+		},
+	})
+	reason := errors.New("the listener failed")
+	fail <- reason
+	until(t, "another process serves", func() bool { return sup.Status().Restarts == 1 && sup.Status().PID != 0 })
+	mu.Lock()
+	defer mu.Unlock()
+	if len(down) != 1 || !errors.Is(down[0], reason) {
+		t.Errorf("Down was told %v", down)
+	}
+}
+
+func TestStopEndsThePlugin(t *testing.T) {
+	h := newHost(t)
+	var s pluginhost.Storage
+	sup, err := h.Supervise(t.Context(), spec("ok"), s.Use(config))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid := sup.Status().PID
+	sup.Stop()
+	if !gone(pid) || s.Up() {
+		t.Errorf("after Stop: process gone %v, up %v", gone(pid), s.Up())
+	}
+}
+
+// However the kernel ends, its plugins end with it, also a frozen one.
+func TestPluginsEndWithTheirKernel(t *testing.T) {
+	for name, frozen := range map[string]bool{"running": false, "frozen": true} {
+		t.Run(name, func(t *testing.T) {
+			cmd := exec.Command(spec("").Command.Path, "kernel")
+			cmd.Env = append(os.Environ(), "TMPDIR="+shortTemp(t))
+			out, err := cmd.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = cmd.Wait() }() // it was killed
+			var pid int
+			if _, err := fmt.Fscan(out, &pid); err != nil {
+				kill(t, cmd.Process.Pid, syscall.SIGKILL)
+				t.Fatalf("the kernel did not start a plugin: %v", err)
+			}
+			if frozen {
+				freeze(t, pid)
+			}
+			kill(t, cmd.Process.Pid, syscall.SIGKILL)
+			began := time.Now()
+			until(t, "the plugin ends", func() bool { return gone(pid) })
+			t.Logf("the plugin ended %v after its kernel", time.Since(began))
+		})
+	}
+}
+
+func TestSocketFoldersArePrivateAndSwept(t *testing.T) {
+	tmp := shortTemp(t)
+	t.Setenv("TMPDIR", tmp)
+	folders := func() []string {
+		found, err := filepath.Glob(filepath.Join(tmp, "station-*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found
+	}
+	abandoned := filepath.Join(tmp, fmt.Sprintf("station-%d-1", os.Getuid()))
+	if err := os.Mkdir(abandoned, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(abandoned, "lock"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	first, err := pluginhost.New(slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := pluginhost.New(slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := folders()
+	if len(now) != 2 {
+		t.Fatalf("folders %v; want those of the two hosts", now)
+	}
+	for _, f := range now {
+		if info, err := os.Stat(f); err != nil || info.Mode().Perm() != 0o700 {
+			t.Errorf("%s: %v, %v; want mode 0700", f, info.Mode(), err)
+		}
+	}
+	first.Close()
+	second.Close()
+	if left := folders(); len(left) != 0 {
+		t.Errorf("after Close %v is left", left)
+	}
+}
