@@ -9,7 +9,6 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	goplugin "github.com/hashicorp/go-plugin"
-	"google.golang.org/grpc"
 
 	"github.com/dbbasic/station/sdk/internal/shim"
 	"github.com/dbbasic/station/sdk/plugin"
@@ -54,7 +53,7 @@ func serve(p plugin.Plugin) error {
 	goplugin.Serve(&goplugin.ServeConfig{
 		HandshakeConfig:  Handshake,
 		VersionedPlugins: map[int]goplugin.PluginSet{ProtocolVersion: set},
-		GRPCServer:       func(opts []grpc.ServerOption) *grpc.Server { return shim.NewServer(opts) },
+		GRPCServer:       shim.NewServer,
 		Logger:           hclog.New(&hclog.LoggerOptions{Level: hclog.Warn, Output: os.Stderr, JSONFormat: true}),
 	})
 	return nil

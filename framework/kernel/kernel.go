@@ -60,7 +60,7 @@ func Run(ctx context.Context, c Config) error {
 	for _, s := range skipped {
 		c.Log.Warn("script is left out", "path", s.Path, "error", s.Err)
 	}
-	ln, addr, err := listen(c.Listen)
+	ln, addr, err := listen(ctx, c.Listen)
 	if err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func run(ctx context.Context, c Config, plugins *pluginhost.Host, scripts []cata
 
 // listen opens the socket that the transport answers on. Without accounts
 // whoever reaches it runs the station, so that it must be on loopback.
-func listen(address string) (*os.File, net.Addr, error) {
+func listen(ctx context.Context, address string) (*os.File, net.Addr, error) {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, nil, fmt.Errorf("--listen %q is not HOST:PORT: %w", address, err)
@@ -136,7 +136,7 @@ func listen(address string) (*os.File, net.Addr, error) {
 	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 		return nil, nil, fmt.Errorf("--listen %q is not on loopback: this version has no accounts, so that anybody who reached it could change everything; use 127.0.0.1", address)
 	}
-	l, err := net.Listen("tcp", address)
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, nil, fmt.Errorf("cannot listen on %s (is another station running?): %w", address, err)
 	}

@@ -174,11 +174,11 @@ func timeParse(L *lua.LState) int {
 	return 2
 }
 
-// keyArg gives argument n as a state key.
-func (vm *VM) keyArg(L *lua.LState, n int, name string) string {
-	s, ok := L.Get(n).(lua.LString)
+// keyArg gives the first argument as a state key.
+func (vm *VM) keyArg(L *lua.LState, name string) string {
+	s, ok := L.Get(1).(lua.LString)
 	if !ok {
-		L.RaiseError("%s: the key must be a string, not a %s", name, L.Get(n).Type())
+		L.RaiseError("%s: the key must be a string, not a %s", name, L.Get(1).Type())
 	}
 	if len(s) > vm.limits.Key {
 		vm.meter.fatal(L, errs.New(errs.Limit, "key_limit", "A state key of the script is longer than %d bytes.", vm.limits.Key))

@@ -34,8 +34,8 @@ func TestState(t *testing.T) {
 		{"'\\255'", "UTF-8"}, {"{ ['\\255'] = 1 }", "UTF-8"}, {"{ nil, 1 }", "value[1]: a sequence has no holes"}, {"{ 1, x = 1 }", `"x"`},
 		{"print", "function"}, {"{ [print] = 1 }", "key of type function"}, {"(function() local t = {} t[1] = t return t end)()", "value[1]: the table contains itself"},
 	} {
-		wantError(t, newFake(), "state.set('k', "+c.value+")", errs.Script, "script.lua:1: state.set: ")
-		wantError(t, newFake(), "state.set('k', "+c.value+")", errs.Script, c.path)
+		_ = wantError(t, newFake(), "state.set('k', "+c.value+")", errs.Script, "script.lua:1: state.set: ")
+		_ = wantError(t, newFake(), "state.set('k', "+c.value+")", errs.Script, c.path)
 	}
 	for _, body := range []string{
 		"state.set('', 1)", "state.set('\\255', 1)", "state.set(1, 1)", "state.set('a')", "state.get()", "state.delete({})", "state.incr('a', 'x')",
@@ -43,7 +43,7 @@ func TestState(t *testing.T) {
 		"state.update('a', 1)", "state.keys({})", "state.list{ limit = 0 }", "state.list{ limit = 1001 }", "state.list{ limit = 1.5 }", "state.list{ limit = '5' }",
 		"state.list{ prefix = 1 }", "state.list(5)",
 	} {
-		wantError(t, newFake(), body, errs.Script, "script.lua:1:")
+		_ = wantError(t, newFake(), body, errs.Script, "script.lua:1:")
 	}
 }
 
@@ -93,7 +93,7 @@ func TestJSONAPI(t *testing.T) {
 		want(t, newFake(), c.body, c.want)
 	}
 	for _, body := range []string{"json.encode(print)", "json.encode({ a = 0/0 })", "json.decode(5)", "json.decode()", "json.array(1)", "json.encode()"} {
-		wantError(t, newFake(), body, errs.Script, "script.lua:1:")
+		_ = wantError(t, newFake(), body, errs.Script, "script.lua:1:")
 	}
 }
 
@@ -109,7 +109,7 @@ func TestTime(t *testing.T) {
 		want(t, newFake(), c.body, c.want)
 	}
 	for _, body := range []string{"time.iso('x')", "time.iso(0/0)", "time.iso(1e15)", "time.parse()"} {
-		wantError(t, newFake(), body, errs.Script, "script.lua:1:")
+		_ = wantError(t, newFake(), body, errs.Script, "script.lua:1:")
 	}
 }
 
@@ -137,7 +137,7 @@ func TestBuiltins(t *testing.T) {
 	}
 	for _, body := range []string{`string.format("%d", "x")`, `string.format("%v", 1)`, `string.format("%999d", 1)`, `string.format("%s")`, `string.format("%")`,
 		`table.concat({ {} })`, `table.insert({}, 5, 1)`, `table.insert({})`, `math.random(0)`, `math.random(5, 1)`} {
-		wantError(t, newFake(), body, errs.Script, "script.lua:1:")
+		_ = wantError(t, newFake(), body, errs.Script, "script.lua:1:")
 	}
 }
 

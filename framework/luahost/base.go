@@ -1,6 +1,7 @@
 package luahost
 
 import (
+	"errors"
 	"iter"
 	"math"
 	"strconv"
@@ -62,7 +63,7 @@ func guarded(fn lua.LGFunction) lua.LGFunction {
 // ends the call is raised again.
 func caught(L *lua.LState, err error) lua.LValue {
 	vm := of(L)
-	api, ok := err.(*lua.ApiError)
+	api, ok := errors.AsType[*lua.ApiError](err)
 	if !ok {
 		vm.meter.fatal(L, internal(err))
 	}

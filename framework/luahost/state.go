@@ -48,7 +48,7 @@ func (vm *VM) write(L *lua.LState, key string, v lua.LValue, name string) {
 // stateGet is get(key, default).
 func stateGet(L *lua.LState) int {
 	vm := session(L, "state")
-	v := vm.read(L, vm.keyArg(L, 1, "state.get"))
+	v := vm.read(L, vm.keyArg(L, "state.get"))
 	if v == lua.LNil {
 		v = L.Get(2)
 	}
@@ -59,7 +59,7 @@ func stateGet(L *lua.LState) int {
 // stateSet is set(key, value).
 func stateSet(L *lua.LState) int {
 	vm := session(L, "state")
-	key := vm.keyArg(L, 1, "state.set")
+	key := vm.keyArg(L, "state.set")
 	if L.GetTop() < 2 {
 		L.RaiseError("state.set: the value is missing; nil deletes the key")
 	}
@@ -70,7 +70,7 @@ func stateSet(L *lua.LState) int {
 // stateDelete is delete(key).
 func stateDelete(L *lua.LState) int {
 	vm := session(L, "state")
-	vm.write(L, vm.keyArg(L, 1, "state.delete"), lua.LNil, "state.delete")
+	vm.write(L, vm.keyArg(L, "state.delete"), lua.LNil, "state.delete")
 	return 0
 }
 
@@ -78,7 +78,7 @@ func stateDelete(L *lua.LState) int {
 // and gives the sum.
 func stateIncr(L *lua.LState) int {
 	vm := session(L, "state")
-	key := vm.keyArg(L, 1, "state.incr")
+	key := vm.keyArg(L, "state.incr")
 	n := lua.LNumber(1)
 	if L.Get(2) != lua.LNil {
 		n = L.CheckNumber(2)
@@ -106,7 +106,7 @@ func typeName(v lua.LValue) string {
 // stateUpdate is update(key, fn): sets the key to fn(its value) and gives that.
 func stateUpdate(L *lua.LState) int {
 	vm := session(L, "state")
-	key, fn := vm.keyArg(L, 1, "state.update"), L.CheckFunction(2)
+	key, fn := vm.keyArg(L, "state.update"), L.CheckFunction(2)
 	L.Push(fn)
 	L.Push(vm.read(L, key))
 	L.Call(1, 1)

@@ -24,7 +24,7 @@ func reserve(L *lua.LState, n int) {
 
 func stringRep(L *lua.LState) int {
 	s, n := L.CheckString(1), L.CheckNumber(2)
-	if n <= 0 || s == "" || n != n {
+	if s == "" || !(n > 0) { // also for a NaN
 		L.Push(lua.LString(""))
 		return 1
 	}

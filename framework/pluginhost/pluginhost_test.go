@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -168,7 +169,7 @@ func state(pid int) string {
 }
 
 // gone reports whether a process has ended, reaped or not.
-func gone(pid int) bool { return strings.Contains("ZX", state(pid)) }
+func gone(pid int) bool { return slices.Contains([]string{"", "Z", "X"}, state(pid)) }
 
 // freeze stops a process and waits until it has stopped.
 func freeze(t *testing.T, pid int) {

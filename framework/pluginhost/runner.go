@@ -33,7 +33,7 @@ var _ runner.Runner = (*process)(nil)
 
 // newProcess prepares to run a plugin; env is what go-plugin tells it.
 func newProcess(h *Host, s Spec, env []string) (*process, error) {
-	cmd := exec.Command(s.Command.Path, s.Command.Args...)
+	cmd := exec.Command(s.Command.Path, s.Command.Args...) //nolint:noctx // it outlives every context; the supervisor ends it
 	cmd.Env = env
 	for _, name := range environment {
 		if v, ok := os.LookupEnv(name); ok {

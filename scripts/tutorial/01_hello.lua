@@ -1,6 +1,6 @@
 -- A first object. The file scripts/tutorial/01_hello.lua answers at
--- /objects/tutorial_01_hello. Change the message below, save, and ask again:
--- the new version is live.
+-- /objects/tutorial_01_hello. Change the message below and start the station
+-- again: the new version is live, and the old one is kept.
 
 -- The table `object` tells people what this is. It is optional.
 object = {

@@ -16,7 +16,6 @@ import (
 	"github.com/hashicorp/go-hclog"
 	goplugin "github.com/hashicorp/go-plugin"
 	"github.com/hashicorp/go-plugin/runner"
-	"google.golang.org/grpc"
 
 	"github.com/dbbasic/station/sdk/internal/shim"
 )
@@ -34,7 +33,7 @@ func Connect(t testing.TB, name string, p goplugin.Plugin) (raw any, disconnect 
 	go goplugin.Serve(&goplugin.ServeConfig{
 		HandshakeConfig:  handshake,
 		VersionedPlugins: map[int]goplugin.PluginSet{1: {name: p}},
-		GRPCServer:       func(opts []grpc.ServerOption) *grpc.Server { return shim.NewServer(opts) },
+		GRPCServer:       shim.NewServer,
 		Logger:           hclog.NewNullLogger(),
 		Test:             &goplugin.ServeTestConfig{Context: ctx, ReattachConfigCh: config, CloseCh: closed},
 	})

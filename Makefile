@@ -1,0 +1,29 @@
+# What people do with this checkout. Everything needs Go alone, but for bench
+# (wrk) and the race detector (a C compiler).
+
+TOOL := go tool -modfile=tools.mod
+
+.PHONY: build test race lint generate soak bench
+
+build: ## the station binary, in bin/
+	go build -o bin/station ./cmd/station
+
+test: ## the tests, with small counts
+	go test ./...
+
+race: ## the tests with the race detector, in random order
+	CGO_ENABLED=1 go test -race -shuffle=on ./...
+
+lint: ## vet, and the linter of tools.mod
+	go vet ./...
+	$(TOOL) golangci-lint run ./...
+
+generate: ## the protobuf code, from sdk/proto
+	$(TOOL) buf generate
+
+soak: ## the tests with full counts and their time limits, on a plain build
+	go test -count=1 -timeout 30m -v ./cmd/station -run 'TestIncrements|TestKernelKilled|TestStorageKilled' \
+		-args -increments 10000 -connections 64 -kernel-kills 10 -storage-kills 5 -strict
+
+bench: ## what one call costs in the packages on its way
+	go test -run '^$$' -bench . -benchmem ./framework/luahost ./plugins/...

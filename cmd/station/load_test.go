@@ -1,0 +1,174 @@
+package main_test
+
+import (
+	"maps"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestServe is the first command of the README, but for the port and the
+// folder: three processes answer, and what they count survives them.
+func TestServe(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	run := func() *exec.Cmd {
+		cmd := exec.Command("go", "run", "./cmd/station", "serve", "--data", data, "--listen", "127.0.0.1:0")
+		cmd.Dir = root
+		return cmd
+	}
+	s := launch(t, run())
+	// Go run is the parent of the kernel, and passes no signal on.
+	kernel := kernelOf(t, s.cmd.Process.Pid)
+	plugins := pluginsOf(t, kernel)
+	if got := slices.Sorted(maps.Keys(plugins)); !slices.Equal(got, []string{"storage-tsv", "transport-http"}) {
+		t.Errorf("the kernel runs the plugins %v; want storage-tsv and transport-http", got)
+	}
+	c := client(t)
+	for want := 1; want <= 3; want++ {
+		if a := get(t.Context(), c, s.url+counterPath); a.status != http.StatusOK || a.count != want {
+			t.Fatalf("call %d gave %d %s", want, a.status, a.body)
+		}
+	}
+	if err := syscall.Kill(kernel, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	<-s.done
+	for name, pid := range plugins {
+		until(t, name+" ends", func() bool { return ended(t, pid) })
+	}
+
+	again := launch(t, run())
+	if a := get(t.Context(), c, again.url+counterPath); a.status != http.StatusOK || a.count != 4 {
+		t.Errorf("after a restart the counter gives %d %s, want 4", a.status, a.body)
+	}
+	if err := syscall.Kill(kernelOf(t, again.cmd.Process.Pid), syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	<-again.done
+}
+
+// TestIncrements counts from many connections at once: no increment is lost
+// and none is answered twice.
+func TestIncrements(t *testing.T) {
+	s := start(t, t.TempDir())
+	var n atomic.Int64
+	began := time.Now()
+	all := s.load(func() bool { return n.Add(1) <= int64(*increments) })
+	t.Logf("%d increments over %d connections in %v", len(all), *connections, time.Since(began).Round(time.Millisecond))
+	seen := map[int]bool{}
+	for _, a := range all {
+		if a.status != http.StatusOK || seen[a.count] {
+			t.Fatalf("answer %d %s; every one must be a 200 with a count of its own", a.status, a.body)
+		}
+		seen[a.count] = true
+	}
+	if got := s.storedCount(); got != *increments || len(all) != *increments {
+		t.Errorf("%d answers, and the count is %d; want %d", len(all), got, *increments)
+	}
+	s.stop()
+}
+
+// TestKernelKilled kills the kernel under load: whatever was answered with a
+// 200 is in the state and in the log afterwards, and no plugin outlives it.
+func TestKernelKilled(t *testing.T) {
+	data := t.TempDir()
+	acknowledged := map[int]bool{}
+	for kill := 1; kill <= *kernelKills; kill++ {
+		s := start(t, data)
+		plugins := s.plugins()
+		if len(plugins) != 2 {
+			t.Fatalf("the plugins are %v", plugins)
+		}
+		time.AfterFunc(time.Duration(100+50*kill)*time.Millisecond, func() { s.signal(syscall.SIGKILL) })
+		for _, a := range s.load(func() bool { return true }) {
+			switch {
+			case a.status == 0:
+			case a.status != http.StatusOK || acknowledged[a.count]:
+				t.Fatalf("kill %d: answer %d %s; want a 200 with a count of its own", kill, a.status, a.body)
+			default:
+				acknowledged[a.count] = true
+			}
+		}
+		<-s.done
+		for name, pid := range plugins {
+			within(t, name+" ends after its kernel", until(t, name+" ends", func() bool { return ended(t, pid) }), time.Second)
+		}
+		began := time.Now()
+		s = start(t, data)
+		within(t, "the next start", time.Since(began), 2*time.Second)
+		s.checkCounter(acknowledged, len(acknowledged), -1)
+		s.stop()
+	}
+}
+
+// TestStorageKilled kills the storage plugin under load: answers are 200 or
+// 503, and the count is what the log says.
+func TestStorageKilled(t *testing.T) {
+	s := start(t, t.TempDir())
+	var stop atomic.Bool
+	answers := make(chan []answer)
+	go func() { answers <- s.load(func() bool { return !stop.Load() }) }()
+	probe := client(t)
+	for kill := 1; kill <= *storageKills; kill++ {
+		time.Sleep(1200 * time.Millisecond) // of load between the kills
+		pid := s.plugins()["storage-tsv"]
+		if pid == 0 {
+			t.Fatal("the storage plugin does not run")
+		}
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		until(t, "another storage plugin runs", func() bool { p := s.plugins()["storage-tsv"]; return p != 0 && p != pid })
+		until(t, "the counter answers", func() bool { return get(t.Context(), probe, s.url+counterPath+"?state=true").status == http.StatusOK })
+		within(t, "answering again after a kill", time.Since(began), 2*time.Second)
+	}
+	stop.Store(true)
+	acknowledged, refused := map[int]bool{}, 0
+	for _, a := range <-answers {
+		switch {
+		case a.status == http.StatusServiceUnavailable:
+			refused++
+		case a.status != http.StatusOK || acknowledged[a.count]:
+			t.Fatalf("answer %d %s; want a 503, or a 200 with a count of its own", a.status, a.body)
+		default:
+			acknowledged[a.count] = true
+		}
+	}
+	if len(acknowledged) == 0 {
+		t.Fatal("no increment was acknowledged")
+	}
+	s.checkCounter(acknowledged, len(acknowledged), len(acknowledged)+refused)
+	t.Logf("%d acknowledged, %d refused", len(acknowledged), refused)
+	s.stop()
+}
+
+// checkCounter compares the counter's state and log with what was answered: a
+// count between least and most (-1: any), one log entry per unit of it, and every
+// acknowledged count among them.
+func (s *station) checkCounter(acknowledged map[int]bool, least, most int) {
+	s.t.Helper()
+	final := s.storedCount()
+	if final < least || most >= 0 && final > most {
+		s.t.Errorf("the count is %d; want %d to %d", final, least, most)
+	}
+	logged := s.logged()
+	for n := 1; n <= final; n++ {
+		if logged[n] != 1 {
+			s.t.Fatalf("count %d of %d is in the log %d times", n, final, logged[n])
+		}
+	}
+	if len(logged) != final {
+		s.t.Errorf("the log has %d counts, the state says %d", len(logged), final)
+	}
+	for n := range acknowledged {
+		if n > final {
+			s.t.Errorf("count %d was answered with 200, but the state says %d", n, final)
+		}
+	}
+}
