@@ -1,0 +1,24 @@
+package host
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/dbbasic/station/sdk/internal/plugintest"
+)
+
+func TestConversionsKeepEveryField(t *testing.T) {
+	plugintest.RoundTrip(t, func(c Call) Call { return decodeCall(encodeCall(&c)) })
+	plugintest.RoundTrip(t, func(r Result) Result { return decodeResult(encodeResult(&r)) })
+	plugintest.RoundTrip(t, func(p ObjectsPage) ObjectsPage { return decodeObjects(encodeObjects(p)) })
+	plugintest.RoundTrip(t, func(p StatePage) StatePage { return decodeState(encodeState(p)) })
+}
+
+// What comes from outside need not be UTF-8 and must cross all the same.
+func TestFieldsAreBytes(t *testing.T) {
+	c := Call{Query: []Field{{Name: "\xff", Value: "\xfe"}}, Path: "/\xfd", Type: "\xfc", Body: []byte("\xfb")}
+	if d := cmp.Diff(c, decodeCall(encodeCall(&c))); d != "" {
+		t.Errorf("(-sent +arrived):\n%s", d)
+	}
+}
