@@ -16,12 +16,12 @@ import (
 // folder: three processes answer, and what they count survives them.
 func TestServe(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
-	run := func() *exec.Cmd {
+	goRun := func() *exec.Cmd {
 		cmd := exec.Command("go", "run", "./cmd/station", "serve", "--data", data, "--listen", "127.0.0.1:0")
 		cmd.Dir = root
 		return cmd
 	}
-	s := launch(t, run())
+	s := launch(t, goRun())
 	// Go run is the parent of the kernel, and passes no signal on.
 	kernel := kernelOf(t, s.cmd.Process.Pid)
 	plugins := pluginsOf(t, kernel)
@@ -42,7 +42,7 @@ func TestServe(t *testing.T) {
 		until(t, name+" ends", func() bool { return ended(t, pid) })
 	}
 
-	again := launch(t, run())
+	again := launch(t, goRun())
 	if a := get(t.Context(), c, again.url+counterPath); a.status != http.StatusOK || a.count != 4 {
 		t.Errorf("after a restart the counter gives %d %s, want 4", a.status, a.body)
 	}
@@ -70,7 +70,7 @@ func TestIncrements(t *testing.T) {
 	if got := s.storedCount(); got != *increments || len(all) != *increments {
 		t.Errorf("%d answers, and the count is %d; want %d", len(all), got, *increments)
 	}
-	s.stop()
+	s.end()
 }
 
 // TestKernelKilled kills the kernel under load: whatever was answered with a
@@ -84,7 +84,7 @@ func TestKernelKilled(t *testing.T) {
 		if len(plugins) != 2 {
 			t.Fatalf("the plugins are %v", plugins)
 		}
-		time.AfterFunc(time.Duration(100+50*kill)*time.Millisecond, func() { s.signal(syscall.SIGKILL) })
+		time.AfterFunc(time.Duration(100+50*kill)*time.Millisecond, s.kill)
 		for _, a := range s.load(func() bool { return true }) {
 			switch {
 			case a.status == 0:
@@ -102,7 +102,7 @@ func TestKernelKilled(t *testing.T) {
 		s = start(t, data)
 		within(t, "the next start", time.Since(began), 2*time.Second)
 		s.checkCounter(acknowledged, len(acknowledged), -1)
-		s.stop()
+		s.end()
 	}
 }
 
@@ -145,7 +145,7 @@ func TestStorageKilled(t *testing.T) {
 	}
 	s.checkCounter(acknowledged, len(acknowledged), len(acknowledged)+refused)
 	t.Logf("%d acknowledged, %d refused", len(acknowledged), refused)
-	s.stop()
+	s.end()
 }
 
 // checkCounter compares the counter's state and log with what was answered: a

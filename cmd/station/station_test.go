@@ -63,12 +63,11 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// station is a running kernel with its plugins.
-type station struct {
-	t    *testing.T
+// running is a process that serves a station.
+type running struct {
 	cmd  *exec.Cmd
 	url  string
-	done chan struct{} // closed once the kernel has ended
+	done chan struct{} // closed once it has ended
 	logs *lockedBuffer
 }
 
@@ -90,8 +89,77 @@ func (b *lockedBuffer) String() string {
 	return b.text.String()
 }
 
+// run starts a command that serves a station and waits until it is ready.
+func run(cmd *exec.Cmd) (*running, error) {
+	r := &running{cmd: cmd, done: make(chan struct{}), logs: &lockedBuffer{}}
+	cmd.Stderr = r.logs
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	ready := make(chan string, 1)
+	go func() {
+		defer close(r.done)
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			if _, url, ok := strings.Cut(lines.Text(), " is ready at "); ok {
+				ready <- url
+			}
+		}
+		_ = cmd.Wait() // how it ended is the tests' business
+	}()
+	select {
+	case r.url = <-ready:
+		return r, nil
+	case <-r.done:
+		return nil, fmt.Errorf("the station ended before it was ready:\n%s", r.logs)
+	case <-time.After(patience):
+		r.kill()
+		return nil, fmt.Errorf("the station was not ready within %v:\n%s", patience, r.logs)
+	}
+}
+
+// signal sends a signal to the process; one that has ended is no error.
+func (r *running) signal(sig syscall.Signal) error {
+	if err := r.cmd.Process.Signal(sig); !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	return nil
+}
+
+// kill ends the process with SIGKILL and waits.
+func (r *running) kill() {
+	_ = r.signal(syscall.SIGKILL) // there is no other way to end it
+	<-r.done
+}
+
+// stop ends the process as an interrupt does; it must exit with 0.
+func (r *running) stop() error {
+	if err := r.signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	select {
+	case <-r.done:
+	case <-time.After(patience):
+		return fmt.Errorf("the station did not stop within %v", patience)
+	}
+	if code := r.cmd.ProcessState.ExitCode(); code != 0 {
+		return fmt.Errorf("the station exited with %d", code)
+	}
+	return nil
+}
+
+// station is a running station with what tests ask of it.
+type station struct {
+	*running
+	t *testing.T
+}
+
 // start runs `station serve` over a data folder, with the bundled scripts and
-// a free port, and waits until it is ready.
+// a free port.
 func start(t *testing.T, data string) *station {
 	t.Helper()
 	path, err := binary()
@@ -101,64 +169,27 @@ func start(t *testing.T, data string) *station {
 	return launch(t, exec.Command(path, "serve", "--data", data, "--scripts", filepath.Join(root, "scripts"), "--listen", "127.0.0.1:0"))
 }
 
-// launch runs a command that serves a station.
+// launch runs a command that serves a station until the test ends.
 func launch(t *testing.T, cmd *exec.Cmd) *station {
 	t.Helper()
-	s := &station{t: t, cmd: cmd, done: make(chan struct{}), logs: &lockedBuffer{}}
-	cmd.Stderr = s.logs
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	out, err := cmd.StdoutPipe()
+	r, err := run(cmd)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ready := make(chan string, 1)
-	go func() {
-		defer close(s.done)
-		for lines := bufio.NewScanner(out); lines.Scan(); {
-			if _, url, ok := strings.Cut(lines.Text(), " is ready at "); ok {
-				ready <- url
-			}
-		}
-		_ = cmd.Wait() // how it ended is the tests' business
-	}()
 	t.Cleanup(func() {
-		s.signal(syscall.SIGKILL)
-		<-s.done
+		r.kill()
 		if t.Failed() {
-			t.Logf("the station's log:\n%s", s.logs)
+			t.Logf("the station's log:\n%s", r.logs)
 		}
 	})
-	select {
-	case s.url = <-ready:
-	case <-s.done:
-		t.Fatalf("the station ended before it was ready:\n%s", s.logs)
-	case <-time.After(patience):
-		t.Fatalf("the station was not ready within %v:\n%s", patience, s.logs)
-	}
-	return s
+	return &station{running: r, t: t}
 }
 
-// signal sends a signal to the kernel; one that has ended is no error.
-func (s *station) signal(sig syscall.Signal) {
-	if err := s.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		s.t.Errorf("signal %v: %v", sig, err)
-	}
-}
-
-// stop ends the station as an interrupt does, and waits.
-func (s *station) stop() {
+// end stops the station in order.
+func (s *station) end() {
 	s.t.Helper()
-	s.signal(syscall.SIGTERM)
-	select {
-	case <-s.done:
-	case <-time.After(patience):
-		s.t.Fatalf("the station did not stop within %v", patience)
-	}
-	if code := s.cmd.ProcessState.ExitCode(); code != 0 {
-		s.t.Errorf("the station ended with %d:\n%s", code, s.logs)
+	if err := s.stop(); err != nil {
+		s.t.Error(err)
 	}
 }
 
@@ -168,10 +199,19 @@ func (s *station) plugins() map[string]int {
 	return pluginsOf(s.t, s.cmd.Process.Pid)
 }
 
-func pluginsOf(t *testing.T, kernel int) map[string]int {
+func pluginsOf(t testing.TB, kernel int) map[string]int {
 	t.Helper()
+	all, err := processes(kernel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return plugins(all)
+}
+
+// plugins picks the plugins of a station among processes, by their names.
+func plugins(all []process) map[string]int {
 	found := map[string]int{}
-	for _, p := range processes(t, kernel) {
+	for _, p := range all {
 		if len(p.args) == 3 && p.args[1] == "plugin-serve" {
 			found[p.args[2]] = p.pid
 		}
@@ -182,7 +222,11 @@ func pluginsOf(t *testing.T, kernel int) map[string]int {
 // kernelOf gives the station that a go run started, 0 while there is none.
 func kernelOf(t *testing.T, parent int) int {
 	t.Helper()
-	for _, p := range processes(t, parent) {
+	all, err := processes(parent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range all {
 		if len(p.args) > 1 && p.args[1] == "serve" {
 			return p.pid
 		}
@@ -196,11 +240,10 @@ type process struct {
 }
 
 // processes lists the children of a process.
-func processes(t *testing.T, parent int) []process {
-	t.Helper()
+func processes(parent int) ([]process, error) {
 	out, err := exec.Command("ps", "-eo", "pid=,ppid=,args=").Output()
 	if err != nil {
-		t.Fatalf("ps: %v", err)
+		return nil, fmt.Errorf("ps: %w", err)
 	}
 	var list []process
 	for _, line := range strings.Split(string(out), "\n") {
@@ -210,11 +253,11 @@ func processes(t *testing.T, parent int) []process {
 		}
 		pid, err := strconv.Atoi(f[0])
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		list = append(list, process{pid: pid, args: f[2:]})
 	}
-	return list
+	return list, nil
 }
 
 // ended reports whether a process is no more than an entry in the table.

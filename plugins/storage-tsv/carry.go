@@ -26,7 +26,6 @@ type carrier struct {
 type dirt struct {
 	mu     sync.Mutex
 	list   []*object
-	sealed int           // full segments that have not been dropped
 	failed error         // of the last round
 	freed  chan struct{} // closed when a round has ended; nil while nobody waits
 
@@ -63,10 +62,10 @@ func signal(c chan struct{}) {
 }
 
 // ended tells those who wait for room how a round went.
-func (d *dirt) ended(sealed int, err error) {
+func (d *dirt) ended(err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.sealed, d.failed = sealed, err
+	d.failed = err
 	if d.freed != nil {
 		close(d.freed)
 		d.freed = nil
@@ -125,7 +124,7 @@ func (s *Store) stopCarrier() {
 	if stop != nil {
 		stop()
 		<-done
-		s.dirt.ended(0, errors.New("the storage is closing"))
+		s.dirt.ended(errors.New("the storage is closing"))
 	}
 }
 
@@ -190,14 +189,14 @@ func (s *Store) round(all bool) error {
 	} else {
 		s.well()
 	}
-	s.journalMu.Lock()
-	left := len(s.journal.sealed)
-	s.journalMu.Unlock()
-	s.dirt.ended(left, err)
+	s.dirt.ended(err)
 	return err
 }
 
 func (s *Store) carryAll() error {
+	if cap(s.carrier.buf) > 4<<20 {
+		s.carrier.buf = nil // one large round is no reason to keep its memory
+	}
 	list := s.dirt.take()
 	for i, o := range list {
 		if err := s.carryObject(o); err != nil {

@@ -18,6 +18,8 @@ func (s *Store) checkpoint(sealed []uint64) error {
 	return s.dropSegments(sealed)
 }
 
+// syncTouched syncs what the carrier wrote, then the directories that hold new
+// names or have lost some, then their parents.
 func (s *Store) syncTouched() error {
 	parents := map[string]bool{}
 	for o := range s.carrier.touched {
@@ -37,7 +39,7 @@ func (s *Store) syncTouched() error {
 			}
 			if p.mark.names {
 				parents[p.parent] = true
-				if err := s.syncDir(dir); err != nil {
+				if err := unlessMissing(s.syncDir(dir)); err != nil {
 					return err
 				}
 			}

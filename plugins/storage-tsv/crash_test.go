@@ -233,8 +233,9 @@ func crashRun(t *testing.T, seed uint64, at int, f fate) bool {
 		}
 	}
 	came := m.crashed()
-	for _, again := range []int{1 + rnd.IntN(40), 0} { // the next start crashes too
+	for _, again := range []int{1 + rnd.IntN(60), 0} { // the next start crashes too, in any way
 		m = m.after(f, rnd)
+		f = fate(rnd.IntN(3))
 		m.crashAt = again
 		s := h.start(t, m)
 		if s == nil {
@@ -251,7 +252,7 @@ func crashRun(t *testing.T, seed uint64, at int, f fate) bool {
 			h.settle(t, s)
 		}
 	}
-	m = m.after(f, rnd)
+	m = m.after(lost, rnd)
 	h.settle(t, h.start(t, m))
 	return came
 }
@@ -265,11 +266,14 @@ func TestCrashEverywhere(t *testing.T) {
 	}
 	runs := 0
 	for seed := range seeds {
-		for _, f := range []fate{lost, kept, mixed} {
-			for at := 1; crashRun(t, seed, at, f); at++ {
-				if runs++; t.Failed() {
-					t.Fatalf("seed %d, fate %d, crash at operation %d", seed, f, at)
+		for _, f := range []fate{lost, killed, mixed} {
+			for at := 1; ; at++ {
+				came := false
+				name := fmt.Sprintf("seed %d, fate %d, operation %d", seed, f, at)
+				if !t.Run(name, func(t *testing.T) { came = crashRun(t, seed, at, f) }) || !came {
+					break
 				}
+				runs++
 			}
 		}
 	}

@@ -173,188 +173,6 @@ func TestKillAfterCarryOver(t *testing.T) {
 	}
 }
 
-func TestTornTailIsCut(t *testing.T) {
-	f := newFolder(t)
-	s := f.open()
-	count(t, s, "a", 1, 3)
-	f.kill(s)
-	whole := f.read("journal/000001.tsv")
-	torn := appendCommit(nil, new(numbered("a", 4))) // without its batch line
-	f.write("journal/000001.tsv", slices.Concat(whole, torn))
-	s = f.open()
-	wantCount(t, s, "a", 1, 2, 3)
-	f.logged("torn tail", fmt.Sprintf("bytes=%d", len(torn)))
-	if s.damage.count() != 0 {
-		t.Error("a torn tail counts as damage")
-	}
-	if b := f.read("journal/000001.tsv"); !bytes.Equal(b, whole) {
-		t.Errorf("the segment has %d bytes after the cut, want %d", len(b), len(whole))
-	}
-	count(t, s, "a", 4, 4)
-}
-
-func TestFlippedByteInJournal(t *testing.T) {
-	f := newFolder(t)
-	s := f.open()
-	if r := s.Commit(t.Context(), []storage.Commit{numbered("a", 1), numbered("b", 1), numbered("c", 1)}); slices.ContainsFunc(r, func(err error) bool { return err != nil }) {
-		t.Fatal(r)
-	}
-	count(t, s, "a", 2, 4)
-	f.kill(s)
-	b := f.read("journal/000001.tsv")
-	b[bytes.Index(b, []byte("commit\tb"))+80] ^= 1
-	f.write("journal/000001.tsv", b)
-	s = f.open()
-	wantCount(t, s, "a", 1, 2, 3, 4)
-	wantCount(t, s, "c", 1)
-	if o, _ := s.Load(t.Context(), "b"); len(o.State) != 0 {
-		t.Errorf("the damaged commit left %v", o.State)
-	}
-	f.logged("journal/000001.tsv", "line=7", "damaged/lines.tsv")
-	if !bytes.Contains(f.read("damaged/lines.tsv"), []byte("journal/000001.tsv")) {
-		t.Error("damaged/lines.tsv does not hold the line")
-	}
-}
-
-// TestEveryFlippedByteInJournal flips each byte of a journal in turn: whatever
-// is left of an object is whole commits, in order.
-func TestEveryFlippedByteInJournal(t *testing.T) {
-	f := newFolder(t)
-	s := f.open()
-	count(t, s, "a", 1, 3)
-	f.kill(s)
-	good := f.read("journal/000001.tsv")
-	for i := range good {
-		b := bytes.Clone(good)
-		b[i] ^= 4
-		if err := errors.Join(os.RemoveAll(f.path("journal")), os.Mkdir(f.path("journal"), 0o700), os.RemoveAll(f.path("damaged"))); err != nil {
-			t.Fatal(err)
-		}
-		f.write("journal/000001.tsv", b)
-		s := New(slog.New(slog.DiscardHandler), "test")
-		s.manual = true
-		if err := s.Configure(t.Context(), f.config); err != nil {
-			t.Fatalf("byte %d: %v", i, err)
-		}
-		p, err := s.Logs(t.Context(), storage.LogsQuery{Object: "a", Limit: 10, Oldest: true})
-		if err != nil {
-			t.Fatal(err)
-		}
-		var left []uint64
-		for _, e := range p.Entries {
-			left = append(left, e.ID.Sequence)
-		}
-		if len(left) < 2 {
-			t.Errorf("byte %d: one flipped byte left %v of 1, 2, 3", i, left)
-		}
-		if len(left) > 0 {
-			wantCount(t, s, "a", left...)
-		}
-		f.kill(s)
-	}
-}
-
-func TestDamagedAndEditedLines(t *testing.T) {
-	f := newFolder(t)
-	s := f.open()
-	count(t, s, "a", 1, 4)
-	if err := s.Close(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	state := f.read("state/a/state.tsv")
-	state[bytes.Index(state, []byte("k2\t2"))+3] = '7' // a wrong checksum
-	state = append(state, "hand\t\"made\"\t5.0.st-1\n"...)
-	state = append(state, "bad\tnot json\t5.0.st-1\n"...)
-	f.write("state/a/state.tsv", state)
-	log := f.read("logs/a/log.tsv")
-	log = bytes.Replace(log, []byte("st-1.1.3"), []byte("st-1.1.9"), 1)
-	log = append(log, "st-1.1.77\t2026-01-02T03:04:05Z\tINFO\ttyped\t\n"...)
-	f.write("logs/a/log.tsv", log)
-	s = f.open()
-	for range 2 {
-		o, err := s.Load(t.Context(), "a")
-		if err != nil {
-			t.Fatal(err)
-		}
-		var keys []string
-		for _, c := range o.State {
-			keys = append(keys, c.Key)
-		}
-		if want := []string{"hand", "k1", "k3", "k4", "n"}; !slices.Equal(keys, want) {
-			t.Errorf("keys %v, want %v", keys, want)
-		}
-		p, err := s.Logs(t.Context(), storage.LogsQuery{Object: "a", Limit: 10})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(p.Entries) != 4 || p.Entries[0].Message != "typed" {
-			t.Errorf("log %+v, want 4 entries, the typed one first", p.Entries)
-		}
-	}
-	if d, h := s.damage.count(), s.damage.edited(); d != 3 || h != 2 {
-		t.Errorf("%d damaged lines and %d edited ones, want 3 and 2, however often they are read", d, h)
-	}
-	f.logged("file=state/a/state.tsv line=3", "file=logs/a/log.tsv line=4")
-}
-
-func TestDamagedVersion(t *testing.T) {
-	f := newFolder(t)
-	s := f.open()
-	c := numbered("a", 1)
-	c.Version = version(1, "return 1")
-	if err := s.Commit(t.Context(), []storage.Commit{c})[0]; err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Close(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	f.write("versions/a/v1.lua", []byte("return 2"))
-	_, err := f.open().Version(t.Context(), "a", 1)
-	if !errs.Is(err, errs.Corrupt) {
-		t.Errorf("got %v, want errs.Corrupt", err)
-	}
-}
-
-// TestLostRow loses the row of an object, and the whole of objects.tsv.
-func TestLostRow(t *testing.T) {
-	for _, how := range []string{"flipped", "removed"} {
-		t.Run(how, func(t *testing.T) {
-			f := newFolder(t)
-			s := f.open()
-			c := numbered("a", 1)
-			c.Version = version(1, "return 1")
-			if err := s.Commit(t.Context(), []storage.Commit{c, numbered("b", 1)})[0]; err != nil {
-				t.Fatal(err)
-			}
-			if err := s.round(true); err != nil {
-				t.Fatal(err)
-			}
-			count(t, s, "a", 2, 3)
-			f.kill(s)
-			b := f.read("objects.tsv")
-			b[bytes.Index(b, []byte("\na\t"))+3] ^= 1
-			f.write("objects.tsv", b)
-			if how == "removed" {
-				if err := os.Remove(f.path("objects.tsv")); err != nil {
-					t.Fatal(err)
-				}
-			}
-			s = f.open()
-			wantCount(t, s, "a", 1, 2, 3)
-			wantCount(t, s, "b", 1)
-			o, _ := s.Load(t.Context(), "a")
-			if o.Sequence != 3 || o.Head != 1 {
-				t.Errorf("sequence %d, head %d; want 3 and 1", o.Sequence, o.Head)
-			}
-			count(t, s, "a", 4, 4)
-			if err := s.Close(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			wantCount(t, f.open(), "a", 1, 2, 3, 4)
-		})
-	}
-}
-
 func TestLockedFolder(t *testing.T) {
 	f := newFolder(t)
 	s := f.open()
@@ -475,11 +293,99 @@ func TestFullDisk(t *testing.T) {
 	if h := s.Health(t.Context()); !h.OK || ended != nil {
 		t.Errorf("health %+v, ended %v; want a store that has recovered", h, ended)
 	}
-	again := memStore(t, m.after(kept, nil), &ended)
+	again := memStore(t, m.after(killed, nil), &ended)
 	wantCount(t, again, "a", 1, 2, 3, 4)
 	if again.damage.count() != 0 {
 		t.Errorf("%d damaged lines after a full disk", again.damage.count())
 	}
+}
+
+// TestFailedWriteIsTakenBack fails writes whose bytes have arrived: a commit
+// that was refused must not turn up at the next start.
+func TestFailedWriteIsTakenBack(t *testing.T) {
+	var ended error
+	m := newMemFS()
+	s := memStore(t, m, &ended)
+	count(t, s, "a", 1, 2)
+	m.late = true
+	m.fail = func(op, _ string) error {
+		if op == "write" {
+			return syscall.EIO
+		}
+		return nil
+	}
+	if err := s.Commit(t.Context(), []storage.Commit{numbered("a", 3)})[0]; !errs.Is(err, errs.Unavailable) {
+		t.Errorf("got %v, want errs.Unavailable", err)
+	}
+	m.fail = func(op, name string) error {
+		if op == "write" && strings.HasPrefix(name, "logs/") {
+			return syscall.EIO
+		}
+		return nil
+	}
+	if err := s.round(false); err == nil {
+		t.Error("a carry-over succeeded whose writes fail")
+	}
+	wantCount(t, s, "a", 1, 2)
+	m.fail = nil
+	if err := s.round(false); err != nil {
+		t.Fatal(err)
+	}
+	wantCount(t, s, "a", 1, 2)
+	wantCount(t, memStore(t, m.after(lost, nil), &ended), "a", 1, 2)
+	s = memStore(t, m.after(killed, nil), &ended)
+	wantCount(t, s, "a", 1, 2)
+	count(t, s, "a", 3, 3)
+}
+
+// TestWriteThatCannotBeTakenBack ends the store.
+func TestWriteThatCannotBeTakenBack(t *testing.T) {
+	var ended error
+	m := newMemFS()
+	s := memStore(t, m, &ended)
+	count(t, s, "a", 1, 2)
+	m.fail = func(op, _ string) error {
+		if op == "write" || op == "truncate" {
+			return syscall.EIO
+		}
+		return nil
+	}
+	if err := s.Commit(t.Context(), []storage.Commit{numbered("a", 3)})[0]; !errs.Is(err, errs.Unknown) || ended == nil {
+		t.Errorf("got %v, ended %v; want errs.Unknown and the end", err, ended)
+	}
+}
+
+// TestReappearingSegment puts a dropped segment back, as a power cut may do
+// before the removal of its name is durable.
+func TestReappearingSegment(t *testing.T) {
+	f := newFolder(t)
+	s := f.open()
+	count(t, s, "a", 1, 3)
+	old := f.read("journal/000001.tsv")
+	for range 2 {
+		if err := s.round(true); err != nil {
+			t.Fatal(err)
+		}
+		o, _ := s.Load(t.Context(), "a")
+		count(t, s, "a", o.Sequence+1, o.Sequence+3)
+	}
+	f.write("journal/000001.tsv", old)
+	f.kill(s)
+	s = f.open()
+	wantCount(t, s, "a", 1, 2, 3, 4, 5, 6, 7, 8, 9)
+	if err := s.round(true); err != nil {
+		t.Fatal(err)
+	}
+	wantCount(t, s, "a", 1, 2, 3, 4, 5, 6, 7, 8, 9)
+	if err := s.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	f.write("journal/000001.tsv", old)
+	s = f.open()
+	if o, _ := s.Load(t.Context(), "a"); o.Sequence != 9 || s.journal.replayed != 0 {
+		t.Errorf("sequence %d with %d commits replayed, want 9 and none", o.Sequence, s.journal.replayed)
+	}
+	wantCount(t, s, "a", 1, 2, 3, 4, 5, 6, 7, 8, 9)
 }
 
 func TestFailedFsyncEndsTheStore(t *testing.T) {

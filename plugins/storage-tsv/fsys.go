@@ -2,6 +2,7 @@ package storagetsv
 
 import (
 	"context"
+	"errors"
 	"io"
 )
 
@@ -21,7 +22,8 @@ type fsys interface {
 	// ReadDir gives the names in a directory, sorted.
 	ReadDir(name string) ([]string, error)
 	SyncDir(name string) error
-	// Lock takes the folder for this process, or says who holds it when ctx ends.
+	// Lock takes the folder for this process. When ctx ends it gives up with an
+	// errLocked that says who holds it.
 	Lock(ctx context.Context, name string) error
 	// Close releases the lock.
 	Close() error
@@ -45,3 +47,6 @@ const (
 	toWrite              // made if missing
 	toCreate             // made anew: emptied if it exists
 )
+
+// errLocked is a folder that another process holds.
+var errLocked = errors.New("it is locked")

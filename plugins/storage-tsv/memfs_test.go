@@ -22,6 +22,7 @@ type memFS struct {
 	ops     int                         // operations that change something, so far
 	crashAt int                         // the operation that does not happen, nor any after it; 0 for none
 	fail    func(op, name string) error // decides whether an operation fails, or nil
+	late    bool                        // a write that fails has written all of its bytes, not half
 	locked  bool
 }
 
@@ -151,10 +152,13 @@ func (m *memFS) ReadDir(name string) ([]string, error) {
 func (m *memFS) SyncDir(name string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	n := m.find(name)
+	if n == nil {
+		return missing(name)
+	}
 	if err, _ := m.step("syncdir", name); err != nil {
 		return err
 	}
-	n := m.find(name)
 	n.durableDir = maps.Clone(n.names)
 	return nil
 }
@@ -203,9 +207,9 @@ func (f *memFile) WriteAt(b []byte, at int64) (int, error) {
 	f.m.mu.Lock()
 	defer f.m.mu.Unlock()
 	err, half := f.m.step("write", f.name)
-	if half {
+	if half && !f.m.late {
 		b = b[:len(b)/2]
-	} else if err != nil {
+	} else if err != nil && !half {
 		return 0, err
 	}
 	data := slices.Clone(f.n.data)
@@ -249,15 +253,18 @@ func (f *memFile) Close() error { return nil }
 type fate int
 
 const (
-	lost  fate = iota // all of it is gone
-	kept              // all of it is there: the process died, not the machine
-	mixed             // each name and each stretch of bytes by itself
+	lost   fate = iota // all of it is gone
+	killed             // nothing happens to it: the process died, not the machine
+	mixed              // each name and each stretch of bytes by itself
 )
 
 // after gives the file system that is found after a crash.
 func (m *memFS) after(f fate, rnd *rand.Rand) *memFS {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if f == killed {
+		return &memFS{root: m.root} // what was not durable still is not
+	}
 	seen := map[*node]*node{}
 	return &memFS{root: m.root.after(f, rnd, seen)}
 }
@@ -278,7 +285,7 @@ func (n *node) after(f fate, rnd *rand.Rand, seen map[*node]*node) *node {
 	maps.Copy(all, n.durableDir)
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		from := n.durableDir
-		if f == kept || f == mixed && rnd.IntN(2) == 0 {
+		if f == mixed && rnd.IntN(2) == 0 {
 			from = n.names
 		}
 		if child := from[name]; child != nil {
@@ -295,7 +302,7 @@ func (n *node) content(f fate, rnd *rand.Rand) []byte {
 	switch {
 	case f == lost:
 		return n.durable
-	case f == kept || slices.Equal(n.data, n.durable):
+	case slices.Equal(n.data, n.durable):
 		return n.data
 	case len(n.data) < len(n.durable) || !slices.Equal(n.data[:len(n.durable)], n.durable):
 		if rnd.IntN(2) == 0 {

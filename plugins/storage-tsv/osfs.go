@@ -128,9 +128,6 @@ func writePID(h *os.File) error {
 	return err
 }
 
-// errLocked is a folder that another process holds.
-var errLocked = errors.New("it is locked")
-
 func lockedBy(h *os.File) error {
 	b := make([]byte, 32)
 	n, _ := h.ReadAt(b, 0)

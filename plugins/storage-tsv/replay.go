@@ -38,10 +38,16 @@ func (s *Store) replay() error {
 			return err
 		}
 	}
-	return nil
+	if len(segments) == 0 {
+		return nil
+	}
+	// The rows that were read may never have reached the disk, and segments are
+	// about to be dropped because of them.
+	return s.rewriteRows(s.objects.list())
 }
 
-// segments gives the numbers of the journal's segments, ascending.
+// segments gives the numbers of the journal's segments, ascending. It removes
+// what a rewrite left that did not end.
 func (s *Store) segments() ([]uint64, error) {
 	names, err := s.fs.ReadDir("journal")
 	if err != nil {
@@ -52,6 +58,10 @@ func (s *Store) segments() ([]uint64, error) {
 		digits, ok := strings.CutSuffix(name, ".tsv")
 		if n, err := strconv.ParseUint(digits, 10, 64); ok && err == nil && segmentName(n) == "journal/"+name {
 			list = append(list, n)
+		} else if strings.HasSuffix(name, ".tmp") {
+			if err := s.fs.Remove("journal/" + name); err != nil {
+				return nil, err
+			}
 		}
 	}
 	slices.Sort(list)
@@ -414,6 +424,8 @@ func (r *replay) take(c *storage.Commit) {
 	if !o.queued {
 		o.queued = true
 		s.dirt.add(o)
+		// The process before may have made files whose names it has not synced.
+		o.touched = touch{mark{names: true}, mark{names: true}, mark{names: true}}
 	}
 	s.observe(o.tip.high)
 	s.journal.replayed++

@@ -32,7 +32,7 @@ func TestContract(t *testing.T) {
 	// Each store is killed, never closed: reads after opening come from a replay.
 	t.Run("Killed", func(t *testing.T) {
 		storagetest.Run(t, func(t *testing.T, c plugin.Config) storage.Storage {
-			return killed{openStore(t, c, func(s *Store) { s.segmentSize, s.carryDelay = 64<<10, time.Millisecond })}
+			return mortal{openStore(t, c, func(s *Store) { s.segmentSize, s.carryDelay = 64<<10, time.Millisecond })}
 		})
 	})
 }
@@ -51,10 +51,10 @@ func (s carried) Commit(ctx context.Context, c []storage.Commit) []error {
 	return r
 }
 
-// killed ends as a process does that is killed.
-type killed struct{ *Store }
+// mortal ends as a process does that is killed.
+type mortal struct{ *Store }
 
-func (s killed) Close(context.Context) error { return s.abandon() }
+func (s mortal) Close(context.Context) error { return s.abandon() }
 
 // abandon releases what a dead process would, and writes nothing.
 func (s *Store) abandon() error {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -103,13 +104,14 @@ func (s *Store) Configure(ctx context.Context, c plugin.Config) error {
 	s.life.Lock()
 	defer s.life.Unlock()
 	if s.phase != made {
-		return errs.New(errs.Invalid, "", "The store has been configured already.")
+		return errs.New(errs.Invalid, "", "A store is configured once.")
 	}
+	s.phase = closed // until all has gone well
 	if _, err := id.ParseStation(string(c.Station)); err != nil {
 		return err
 	}
-	if c.DataDir == "" {
-		return errs.New(errs.Invalid, "", "The storage needs a data folder.")
+	if !filepath.IsAbs(c.DataDir) {
+		return errs.New(errs.Invalid, "", "%q is not the absolute path of a data folder.", c.DataDir)
 	}
 	fs, err := s.openFS(c.DataDir)
 	if err != nil {
@@ -136,8 +138,10 @@ func (s *Store) unusable(dir string, err error) error {
 func (s *Store) openFolder(ctx context.Context) error {
 	wait, cancel := context.WithTimeout(ctx, s.lockWait)
 	defer cancel()
-	if err := s.fs.Lock(wait, "lock"); err != nil {
-		return errs.Wrap(errs.Unavailable, "storage.Configure", err, "The data folder %s is in use: %v.", s.dir, err)
+	if err := s.fs.Lock(wait, "lock"); errors.Is(err, errLocked) {
+		return errs.New(errs.Unavailable, "", "The data folder %s cannot be used: %v.", s.dir, err)
+	} else if err != nil {
+		return s.unusable(s.dir, err)
 	}
 	began := time.Now()
 	for _, step := range []func() error{s.makeFolders, s.readStation, s.readObjects, s.replay, s.writeStation} {

@@ -299,6 +299,11 @@ func checkConcurrent(s *subject) {
 			c.State = append(c.State, storage.StateChange{Key: "m", Value: c.State[0].Value, Stamp: c.Stamp})
 		}), s.make("other", n))
 		acked.Store(n)
+		if n%20 == 0 { // also without luck in the scheduling
+			if err := s.readOnce(&acked); err != nil {
+				s.Fatalf("%v", err)
+			}
+		}
 	}
 	end()
 	select {

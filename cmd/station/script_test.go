@@ -1,0 +1,160 @@
+package main_test
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestScripts runs testdata/script/*.txtar, each a session in a folder of its
+// own. Beside testscript's commands they have
+//
+//	serve [flag...]             start a station with these flags and a free port; sets URL
+//	stop                        end it as an interrupt does; it must exit with 0
+//	kill9 kernel|PLUGIN         kill -9
+//	http METHOD PATH [-H 'Name: value']... [BODY]
+//	                            send a request; status, headers and body are its stdout
+//	log PATTERN...              each must stand in the station's own log
+func TestScripts(t *testing.T) {
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		Setup: func(env *testscript.Env) error {
+			env.Vars = append(env.Vars, "STATION="+path, "PATH="+filepath.Dir(path)+string(os.PathListSeparator)+os.Getenv("PATH"))
+			env.Values[sessionKey{}] = &session{}
+			scripts := filepath.Join(env.WorkDir, "scripts") // of its own, which it may change
+			return os.CopyFS(scripts, os.DirFS(filepath.Join(root, "scripts")))
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"serve": scriptServe, "stop": scriptStop, "kill9": scriptKill, "http": scriptHTTP, "log": scriptLog,
+		},
+	})
+}
+
+type sessionKey struct{}
+
+// session is the station of one script; nil before serve.
+type session struct{ *running }
+
+func sessionOf(ts *testscript.TestScript) *session {
+	s, ok := ts.Value(sessionKey{}).(*session)
+	if !ok {
+		ts.Fatalf("the session has no place for its station")
+	}
+	return s
+}
+
+func scriptServe(ts *testscript.TestScript, neg bool, args []string) {
+	if neg {
+		ts.Fatalf("a station that must not start is run with: ! exec station serve")
+	}
+	s := sessionOf(ts)
+	if s.running != nil {
+		ts.Fatalf("a station runs already")
+	}
+	cmd := exec.Command(ts.Getenv("STATION"), append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...)
+	cmd.Dir = ts.MkAbs(".")
+	cmd.Env = append(os.Environ(), "HOME="+ts.Getenv("HOME"))
+	r, err := run(cmd)
+	ts.Check(err)
+	s.running = r
+	ts.Defer(func() {
+		r.kill()
+		ts.Logf("the station's log:\n%s", r.logs)
+	})
+	ts.Setenv("URL", r.url)
+	ts.Setenv("ADDR", strings.TrimPrefix(r.url, "http://"))
+}
+
+func scriptStop(ts *testscript.TestScript, _ bool, _ []string) {
+	s := sessionOf(ts)
+	ts.Check(s.stop())
+	s.running = nil
+}
+
+func scriptKill(ts *testscript.TestScript, _ bool, args []string) {
+	s := sessionOf(ts)
+	if len(args) != 1 {
+		ts.Fatalf("usage: kill9 kernel|PLUGIN")
+	}
+	if args[0] == "kernel" {
+		s.kill()
+		s.running = nil
+		return
+	}
+	all, err := processes(s.cmd.Process.Pid)
+	ts.Check(err)
+	pid, ok := plugins(all)[args[0]]
+	if !ok {
+		ts.Fatalf("no plugin %q runs, only %v", args[0], slices.Sorted(maps.Keys(plugins(all))))
+	}
+	ts.Check(syscall.Kill(pid, syscall.SIGKILL))
+}
+
+func scriptHTTP(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: http METHOD PATH [-H 'Name: value']... [BODY]")
+	}
+	method, path, rest := args[0], args[1], args[2:]
+	header, host := http.Header{}, ""
+	for len(rest) > 1 && rest[0] == "-H" {
+		name, value, _ := strings.Cut(rest[1], ": ")
+		if header.Add(name, value); name == "Host" {
+			host = value
+		}
+		rest = rest[2:]
+	}
+	body := strings.Join(rest, " ")
+	req, err := http.NewRequest(method, ts.Getenv("URL")+path, strings.NewReader(body))
+	ts.Check(err)
+	req.Header, req.Host = header, host
+	if body != "" && header.Get("Content-Type") == "" {
+		header.Set("Content-Type", "application/json")
+	}
+	c := &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := c.Do(req)
+	ts.Check(err)
+	defer func() { _ = resp.Body.Close() }() // it is read to its end below
+	fmt.Fprintln(ts.Stdout(), resp.StatusCode)
+	for _, name := range slices.Sorted(maps.Keys(resp.Header)) {
+		fmt.Fprintf(ts.Stdout(), "%s: %s\n", name, strings.Join(resp.Header[name], ", "))
+	}
+	fmt.Fprintln(ts.Stdout())
+	_, err = io.Copy(ts.Stdout(), resp.Body)
+	ts.Check(err)
+}
+
+// scriptLog looks for texts in the station's log. It polls, since a line may
+// come after the answer that it is about.
+func scriptLog(ts *testscript.TestScript, neg bool, args []string) {
+	s := sessionOf(ts)
+	for _, want := range args {
+		found := func() bool { return strings.Contains(s.logs.String(), want) }
+		if neg {
+			if found() {
+				ts.Fatalf("the station's log has %q", want)
+			}
+			continue
+		}
+		for end := time.Now().Add(patience); !found(); time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(end) {
+				ts.Fatalf("the station's log has no %q", want)
+			}
+		}
+	}
+}

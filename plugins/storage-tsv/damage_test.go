@@ -1,0 +1,229 @@
+package storagetsv
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"testing"
+
+	"github.com/dbbasic/station/sdk/errs"
+	"github.com/dbbasic/station/sdk/storage"
+)
+
+func TestTornTailIsCut(t *testing.T) {
+	f := newFolder(t)
+	s := f.open()
+	count(t, s, "a", 1, 3)
+	f.kill(s)
+	whole := f.read("journal/000001.tsv")
+	torn := appendCommit(nil, new(numbered("a", 4))) // without its batch line
+	f.write("journal/000001.tsv", slices.Concat(whole, torn))
+	s = f.open()
+	wantCount(t, s, "a", 1, 2, 3)
+	f.logged("torn tail", fmt.Sprintf("bytes=%d", len(torn)))
+	if s.damage.count() != 0 {
+		t.Error("a torn tail counts as damage")
+	}
+	if b := f.read("journal/000001.tsv"); !bytes.Equal(b, whole) {
+		t.Errorf("the segment has %d bytes after the cut, want %d", len(b), len(whole))
+	}
+	count(t, s, "a", 4, 4)
+}
+
+func TestFlippedByteInJournal(t *testing.T) {
+	f := newFolder(t)
+	s := f.open()
+	if r := s.Commit(t.Context(), []storage.Commit{numbered("a", 1), numbered("b", 1), numbered("c", 1)}); slices.ContainsFunc(r, func(err error) bool { return err != nil }) {
+		t.Fatal(r)
+	}
+	count(t, s, "a", 2, 4)
+	f.kill(s)
+	b := f.read("journal/000001.tsv")
+	b[bytes.Index(b, []byte("commit\tb"))+80] ^= 1
+	f.write("journal/000001.tsv", b)
+	s = f.open()
+	wantCount(t, s, "a", 1, 2, 3, 4)
+	wantCount(t, s, "c", 1)
+	if o, _ := s.Load(t.Context(), "b"); len(o.State) != 0 {
+		t.Errorf("the damaged commit left %v", o.State)
+	}
+	f.logged("journal/000001.tsv", "line=7", "damaged/lines.tsv")
+	if !bytes.Contains(f.read("damaged/lines.tsv"), []byte("journal/000001.tsv")) {
+		t.Error("damaged/lines.tsv does not hold the line")
+	}
+}
+
+// TestEveryFlippedByteInJournal flips each byte of a journal in turn: whatever
+// is left of an object is whole commits, in order.
+func TestEveryFlippedByteInJournal(t *testing.T) {
+	f := newFolder(t)
+	s := f.open()
+	count(t, s, "a", 1, 3)
+	f.kill(s)
+	good := f.read("journal/000001.tsv")
+	for i := range good {
+		b := bytes.Clone(good)
+		b[i] ^= 4
+		if err := errors.Join(os.RemoveAll(f.path("journal")), os.Mkdir(f.path("journal"), 0o700), os.RemoveAll(f.path("damaged"))); err != nil {
+			t.Fatal(err)
+		}
+		f.write("journal/000001.tsv", b)
+		s := New(slog.New(slog.DiscardHandler), "test")
+		s.manual = true
+		if err := s.Configure(t.Context(), f.config); err != nil {
+			t.Fatalf("byte %d: %v", i, err)
+		}
+		p, err := s.Logs(t.Context(), storage.LogsQuery{Object: "a", Limit: 10, Oldest: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var left []uint64
+		for _, e := range p.Entries {
+			left = append(left, e.ID.Sequence)
+		}
+		if len(left) < 2 {
+			t.Errorf("byte %d: one flipped byte left %v of 1, 2, 3", i, left)
+		}
+		if len(left) > 0 {
+			wantCount(t, s, "a", left...)
+		}
+		f.kill(s)
+	}
+}
+
+func TestDamagedAndEditedLines(t *testing.T) {
+	f := newFolder(t)
+	s := f.open()
+	count(t, s, "a", 1, 4)
+	if err := s.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	state := f.read("state/a/state.tsv")
+	state[bytes.Index(state, []byte("k2\t2"))+3] = '7' // a wrong checksum
+	state = append(state, "hand\t\"made\"\t5.0.st-1\n"...)
+	state = append(state, "bad\tnot json\t5.0.st-1\n"...)
+	f.write("state/a/state.tsv", state)
+	log := f.read("logs/a/log.tsv")
+	log = bytes.Replace(log, []byte("st-1.1.3"), []byte("st-1.1.9"), 1)
+	log = append(log, "st-1.1.77\t2026-01-02T03:04:05Z\tINFO\ttyped\t\n"...)
+	f.write("logs/a/log.tsv", log)
+	s = f.open()
+	for range 2 {
+		o, err := s.Load(t.Context(), "a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var keys []string
+		for _, c := range o.State {
+			keys = append(keys, c.Key)
+		}
+		if want := []string{"hand", "k1", "k3", "k4", "n"}; !slices.Equal(keys, want) {
+			t.Errorf("keys %v, want %v", keys, want)
+		}
+		p, err := s.Logs(t.Context(), storage.LogsQuery{Object: "a", Limit: 10})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(p.Entries) != 4 || p.Entries[0].Message != "typed" {
+			t.Errorf("log %+v, want 4 entries, the typed one first", p.Entries)
+		}
+	}
+	if d, h := s.damage.count(), s.damage.edited(); d != 3 || h != 2 {
+		t.Errorf("%d damaged lines and %d edited ones, want 3 and 2, however often they are read", d, h)
+	}
+	f.logged("file=state/a/state.tsv line=3", "file=logs/a/log.tsv line=4")
+}
+
+func TestDamagedVersion(t *testing.T) {
+	f := newFolder(t)
+	s := f.open()
+	c := numbered("a", 1)
+	c.Version = version(1, "return 1")
+	if err := s.Commit(t.Context(), []storage.Commit{c})[0]; err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	f.write("versions/a/v1.lua", []byte("return 2"))
+	_, err := f.open().Version(t.Context(), "a", 1)
+	if !errs.Is(err, errs.Corrupt) {
+		t.Errorf("got %v, want errs.Corrupt", err)
+	}
+}
+
+// TestLostRow loses the row of an object, and the whole of objects.tsv.
+func TestLostRow(t *testing.T) {
+	for _, how := range []string{"flipped", "removed"} {
+		t.Run(how, func(t *testing.T) {
+			f := newFolder(t)
+			s := f.open()
+			c := numbered("a", 1)
+			c.Version = version(1, "return 1")
+			if err := s.Commit(t.Context(), []storage.Commit{c, numbered("b", 1)})[0]; err != nil {
+				t.Fatal(err)
+			}
+			if err := s.round(true); err != nil {
+				t.Fatal(err)
+			}
+			count(t, s, "a", 2, 3)
+			f.kill(s)
+			b := f.read("objects.tsv")
+			b[bytes.Index(b, []byte("\na\t"))+3] ^= 1
+			f.write("objects.tsv", b)
+			if how == "removed" {
+				if err := os.Remove(f.path("objects.tsv")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s = f.open()
+			wantCount(t, s, "a", 1, 2, 3)
+			wantCount(t, s, "b", 1)
+			o, _ := s.Load(t.Context(), "a")
+			if o.Sequence != 3 || o.Head != 1 {
+				t.Errorf("sequence %d, head %d; want 3 and 1", o.Sequence, o.Head)
+			}
+			count(t, s, "a", 4, 4)
+			if err := s.Close(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			wantCount(t, f.open(), "a", 1, 2, 3, 4)
+		})
+	}
+}
+
+// TestLostRowOfALaterLife loses the row of an object in its second
+// incarnation: the journal says so, and its files are kept.
+func TestLostRowOfALaterLife(t *testing.T) {
+	f := newFolder(t)
+	s := f.open()
+	for n := uint64(1); n <= 3; n++ {
+		c := numbered("a", n)
+		c.Incarnation = 2
+		if err := s.Commit(t.Context(), []storage.Commit{c})[0]; err != nil {
+			t.Fatal(err)
+		}
+		if n == 2 {
+			if err := s.round(true); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	f.kill(s)
+	if err := os.Remove(f.path("objects.tsv")); err != nil {
+		t.Fatal(err)
+	}
+	s = f.open()
+	for range 2 {
+		wantCount(t, s, "a", 1, 2, 3)
+		if o, _ := s.Load(t.Context(), "a"); o.Incarnation != 2 || o.Sequence != 3 {
+			t.Errorf("incarnation %d, sequence %d; want 2 and 3", o.Incarnation, o.Sequence)
+		}
+		if err := s.round(true); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
