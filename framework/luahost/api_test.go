@@ -76,7 +76,7 @@ func TestLog(t *testing.T) {
 		t.Error(d)
 	}
 	for _, body := range []string{"log.info()", "log.info({})", "log.info('x', 1)", "log.info('x', { 1 })", "log.info('x', json.array{})", "log.info('x', { a = print })"} {
-		wantError(t, newFake(), body, errs.Script, "script.lua:1: log")
+		_ = wantError(t, newFake(), body, errs.Script, "script.lua:1: log")
 	}
 }
 

@@ -162,7 +162,7 @@ func TestBadAnswers(t *testing.T) {
 		{"return 1, 200, { AB = 'x' , aB = 'x' }", "twice"},
 		{"return 1, 200, { ['content-length'] = '1' }", "station's to set"},
 	} {
-		wantError(t, newFake(), c.body, errs.Script, c.part)
+		_ = wantError(t, newFake(), c.body, errs.Script, c.part)
 	}
 }
 
@@ -172,7 +172,7 @@ func TestResponseLimit(t *testing.T) {
 		if r, err := get(t, o, "return "+strings.ReplaceAll(c, "%s", "1048576")); err != nil || len(r.Body) != 1<<20 {
 			t.Errorf("%s at the limit: %d bytes, %v", c, len(r.Body), err)
 		}
-		wantError(t, o, "return "+strings.ReplaceAll(c, "%s", "1048577"), errs.Limit, "response_limit")
+		_ = wantError(t, o, "return "+strings.ReplaceAll(c, "%s", "1048577"), errs.Limit, "response_limit")
 	}
 }
 
@@ -227,7 +227,7 @@ func TestFail(t *testing.T) {
 		}
 	}
 	for _, args := range []string{"200, 'a', 'b'", "600, 'a', 'b'", "404.5, 'a', 'b'", "404, 'Bad Code', 'b'", "404, '', 'b'", "404, 'a'", "'x', 'a', 'b'"} {
-		wantError(t, newFake(), "fail("+args+")", errs.Script, "bad argument")
+		_ = wantError(t, newFake(), "fail("+args+")", errs.Script, "bad argument")
 	}
 }
 
@@ -271,7 +271,7 @@ func TestObjectErrorsEndTheCall(t *testing.T) {
 	} {
 		o := newFake()
 		o.err = full
-		wantError(t, o, body, errs.Limit, "state_limit")
+		_ = wantError(t, o, body, errs.Limit, "state_limit")
 	}
 }
 

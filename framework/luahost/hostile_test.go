@@ -104,7 +104,7 @@ func TestSandbox(t *testing.T) {
 		`["false","false","false","nil"]`)
 	want(t, newFake(), "return { undefined == nil, ('x'):rep(3), _G.string == string, _G._G == _G }", `[true,"xxx",true,true]`)
 	want(t, newFake(), "local a = setmetatable(json.array{}, { __index = { x = 1 } }) return a.x", "1")
-	wantError(t, newFake(), "x = 1", errs.Script, "global 'x' assigned after the load: what must last belongs in state")
+	_ = wantError(t, newFake(), "x = 1", errs.Script, "global 'x' assigned after the load: what must last belongs in state")
 }
 
 // TestIsolation has scripts attack what VMs share, and looks from another VM
@@ -180,7 +180,7 @@ func TestCoroutines(t *testing.T) {
 		b = coroutine.create(function() return coroutine.resume(a) end) return { coroutine.resume(a) }`,
 		`[true,true,false,"cannot resume a coroutine that is running"]`)
 	want(t, newFake(), `local out = {} for v in coroutine.wrap(function() for i = 1, 3 do coroutine.yield(i) end end) do out[#out + 1] = v end return out`, "[1,2,3]")
-	wantError(t, newFake(), "coroutine.yield(1)", errs.Script, "outside of a coroutine")
+	_ = wantError(t, newFake(), "coroutine.yield(1)", errs.Script, "outside of a coroutine")
 	if _, err := get(t, newFake(), "coroutine.wrap(function() for x in function() return coroutine.yield() end do end end)() return 1"); err != nil && err.Kind == errs.Internal {
 		t.Errorf("got %v", err)
 	}

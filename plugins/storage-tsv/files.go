@@ -152,7 +152,7 @@ func (s *Store) eachLine(name string, f io.ReaderAt, size int64, columns int, he
 	cols := make([][]byte, columns)
 	lines := readForward(f, 0, size)
 	for n := 1; ; n++ {
-		line, at, _, err := lines.next()
+		line, at, err := lines.next()
 		if errors.Is(err, io.EOF) {
 			return nil
 		}

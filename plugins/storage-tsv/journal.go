@@ -70,8 +70,7 @@ func (s *Store) write(lines []byte) error {
 			return err
 		}
 	}
-	b := append(lines, "batch\t"...)
-	b = append(appendNumber(b, j.batch+1), '\t')
+	b := append(appendNumber(append(lines, "batch\t"...), j.batch+1), '\t')
 	b = appendNumber(b, uint64(j.size))
 	chain := crc32.Update(j.chain, castagnoli, b)
 	b = append(appendHex32(append(b, '\t'), chain), '\n')

@@ -76,7 +76,7 @@ func TestLineReaders(t *testing.T) {
 	}
 	var got, back []string
 	for f := readForward(c, 0, c.size); ; {
-		line, _, _, err := f.next()
+		line, _, err := f.next()
 		if errors.Is(err, io.EOF) {
 			break
 		}

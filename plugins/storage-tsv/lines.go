@@ -24,32 +24,31 @@ func readForward(r io.ReaderAt, from, to int64) *forward {
 }
 
 // next gives a line without its newline, valid until the next call, and its
-// offset. ended is false for a last line without newline. After the last line
-// the error is io.EOF.
-func (f *forward) next() (line []byte, at int64, ended bool, err error) {
+// offset; a last line need not have a newline. After that the error is io.EOF.
+func (f *forward) next() (line []byte, at int64, err error) {
 	seen := 0
 	for {
 		if i := bytes.IndexByte(f.buf[f.used+seen:], '\n'); i >= 0 {
 			line, at = f.buf[f.used:f.used+seen+i], f.pos
 			f.used += seen + i + 1
 			f.pos += int64(seen+i) + 1
-			return line, at, true, nil
+			return line, at, nil
 		}
 		seen = len(f.buf) - f.used
 		more, err := f.fill()
 		if err != nil {
-			return nil, 0, false, err
+			return nil, 0, err
 		}
 		if !more {
 			break
 		}
 	}
 	if seen == 0 {
-		return nil, 0, false, io.EOF
+		return nil, 0, io.EOF
 	}
 	line, at = f.buf[f.used:], f.pos
 	f.used, f.pos = len(f.buf), f.end
-	return line, at, false, nil
+	return line, at, nil
 }
 
 // fill reads another block behind what has not been given out.

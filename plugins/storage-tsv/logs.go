@@ -150,7 +150,7 @@ func (p *pager) lines(from, to int64) func() ([]byte, int64, error) {
 	}
 	f := readForward(p.whole, from, to)
 	return func() ([]byte, int64, error) {
-		line, at, _, err := f.next()
+		line, at, err := f.next()
 		return line, at, err
 	}
 }

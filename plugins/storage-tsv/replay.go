@@ -290,7 +290,7 @@ func (r *replay) apply(name string, data []byte, b batchAt) {
 	before := r.s.damage.count()
 	lines := readForward(bytes.NewReader(data), b.start, b.end)
 	for {
-		line, at, _, err := lines.next()
+		line, at, err := lines.next()
 		if err != nil {
 			break
 		}
@@ -321,7 +321,7 @@ func (r *replay) readCommit(name string, data, line []byte, at int64, lines *for
 	}
 	for range n {
 		back := *lines
-		part, where, _, err := lines.next()
+		part, where, err := lines.next()
 		if err != nil {
 			if errors.Is(err, io.EOF) {
 				r.bad(name, data, at, line, "lines of this commit are missing")

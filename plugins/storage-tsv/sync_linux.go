@@ -10,7 +10,7 @@ import (
 // An interrupted call is repeated: the kernel has not reported anything yet.
 func datasync(f *os.File) error {
 	for {
-		if err := unix.Fdatasync(int(f.Fd())); err != unix.EINTR { //nolint:errorlint // a bare errno
+		if err := unix.Fdatasync(int(f.Fd())); err != unix.EINTR {
 			return err
 		}
 	}
