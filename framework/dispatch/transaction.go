@@ -149,14 +149,14 @@ func (tx *transaction) logFailure(err error) {
 		level = storage.Warning
 		fields["status"] = e.HTTPStatus()
 	case errs.Script, errs.Limit, errs.Timeout:
-		if e.Line > 0 {
-			fields["line"] = e.Line
-		}
 		if e.Traceback != "" {
 			fields["traceback"] = e.Traceback
 		}
 	default:
 		return
+	}
+	if e.Line > 0 {
+		fields["line"] = e.Line
 	}
 	encoded, encErr := json.Marshal(fields)
 	if encErr == nil {

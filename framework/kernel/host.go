@@ -68,14 +68,15 @@ func check(c *host.Call) error {
 }
 
 // outward gives an error as the caller may see it: line and traceback are for
-// those who may see the source. What is the station's own fault is logged here.
+// those who may see the source, and a script's own fail answers as it was told.
+// What is the station's own fault is logged here.
 func (h *Host) outward(err error, c host.Call) error {
 	e := *errs.From(err)
 	switch e.Kind {
 	case errs.Internal, errs.Corrupt, errs.Unknown, errs.Unavailable, errs.OutOfSequence, errs.StaleEpoch:
 		h.log.Warn("call failed", "object", c.Object, "method", c.Method, "request_id", c.RequestID, "code", e.CodeOf(), "error", err)
 	}
-	if !c.Caller.Has(id.RoleOperator) {
+	if !c.Caller.Has(id.RoleOperator) || e.Kind == errs.Refused {
 		e.Line, e.Traceback = 0, ""
 	}
 	return &e
