@@ -3,6 +3,7 @@ package main_test
 import (
 	"maps"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -146,6 +147,42 @@ func TestStorageKilled(t *testing.T) {
 	s.checkCounter(acknowledged, len(acknowledged), len(acknowledged)+refused)
 	t.Logf("%d acknowledged, %d refused", len(acknowledged), refused)
 	s.end()
+}
+
+// TestInterruptDrains interrupts the whole process group, as a terminal does: a
+// call in flight is answered, and then all three processes are gone.
+func TestInterruptDrains(t *testing.T) {
+	scripts, data := t.TempDir(), t.TempDir()
+	slow := `function GET() local n = 0 for i = 1, 2e7 do n = n + i end return { count = state.incr("done") } end`
+	if err := os.WriteFile(filepath.Join(scripts, "slow.lua"), []byte(slow), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := launch(t, exec.Command(path, "serve", "--data", data, "--scripts", scripts, "--listen", "127.0.0.1:0"))
+	plugins := s.plugins()
+	answers := make(chan answer, 1)
+	go func() { answers <- get(t.Context(), client(t), s.url+"/objects/slow") }()
+	hasty := client(t)
+	hasty.Timeout = 50 * time.Millisecond
+	until(t, "the call runs, so that a read of the object waits", func() bool {
+		return get(t.Context(), hasty, s.url+"/objects/slow?state=true").status == 0
+	})
+	if err := syscall.Kill(-s.cmd.Process.Pid, syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if a := <-answers; a.status != http.StatusOK || a.count != 1 {
+		t.Errorf("the call in flight gave %d %s", a.status, a.body)
+	}
+	<-s.done
+	if code := s.cmd.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("the station exited with %d", code)
+	}
+	for name, pid := range plugins {
+		until(t, name+" ends", func() bool { return ended(t, pid) })
+	}
 }
 
 // checkCounter compares the counter's state and log with what was answered: a

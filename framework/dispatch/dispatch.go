@@ -48,7 +48,7 @@ type Source struct {
 	Program Program
 }
 
-// Limits bound what calls may use. LUA-API.md at the root lists them.
+// Limits bound what calls may use. LUA.md lists those that scripts meet.
 type Limits struct {
 	Time    time.Duration // of a call that brings no deadline, waiting included
 	MaxTime time.Duration // of any call

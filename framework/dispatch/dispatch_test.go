@@ -3,6 +3,7 @@ package dispatch_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -365,6 +366,27 @@ function POST(r) for i = 1, 10 do state.set("same", string.rep("x", 99)) end end
 	}
 	if err := set("b", "500"); err != nil {
 		t.Errorf("below the state limit, after undone calls: %v", err)
+	}
+}
+
+// The request id in an entry is the station's word, whatever the script says.
+func TestRequestIDCannotBeForged(t *testing.T) {
+	s := newStation(t, dispatch.DefaultLimits(), nil)
+	s.put(t, "c", `
+function GET()
+  log.info("forged", { request_id = "forged", a = 1 })
+  log.info("deeper", { a = { request_id = "kept" } })
+  log.info("bare")
+  return { count = 0 }
+end`)
+	s.mustCount(t, "c", "GET")
+	var got []string
+	for _, e := range s.logs(t, "c") {
+		got = append(got, string(e.Fields))
+	}
+	want := []string{`{"request_id":"r1","a":1}`, `{"request_id":"r1","a":{"request_id":"kept"}}`, `{"request_id":"r1"}`}
+	if !slices.Equal(got, want) {
+		t.Errorf("fields %q, want %q", got, want)
 	}
 }
 
