@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -149,9 +150,10 @@ func TestStorageKilled(t *testing.T) {
 	s.end()
 }
 
-// TestInterruptDrains interrupts the whole process group, as a terminal does: a
-// call in flight is answered, and then all three processes are gone.
-func TestInterruptDrains(t *testing.T) {
+// TestStopDrains sends the signal to the kernel's whole process group, as a
+// terminal or a service manager may: a call in flight is answered, everything ends
+// in order, and then all three processes are gone.
+func TestStopDrains(t *testing.T) {
 	scripts, data := t.TempDir(), t.TempDir()
 	slow := `function GET() local n = 0 for i = 1, 2e7 do n = n + i end return { count = state.incr("done") } end`
 	if err := os.WriteFile(filepath.Join(scripts, "slow.lua"), []byte(slow), 0o600); err != nil {
@@ -170,7 +172,7 @@ func TestInterruptDrains(t *testing.T) {
 	until(t, "the call runs, so that a read of the object waits", func() bool {
 		return get(t.Context(), hasty, s.url+"/objects/slow?state=true").status == 0
 	})
-	if err := syscall.Kill(-s.cmd.Process.Pid, syscall.SIGINT); err != nil {
+	if err := syscall.Kill(-s.cmd.Process.Pid, syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	if a := <-answers; a.status != http.StatusOK || a.count != 1 {
@@ -179,6 +181,9 @@ func TestInterruptDrains(t *testing.T) {
 	<-s.done
 	if code := s.cmd.ProcessState.ExitCode(); code != 0 {
 		t.Errorf("the station exited with %d", code)
+	}
+	if log := s.logs.String(); strings.Contains(log, "level=WARN") || strings.Contains(log, "level=ERROR") {
+		t.Errorf("the station did not end in order:\n%s", log)
 	}
 	for name, pid := range plugins {
 		until(t, name+" ends", func() bool { return ended(t, pid) })

@@ -240,6 +240,51 @@ func TestSlowStorageIsNotPromised(t *testing.T) {
 	})
 }
 
+// A call that ran out of time is told so, once its log is durable, although
+// its time is over by then.
+func TestTimedOutCallWaitsForItsLog(t *testing.T) {
+	g := newGate()
+	limits := dispatch.DefaultLimits()
+	limits.Time = 20 * time.Millisecond
+	s := newStation(t, limits, func(m *storagetest.Memory) { m.OnCommit = g.hook })
+	s.put(t, "c", counter)
+	spin := s.start("c", "POST", host.Field{Name: "how", Value: "spin"})
+	await(t, g.entered) // the commit of what it logged, after its time
+	select {
+	case o := <-spin:
+		t.Fatalf("answered %v before the log was durable", o.err)
+	case <-time.After(20 * time.Millisecond):
+	}
+	g.verdict <- nil
+	wantKind(t, await(t, spin).err, errs.Timeout)
+}
+
+// What storage has not acknowledged is bounded for the station as a whole.
+func TestPendingBytesAreBounded(t *testing.T) {
+	g := newGate()
+	limits := dispatch.DefaultLimits()
+	limits.Pending = 1
+	s := newStation(t, limits, func(m *storagetest.Memory) { m.OnCommit = g.hook })
+	s.put(t, "a", counter)
+	s.put(t, "b", counter)
+	for n := 1; n <= 2; n++ {
+		first := s.start("a", "GET")
+		await(t, g.entered)
+		_, err := s.call("b", "GET")
+		if e := errs.From(err); e == nil || e.Code != "storage_behind" {
+			t.Fatalf("round %d: a commit over the bound gives %v", n, err)
+		}
+		g.verdict <- nil
+		if o := await(t, first); o.err != nil || count(t, o.result) != n {
+			t.Fatalf("round %d: the first call gave %s, %v", n, o.result.Body, o.err)
+		}
+	}
+	g.verdict <- nil
+	if got := s.mustCount(t, "b", "GET"); got != 1 {
+		t.Errorf("the refused object counts %d, want 1", got)
+	}
+}
+
 func TestChains(t *testing.T) {
 	s := newStation(t, dispatch.DefaultLimits(), nil)
 	s.put(t, "c", counter)
@@ -321,13 +366,16 @@ func TestQueuedCallTimesOut(t *testing.T) {
 	spin := make(chan outcome, 1)
 	go func() {
 		r, err := s.Invoke(t.Context(), host.Call{
-			Object: "c", Method: "POST", Query: []host.Field{{Name: "how", Value: "spin"}}, Deadline: time.Now().Add(500 * time.Millisecond),
+			Object: "c", Method: "POST", Query: []host.Field{{Name: "how", Value: "spin"}}, Deadline: time.Now().Add(time.Second),
 		})
 		spin <- outcome{r, err}
 	}()
 	until(t, "the spinning call runs", func() bool { return s.Running("c") })
 	_, err := s.Invoke(t.Context(), host.Call{Object: "c", Method: "GET", Deadline: time.Now().Add(20 * time.Millisecond)})
 	wantKind(t, err, errs.Timeout)
+	if !s.Running("c") {
+		t.Error("the queued call was told only when the call before it had ended")
+	}
 	wantKind(t, await(t, spin).err, errs.Timeout)
 	if got := s.mustCount(t, "c", "PUT"); got != 0 {
 		t.Errorf("the count is %d: a call that had timed out in the queue ran", got)

@@ -53,13 +53,16 @@ type program struct {
 
 func (p program) NewVM() (dispatch.VM, error) { return p.Program.NewVM(p.limits) }
 
+// compile gives a program that the limits of a call alone bound in time.
 func compile(t *testing.T, source string) dispatch.Program {
 	t.Helper()
 	p, err := luahost.Compile([]byte(source))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return program{p, luahost.DefaultLimits()}
+	limits := luahost.DefaultLimits()
+	limits.Steps, limits.Time = 1<<60, time.Hour
+	return program{p, limits}
 }
 
 // station is a dispatcher over a memory store; hooks may be nil.

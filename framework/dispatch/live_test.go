@@ -47,3 +47,18 @@ func TestScan(t *testing.T) {
 		}
 	})
 }
+
+// A failure that is told late, of a state that was replaced meanwhile, does
+// not touch the new one, on which other commits may be on their way.
+func TestLateFailureSparesTheNewState(t *testing.T) {
+	old, present := &live{}, &live{}
+	o := &object{live: present, queue: []*task{{}, {}}}
+	o.fail(old, nil)
+	if o.next(); o.live != present {
+		t.Error("the failure of an old state dropped the new one")
+	}
+	o.fail(present, nil)
+	if o.next(); o.live != nil {
+		t.Error("the failed state is still there")
+	}
+}
