@@ -107,17 +107,17 @@ func (s *scan) skip(name string, err error) {
 }
 
 func (s *scan) read(name string) ([]byte, error) {
+	info, err := fs.Stat(s.fsys, name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() { // opening a pipe would wait for a writer
+		return nil, errors.New("not a regular file")
+	}
 	f, err := s.fsys.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close() //nolint:errcheck // it was only read
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, errors.New("not a regular file")
-	}
 	return io.ReadAll(io.LimitReader(f, MaxFile))
 }

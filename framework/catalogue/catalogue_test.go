@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -74,6 +75,18 @@ func TestNoFolder(t *testing.T) {
 	_, _, err := catalogue.Scan(filepath.Join(t.TempDir(), "none"))
 	if err == nil || !strings.Contains(err.Error(), "--scripts") {
 		t.Errorf("the error %v does not say what to do", err)
+	}
+}
+
+// A named pipe does not keep the station waiting.
+func TestNoRegularFile(t *testing.T) {
+	dir := folder(t, "a.lua")
+	if err := syscall.Mkfifo(filepath.Join(dir, "pipe.lua"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	found, skipped, err := catalogue.Scan(dir)
+	if err != nil || len(found) != 1 || len(skipped) != 1 || skipped[0].Path != "pipe.lua" {
+		t.Errorf("found %v, skipped %v, %v; want pipe.lua skipped", found, skipped, err)
 	}
 }
 

@@ -93,7 +93,7 @@ type Dispatcher struct {
 // New gives a Dispatcher without objects. Close it to end its work.
 func New(o Options) *Dispatcher {
 	d := &Dispatcher{Options: o, slots: make(chan struct{}, o.Limits.VMs), objects: map[id.Object]*object{}}
-	d.pipe = newPipeline(o.Store, o.Cluster, o.Limits.Pending)
+	d.pipe = newPipeline(o.Store, o.Cluster, o.Log, o.Limits.Pending)
 	return d
 }
 
@@ -116,11 +116,14 @@ func (d *Dispatcher) Close(ctx context.Context) error {
 }
 
 // Serve puts an object into service with a source version, or replaces the
-// one in service. Calls that have begun end on the version they began with.
+// one in service unless that is newer. Calls that have begun end on the version
+// they began with.
 func (d *Dispatcher) Serve(name id.Object, s Source) {
 	o := d.ensure(name)
 	o.mu.Lock()
-	o.source = s
+	if s.Version >= o.source.Version { // the one that is answered last need not be the newest
+		o.source = s
+	}
 	o.mu.Unlock()
 }
 

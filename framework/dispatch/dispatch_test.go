@@ -388,7 +388,7 @@ func TestStagedAndStateLimits(t *testing.T) {
 	s := newStation(t, limits, nil)
 	s.put(t, "c", `
 function GET(r) state.set(r.key, string.rep("x", tonumber(r.n))) return { count = #state.keys() } end
-function POST(r) for i = 1, 10 do state.set("same", string.rep("x", 99)) end end`)
+function POST(r) for i = 1, 10 do state.set("same", string.rep("x", 90)) end end`)
 	set := func(key, n string) error {
 		_, err := s.call("c", "GET", host.Field{Name: "key", Value: key}, host.Field{Name: "n", Value: n})
 		return err
@@ -402,17 +402,17 @@ function POST(r) for i = 1, 10 do state.set("same", string.rep("x", 99)) end end
 	if err := set("a", "900"); err != nil {
 		t.Fatalf("just below the limit: %v", err)
 	}
-	if got := code(set("b", "1100")); got != "staged_limit" {
+	if got := code(set("b", "950")); got != "staged_limit" {
 		t.Errorf("a write over the staged limit gives %q", got)
 	}
 	_, err := s.call("c", "POST")
 	if got := code(err); got != "staged_limit" {
 		t.Errorf("overwrites are not charged: %q", got)
 	}
-	if got := code(set("b", "700")); got != "state_limit" {
+	if got := code(set("b", "500")); got != "state_limit" {
 		t.Errorf("a write over the state limit gives %q", got)
 	}
-	if err := set("b", "500"); err != nil {
+	if err := set("b", "400"); err != nil {
 		t.Errorf("below the state limit, after undone calls: %v", err)
 	}
 }

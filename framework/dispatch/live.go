@@ -14,7 +14,7 @@ import (
 // that storage holds, so that a value reads the same warm and cold.
 type live struct {
 	state   btree.Map[string, []byte] // without tombstones
-	bytes   int                       // of keys and values
+	bytes   int                       // of keys and values, and keyOverhead for each
 	info    storage.ObjectInfo
 	boot    uint64
 	entries uint64 // the last entry sequence that was given out in boot
@@ -25,7 +25,7 @@ func newLive(stored storage.Object) *live {
 	for _, c := range stored.State {
 		if !c.Deleted {
 			l.state.Load(c.Key, c.Value) // in order, which makes this an append
-			l.bytes += len(c.Key) + len(c.Value)
+			l.bytes += len(c.Key) + len(c.Value) + keyOverhead
 		}
 	}
 	return l
@@ -39,10 +39,10 @@ func (l *live) put(key string, value []byte) {
 		old, had = l.state.Delete(key)
 	} else {
 		old, had = l.state.Set(key, value)
-		l.bytes += len(key) + len(value)
+		l.bytes += len(key) + len(value) + keyOverhead
 	}
 	if had {
-		l.bytes -= len(key) + len(old)
+		l.bytes -= len(key) + len(old) + keyOverhead
 	}
 }
 

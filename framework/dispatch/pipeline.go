@@ -2,18 +2,13 @@ package dispatch
 
 import (
 	"context"
+	"log/slog"
 	"sync"
-	"time"
 
 	"github.com/dbbasic/station/sdk/cluster"
 	"github.com/dbbasic/station/sdk/errs"
 	"github.com/dbbasic/station/sdk/storage"
 )
-
-// commitTimeout bounds the wait for storage to answer a batch. Callers have
-// long been told by then that the outcome is unknown; it is for a store that
-// neither answers nor dies.
-const commitTimeout = 60 * time.Second
 
 // maxBatch is the most bytes of commits in one batch.
 const maxBatch = 16 << 20
@@ -35,6 +30,7 @@ type pending struct {
 type pipeline struct {
 	store   Store
 	cluster cluster.Cluster
+	log     *slog.Logger
 	limit   int
 
 	mu      sync.Mutex
@@ -45,8 +41,8 @@ type pipeline struct {
 	ended   chan struct{}
 }
 
-func newPipeline(s Store, c cluster.Cluster, limit int) *pipeline {
-	p := &pipeline{store: s, cluster: c, limit: limit, ended: make(chan struct{})}
+func newPipeline(s Store, c cluster.Cluster, log *slog.Logger, limit int) *pipeline {
+	p := &pipeline{store: s, cluster: c, log: log, limit: limit, ended: make(chan struct{})}
 	p.filled.L = &p.mu
 	go p.run()
 	return p
@@ -119,9 +115,10 @@ func (p *pipeline) send(batch []*pending) {
 	for i, c := range batch {
 		commits[i] = c.commit
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), commitTimeout)
-	results := p.store.Commit(ctx, commits)
-	cancel()
+	// No deadline: whether the batch landed is known only from storage's answer
+	// or its death, and until then nothing may be loaded that it could still
+	// change. Callers have deadlines of their own, and the limit bounds what waits.
+	results := p.store.Commit(context.Background(), commits)
 
 	durable := commits[:0]
 	for i, c := range batch {
@@ -129,7 +126,7 @@ func (p *pipeline) send(batch []*pending) {
 			durable = append(durable, c.commit)
 			continue
 		}
-		c.err = uncertain(results[i])
+		c.err = p.uncertain(&c.commit, results[i])
 		p.fail(c)
 	}
 	p.resolve(batch)
@@ -173,11 +170,12 @@ func (p *pipeline) resolve(list []*pending) {
 
 // uncertain gives the error of a commit as its callers get it: a 503, whatever
 // storage called it. Only a kind that says "not stored" says so to them.
-func uncertain(err error) error {
+func (p *pipeline) uncertain(c *storage.Commit, err error) error {
 	switch errs.KindOf(err) {
 	case errs.Unavailable, errs.Unknown, errs.OutOfSequence, errs.StaleEpoch:
 		return err
-	case errs.Invalid, errs.TooLarge:
+	case errs.Invalid, errs.TooLarge: // the kernel made a commit that it should not have
+		p.log.Error("storage refused a commit", "object", c.Object, "sequence", c.Sequence, "request_id", c.RequestID, "error", err)
 		return errs.Wrap(errs.Unavailable, "dispatch.Commit", err, "The storage refused the change; the station's log says why.")
 	}
 	return errs.Wrap(errs.Unknown, "dispatch.Commit", err, "The change was not acknowledged and may or may not have been stored.")

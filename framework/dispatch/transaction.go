@@ -34,8 +34,12 @@ type change struct {
 
 var _ luahost.Object = (*transaction)(nil)
 
-// entryOverhead is what a log entry counts beside its message and fields.
-const entryOverhead = 64
+// What a log entry counts beside its message and fields, and a key beside its
+// own bytes and those of its value: about what it takes in memory.
+const (
+	entryOverhead = 64
+	keyOverhead   = 64
+)
 
 // indexFrom is the number of touched keys from which a map finds them faster.
 const indexFrom = 16
@@ -49,7 +53,7 @@ func (tx *transaction) Get(key string) ([]byte, bool) { return tx.o.live.state.G
 
 // Set implements luahost.Object.
 func (tx *transaction) Set(key string, value []byte) error {
-	if err := tx.charge(len(key) + len(value)); err != nil {
+	if err := tx.charge(len(key) + len(value) + keyOverhead); err != nil {
 		return err
 	}
 	tx.touch(key)
@@ -62,7 +66,7 @@ func (tx *transaction) Set(key string, value []byte) error {
 
 // Delete implements luahost.Object.
 func (tx *transaction) Delete(key string) error {
-	if err := tx.charge(len(key)); err != nil {
+	if err := tx.charge(len(key) + keyOverhead); err != nil {
 		return err
 	}
 	tx.touch(key)

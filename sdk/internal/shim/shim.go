@@ -76,13 +76,16 @@ func callUnary(ctx context.Context, method string, req, reply any, cc *grpc.Clie
 }
 
 // ToStatus gives err as a gRPC status with an Error message as its detail.
-// What gRPC itself made passes unchanged.
+// What gRPC itself made passes unchanged, but not where it is the cause of an
+// *errs.Error: that one says what it means here.
 func ToStatus(err error) error {
 	if err == nil {
 		return nil
 	}
-	if s, ok := status.FromError(err); ok {
-		return s.Err()
+	if _, ours := errors.AsType[*errs.Error](err); !ours {
+		if s, ok := status.FromError(err); ok {
+			return s.Err()
+		}
 	}
 	e := contextual(err)
 	st, detailErr := status.New(e.GRPCCode(), clean(e.Text())).WithDetails(EncodeError(e))
@@ -130,12 +133,22 @@ func FromStatus(err error) error {
 	case codes.ResourceExhausted:
 		kind = errs.TooLarge
 	}
-	return &errs.Error{Kind: kind, Op: "grpc", Err: err}
+	return &errs.Error{Kind: kind, Op: "grpc", Err: connectionError{err}}
 }
+
+// connectionError marks what the connection to another process gave, and not
+// that process. The mark does not travel further.
+type connectionError struct{ error }
+
+// Unwrap gives gRPC's own error.
+func (e connectionError) Unwrap() error { return e.error }
 
 // FromPeer reports whether err was made by the other process itself, and not
 // by the connection to it.
-func FromPeer(err error) bool { return errs.From(err).Op != "grpc" }
+func FromPeer(err error) bool {
+	_, connection := errors.AsType[connectionError](err)
+	return !connection
+}
 
 // EncodeError gives an error as a message. The cause travels as text.
 func EncodeError(e *errs.Error) *pb.Error {

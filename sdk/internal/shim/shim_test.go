@@ -39,6 +39,19 @@ func TestEveryKindCrosses(t *testing.T) {
 	}
 }
 
+// An error that came from one process and goes on to another keeps what was
+// made of it in between.
+func TestErrorCrossesTwice(t *testing.T) {
+	lost := shim.FromStatus(status.Error(codes.Unavailable, "the connection is gone"))
+	for _, k := range []errs.Kind{errs.Unknown, errs.Timeout, errs.Conflict} {
+		sent := errs.Wrap(k, "test", lost, "our own words")
+		got := errs.From(shim.FromStatus(shim.ToStatus(sent)))
+		if got.Kind != k || got.Text() != "our own words" || !shim.FromPeer(got) {
+			t.Errorf("%v arrived as %v %q, from the peer: %v", k, got.Kind, got.Text(), shim.FromPeer(got))
+		}
+	}
+}
+
 // What a script raises may be any bytes; its kind must arrive all the same.
 func TestErrorTextNeedNotBeUTF8(t *testing.T) {
 	err := shim.FromStatus(shim.ToStatus(&errs.Error{
