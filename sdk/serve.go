@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"syscall"
 
 	"github.com/hashicorp/go-hclog"
 	goplugin "github.com/hashicorp/go-plugin"
@@ -108,5 +109,6 @@ func passed(env string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s is %q, which is no file descriptor", env, v)
 	}
+	syscall.CloseOnExec(int(n)) // a program that the plugin starts must not keep it open
 	return os.NewFile(uintptr(n), env), nil
 }

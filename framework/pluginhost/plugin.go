@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"os/exec"
 	"time"
 
@@ -46,6 +47,9 @@ type Plugin struct {
 
 // start runs a plugin and shakes hands with it. It is not configured yet.
 func (h *Host) start(ctx context.Context, s Spec) (*Plugin, error) {
+	if _, err := os.Stat(s.Command.Path); err != nil {
+		return nil, fmt.Errorf("the %s plugin %q: %w", s.Kind, s.Name, err)
+	}
 	p := &Plugin{}
 	p.client = goplugin.NewClient(&goplugin.ClientConfig{
 		HandshakeConfig:  sdk.Handshake,
@@ -108,6 +112,11 @@ func (p *Plugin) PID() int { return p.proc.cmd.Process.Pid }
 
 // gone is closed once the process has ended.
 func (p *Plugin) gone() <-chan struct{} { return p.proc.gone }
+
+// death says how the process ended, once it is gone.
+func (p *Plugin) death() error {
+	return fmt.Errorf("its process %d ended: %s", p.PID(), p.proc.cmd.ProcessState)
+}
 
 // close ends the plugin in an orderly way, and kills it if it does not end.
 func (p *Plugin) close(ctx context.Context) error {

@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -273,6 +272,30 @@ func TestFrozenPluginIsReplaced(t *testing.T) {
 	}
 }
 
+// A plugin that freezes while it is configured is replaced like any other.
+func TestFrozenInConfigureIsReplaced(t *testing.T) {
+	pids := make(chan int, 10)
+	first := true
+	var s pluginhost.Storage
+	use := s.Use(config)
+	up := use.Up
+	use.Up = func(ctx context.Context, p *pluginhost.Plugin) error {
+		pids <- p.PID()
+		if len(pids) == 2 && first { // the first replacement
+			first = false
+			kill(t, p.PID(), syscall.SIGSTOP)
+		}
+		return up(ctx, p)
+	}
+	sup := supervise(t, newHost(t), "ok", use)
+	kill(t, sup.Status().PID, syscall.SIGKILL)
+	until(t, "a third process serves", func() bool { return len(pids) == 3 && s.Up() })
+	<-pids
+	if frozen := <-pids; !gone(frozen) {
+		t.Errorf("the frozen process %d is still there", frozen)
+	}
+}
+
 func TestPanicInAHandlerIsAnError(t *testing.T) {
 	var s pluginhost.Storage
 	sup := supervise(t, newHost(t), "panic", s.Use(config))
@@ -320,8 +343,7 @@ func TestEnvironmentIsAnAllowList(t *testing.T) {
 }
 
 func TestServeThatEndsIsReplaced(t *testing.T) {
-	var mu sync.Mutex
-	var down []error
+	var down []error // written by the supervisor before the status that the test polls
 	fail := make(chan error)
 	sup := supervise(t, newHost(t), "ok", pluginhost.Use{
 		Up: func(ctx context.Context, p *pluginhost.Plugin) error { return p.Configure(ctx, config) },
@@ -334,17 +356,18 @@ func TestServeThatEndsIsReplaced(t *testing.T) {
 			}
 		},
 		Down: func(err error) {
-			mu.Lock()
-			defer mu.Unlock()
 			down = append(down, err)
 		},
 	})
 	reason := errors.New("the listener failed")
 	fail <- reason
 	until(t, "another process serves", func() bool { return sup.Status().Restarts == 1 && sup.Status().PID != 0 })
-	mu.Lock()
-	defer mu.Unlock()
 	if len(down) != 1 || !errors.Is(down[0], reason) {
+		t.Errorf("Down was told %v", down)
+	}
+	fail <- nil
+	until(t, "another process serves", func() bool { return sup.Status().Restarts == 2 && sup.Status().PID != 0 })
+	if len(down) != 2 || !strings.Contains(down[1].Error(), "nobody told it to") {
 		t.Errorf("Down was told %v", down)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -36,9 +37,13 @@ func newRunDir(parent string) (*runDir, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(filepath.Join(path, lockName), os.O_CREATE|os.O_RDWR|os.O_EXCL, 0o600)
+	// The lock gets its name once it is held: a sweep sees none or a held one.
+	f, err := os.CreateTemp(path, "new-")
 	if err == nil {
 		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), filepath.Join(path, lockName))
 	}
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(path))
@@ -54,8 +59,12 @@ func sweep(parent, prefix string) {
 		return // only a malformed pattern gives an error; old folders do no harm
 	}
 	for _, path := range old {
-		if info, err := os.Lstat(path); err != nil || !info.IsDir() {
+		info, err := os.Lstat(path)
+		if err != nil || !info.IsDir() {
 			continue
+		}
+		if stat, ok := info.Sys().(*syscall.Stat_t); !ok || int(stat.Uid) != os.Getuid() {
+			continue // anybody may make a folder of that name
 		}
 		f, err := os.OpenFile(filepath.Join(path, lockName), os.O_RDWR|unix.O_NOFOLLOW, 0)
 		if err != nil {

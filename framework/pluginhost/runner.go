@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"syscall"
 
 	"github.com/hashicorp/go-plugin/runner"
 
@@ -69,12 +70,18 @@ func (p *process) Wait(context.Context) error {
 	return p.cmd.Wait()
 }
 
-// Kill implements runner.Runner. A process that has ended is no error.
+// Kill implements runner.Runner. It ends the process and those that it started,
+// which are of its group. A process that has ended is no error.
 func (p *process) Kill(context.Context) error {
+	select {
+	case <-p.gone: // its number may be another's by now
+		return nil
+	default:
+	}
 	if p.cmd.Process == nil {
 		return nil
 	}
-	if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	if err := syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return err
 	}
 	return nil

@@ -2,6 +2,7 @@ package pluginhost
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -90,13 +91,31 @@ func (s *Supervisor) up(ctx context.Context) (*Plugin, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.use.Up(ctx, p); err != nil {
+	if err := s.bring(ctx, p); err != nil {
 		p.kill()
 		return nil, fmt.Errorf("the %s plugin %q cannot serve: %w", s.spec.Kind, s.spec.Name, err)
 	}
 	s.setStatus(func(st *Status) { st.Info, st.PID, st.Problem = p.Info, p.PID(), "" })
 	s.host.log.Info("plugin is up", "kind", s.spec.Kind, "plugin", s.spec.Name, "version", p.Info.Version, "pid", p.PID())
 	return p, nil
+}
+
+// bring brings a process into use, for which it may need long (a journal to
+// replay), but must answer pings meanwhile.
+func (s *Supervisor) bring(ctx context.Context, p *Plugin) error {
+	up, cancel := context.WithCancelCause(ctx)
+	pinged := make(chan struct{})
+	go func() {
+		defer close(pinged)
+		cancel(s.pinging(up, p))
+	}()
+	err := s.use.Up(up, p)
+	if err != nil && ctx.Err() == nil && up.Err() != nil {
+		err = context.Cause(up)
+	}
+	cancel(nil)
+	<-pinged
+	return err
 }
 
 // run replaces the plugin whenever it dies, until ctx ends.
@@ -130,44 +149,72 @@ func (s *Supervisor) run(ctx context.Context, p *Plugin) {
 }
 
 // watch uses a plugin until it is gone, fails, or ctx ends, in which case it
-// is closed in an orderly way. The process is gone when watch returns.
+// is ended in an orderly way. Its process has been killed when watch returns.
 func (s *Supervisor) watch(ctx context.Context, p *Plugin) error {
 	use, cancel := context.WithCancel(ctx)
 	defer cancel()
 	failed := make(chan error, 2) // one from each goroutine below
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		if s.use.Serve == nil {
-			<-use.Done()
-			return
+	served := make(chan error, 1) // what Serve gave
+	var all sync.WaitGroup
+	all.Go(func() { failed <- s.pinging(use, p) })
+	all.Go(func() {
+		err := s.serve(use, p)
+		served <- err
+		if use.Err() == nil {
+			failed <- err
 		}
-		if err := s.use.Serve(use, p); use.Err() == nil {
-			failed <- fmt.Errorf("it stopped serving: %w", err)
-		} else if err != nil {
-			s.host.log.Warn("plugin did not end in order", "kind", s.spec.Kind, "plugin", s.spec.Name, "error", err)
-		}
-	}()
-	go func() { failed <- s.pinging(use, p) }()
+	})
 
 	var err error
 	select {
 	case <-ctx.Done():
-		<-ended
-		if cerr := p.close(context.WithoutCancel(ctx)); cerr != nil {
-			s.host.log.Warn("plugin did not close in order", "kind", s.spec.Kind, "plugin", s.spec.Name, "error", cerr)
-		}
+		s.finish(ctx, p, <-served)
+		all.Wait()
 		s.use.Down(ctx.Err())
 		return ctx.Err()
 	case <-p.gone():
-		err = fmt.Errorf("its process %d ended: %s", p.PID(), p.proc.cmd.ProcessState)
+		err = p.death()
 	case err = <-failed:
+		select { // a call that fails may be how a death shows first
+		case <-p.gone():
+			err = p.death()
+		case <-time.After(100 * time.Millisecond):
+		}
 	}
 	s.use.Down(err)
 	cancel()
 	p.kill()
-	<-ended
+	all.Wait()
 	return err
+}
+
+// serve lets the plugin serve until ctx ends; an earlier end is an error.
+func (s *Supervisor) serve(ctx context.Context, p *Plugin) error {
+	if s.use.Serve == nil {
+		<-ctx.Done()
+		return nil
+	}
+	err := s.use.Serve(ctx, p)
+	switch {
+	case ctx.Err() != nil:
+		return err
+	case err == nil:
+		return errors.New("it stopped serving although nobody told it to")
+	}
+	return fmt.Errorf("it stopped serving: %w", err)
+}
+
+// finish ends a plugin at the end of its kernel, after its Serve gave err: in
+// order if it ended in order, else at once.
+func (s *Supervisor) finish(ctx context.Context, p *Plugin, err error) {
+	if err == nil {
+		err = p.close(context.WithoutCancel(ctx))
+	} else {
+		p.kill()
+	}
+	if err != nil {
+		s.host.log.Warn("plugin did not end in order", "kind", s.spec.Kind, "plugin", s.spec.Name, "error", err)
+	}
 }
 
 // pinging asks the plugin how it is until it does not answer or ctx ends.
