@@ -96,6 +96,9 @@ folder is an object at /objects/{id}, where the id is the script's path without
 			if err != nil {
 				return usageError{fmt.Errorf("--station-id: %w", err)}
 			}
+			if err := kernel.CheckListen(listen); err != nil {
+				return usageError{err}
+			}
 			return serve(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), kernel.Config{
 				Station: station, Version: version(), Data: data, Scripts: scripts, Listen: listen,
 			})

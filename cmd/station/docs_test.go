@@ -14,7 +14,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/dbbasic/station/framework/dispatch"
 	"github.com/dbbasic/station/framework/luahost"
 	"github.com/dbbasic/station/sdk/errs"
 )
@@ -258,7 +260,9 @@ func TestReferenceFunctions(t *testing.T) {
 		for _, row := range tab.rows {
 			switch tab.head[0] {
 			case "function":
-				name(regexp.MustCompile(`^[a-z_.]+`).FindString(quoted(row[0])[0]))
+				for _, signature := range quoted(row[0]) {
+					name(regexp.MustCompile(`^[a-z_.]+`).FindString(signature))
+				}
 			case "library":
 				prefix := strings.Trim(row[0], "`") + "."
 				if prefix == "(global)." {
@@ -330,6 +334,55 @@ func TestReferenceCodes(t *testing.T) {
 			t.Errorf("no page names the code %s", code)
 		}
 	}
+}
+
+// TestReferenceLimits compares the figures in the tables of LUA.md with those
+// that hold.
+func TestReferenceLimits(t *testing.T) {
+	l, d := luahost.DefaultLimits(), dispatch.DefaultLimits()
+	want := map[string]string{
+		"time_limit": seconds(l.Time), "timeout": seconds(d.Time), "step_limit": count(int(l.Steps)), "memory_limit": size(l.Memory),
+		"coroutine_limit": count(l.Coroutines), "response_limit": size(l.Response), "staged_limit": size(d.Staged),
+		"key_limit": size(l.Key), "value_limit": size(l.Value), "log_message_limit": size(l.Message), "log_entry_limit": size(l.Entry),
+		"state_limit": size(d.State), "busy": count(d.Waiting), "source_too_large": size(luahost.MaxSource),
+	}
+	for _, tab := range tables(t, "LUA.md") {
+		if len(tab.head) != 3 || tab.head[1] != "limit" {
+			continue
+		}
+		for _, row := range tab.rows {
+			for _, code := range quoted(row[2]) {
+				if figure := want[code]; !strings.HasPrefix(row[1], figure) {
+					t.Errorf("LUA.md says of %s %q, it is %s", code, row[1], figure)
+				}
+				delete(want, code)
+			}
+		}
+	}
+	for code := range want {
+		t.Errorf("the tables of limits in LUA.md do not name %s", code)
+	}
+}
+
+func seconds(d time.Duration) string { return fmt.Sprintf("%g s", d.Seconds()) }
+
+// count writes a number with commas.
+func count(n int) string {
+	s := strconv.Itoa(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+func size(n int) string {
+	switch {
+	case n%(1<<20) == 0:
+		return count(n>>20) + " MiB"
+	case n%(1<<10) == 0:
+		return count(n>>10) + " KiB"
+	}
+	return count(n) + " bytes"
 }
 
 var (

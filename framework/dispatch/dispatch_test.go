@@ -467,6 +467,17 @@ func TestPublish(t *testing.T) {
 	}
 }
 
+// Publications are answered in any order; the newest version serves.
+func TestOlderVersionDoesNotReplaceANewerOne(t *testing.T) {
+	s := newStation(t, dispatch.DefaultLimits(), nil)
+	for _, version := range []uint64{2, 1} {
+		s.Serve("c", dispatch.Source{Version: version, Program: compile(t, fmt.Sprintf("function GET() return { count = %d } end", version))})
+	}
+	if got := s.mustCount(t, "c", "GET"); got != 2 {
+		t.Errorf("version %d serves, want 2", got)
+	}
+}
+
 func TestState(t *testing.T) {
 	s := newStation(t, dispatch.DefaultLimits(), nil)
 	s.put(t, "c", `function GET() for _, k in ipairs{ "b", "a2", "a1", "a3" } do state.set(k, k) end return { count = 0 } end`)

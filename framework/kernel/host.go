@@ -72,10 +72,12 @@ func check(c *host.Call) error {
 // What is the station's own fault is logged here.
 func (h *Host) outward(err error, c host.Call) error {
 	e := *errs.From(err)
+	level := slog.LevelDebug // what the caller did, or what the supervisor says once for all calls
 	switch e.Kind {
-	case errs.Internal, errs.Corrupt, errs.Unknown, errs.Unavailable, errs.OutOfSequence, errs.StaleEpoch:
-		h.log.Warn("call failed", "object", c.Object, "method", c.Method, "request_id", c.RequestID, "code", e.CodeOf(), "error", err)
+	case errs.Internal, errs.Corrupt, errs.Unknown, errs.OutOfSequence, errs.StaleEpoch:
+		level = slog.LevelWarn
 	}
+	h.log.Log(context.Background(), level, "call failed", "object", c.Object, "method", c.Method, "request_id", c.RequestID, "code", e.CodeOf(), "error", err)
 	if !c.Caller.Has(id.RoleOperator) || e.Kind == errs.Refused {
 		e.Line, e.Traceback = 0, ""
 	}
@@ -89,17 +91,23 @@ func (h *Host) Objects(_ context.Context, q host.ObjectsQuery) (host.ObjectsPage
 
 // Source implements host.Host.
 func (h *Host) Source(_ context.Context, object id.Object) (host.Source, error) {
+	if _, err := id.ParseObject(string(object)); err != nil {
+		return host.Source{}, err
+	}
 	return h.objects.source(object)
 }
 
 // State implements host.Host.
 func (h *Host) State(ctx context.Context, q host.StateQuery) (host.StatePage, error) {
+	if _, err := id.ParseObject(string(q.Object)); err != nil {
+		return host.StatePage{}, err
+	}
 	return h.dispatch.State(ctx, q)
 }
 
 // Logs implements host.Host.
 func (h *Host) Logs(ctx context.Context, q storage.LogsQuery) (storage.LogsPage, error) {
-	if _, err := h.objects.source(q.Object); err != nil {
+	if _, err := h.Source(ctx, q.Object); err != nil {
 		return storage.LogsPage{}, err
 	}
 	return h.store.Logs(ctx, q)

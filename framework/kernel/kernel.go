@@ -21,6 +21,7 @@ import (
 	"github.com/dbbasic/station/sdk/hlc"
 	"github.com/dbbasic/station/sdk/id"
 	"github.com/dbbasic/station/sdk/plugin"
+	"github.com/dbbasic/station/sdk/storage"
 )
 
 // Config is what a station is started with. All fields but Ready are required.
@@ -70,7 +71,12 @@ func Run(ctx context.Context, c Config) error {
 		return err
 	}
 	defer plugins.Close()
-	return run(ctx, c, plugins, scripts, ln, addr)
+	err = run(ctx, c, plugins, scripts, ln, addr)
+	if err != nil && ctx.Err() != nil { // told to stop while it was starting
+		c.Log.Info("station was stopped before it was ready", "cause", err)
+		return nil
+	}
+	return err
 }
 
 func run(ctx context.Context, c Config, plugins *pluginhost.Host, scripts []catalogue.Script, ln *os.File, addr net.Addr) error {
@@ -82,8 +88,8 @@ func run(ctx context.Context, c Config, plugins *pluginhost.Host, scripts []cata
 	}
 	defer storageRun.Stop()
 
-	boot, err := store.Boot(ctx)
-	if err != nil {
+	var boot storage.Boot
+	if err := persist(ctx, func() (err error) { boot, err = store.Boot(ctx); return err }); err != nil {
 		return err
 	}
 	d := dispatch.New(dispatch.Options{
@@ -106,6 +112,10 @@ func run(ctx context.Context, c Config, plugins *pluginhost.Host, scripts []cata
 	transportSpec := pluginhost.Spec{Kind: plugin.Transport, Name: c.Transport.Name, Command: c.Transport.Command, Listener: ln}
 	transportRun, err := plugins.Supervise(ctx, transportSpec, pluginhost.Use{
 		Up: func(ctx context.Context, p *pluginhost.Plugin) error {
+			boot, err := store.Boot(ctx)
+			if err != nil {
+				return err
+			}
 			return p.Configure(ctx, plugin.Config{Station: c.Station, Boot: boot.Number})
 		},
 		Serve: func(ctx context.Context, p *pluginhost.Plugin) error { return p.Transport.Serve(ctx, h) },
@@ -126,15 +136,27 @@ func run(ctx context.Context, c Config, plugins *pluginhost.Host, scripts []cata
 	return ln.Close()
 }
 
-// listen opens the socket that the transport answers on. Without accounts
-// whoever reaches it runs the station, so that it must be on loopback.
-func listen(ctx context.Context, address string) (*os.File, net.Addr, error) {
+// CheckListen says whether a station may answer on an address. Without
+// accounts whoever reaches it runs the station, so that it must be on loopback.
+func CheckListen(address string) error {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
-		return nil, nil, fmt.Errorf("--listen %q is not HOST:PORT: %w", address, err)
+		return fmt.Errorf("--listen %q is not HOST:PORT: %w", address, err)
 	}
 	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return nil, nil, fmt.Errorf("--listen %q is not on loopback: this version has no accounts, so that anybody who reached it could change everything; use 127.0.0.1", address)
+		return notLoopback(address)
+	}
+	return nil
+}
+
+func notLoopback(address string) error {
+	return fmt.Errorf("--listen %q is not on loopback: this version has no accounts, so that anybody who reached it could change everything; use 127.0.0.1", address)
+}
+
+// listen opens the socket that the transport answers on.
+func listen(ctx context.Context, address string) (*os.File, net.Addr, error) {
+	if err := CheckListen(address); err != nil {
+		return nil, nil, err
 	}
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
@@ -144,6 +166,9 @@ func listen(ctx context.Context, address string) (*os.File, net.Addr, error) {
 	tcp, ok := l.(*net.TCPListener)
 	if !ok {
 		return nil, nil, errors.New("the listener is not TCP")
+	}
+	if at, ok := l.Addr().(*net.TCPAddr); !ok || !at.IP.IsLoopback() { // whatever the system takes localhost for
+		return nil, nil, notLoopback(address)
 	}
 	f, err := tcp.File()
 	if err != nil {

@@ -43,34 +43,60 @@ const loaders = 32
 
 // load brings scripts into service. One whose text is the newest version's is
 // served as it is; any other is loaded and, if that succeeds, becomes a new
-// version. An error means that storage failed.
+// version. An error means that storage failed for good, or that ctx ended.
 func (o *objects) load(ctx context.Context, scripts []catalogue.Script) error {
-	heads, err := o.heads(ctx)
-	if err != nil {
+	var heads map[id.Object]storage.ObjectInfo
+	if err := persist(ctx, func() (err error) { heads, err = o.heads(ctx); return err }); err != nil {
 		return err
 	}
 	o.all = make(map[id.Object]served, len(scripts))
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
 	var wg sync.WaitGroup
-	var first error
-	var once sync.Once
 	next := make(chan catalogue.Script)
 	for range min(loaders, len(scripts)) {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
+		wg.Go(func() {
 			for s := range next {
-				if err := o.bring(ctx, s, heads[s.Object]); err != nil {
-					once.Do(func() { first = fmt.Errorf("object %s (%s): %w", s.Object, s.Path, err) })
+				if err := persist(ctx, func() error { return o.bring(ctx, s, heads[s.Object]) }); err != nil {
+					fail(fmt.Errorf("object %s (%s): %w", s.Object, s.Path, err))
 				}
 			}
-		}()
+		})
 	}
 	for _, s := range scripts {
+		if ctx.Err() != nil {
+			break
+		}
 		next <- s
 	}
 	close(next)
 	wg.Wait()
-	return first
+	return context.Cause(ctx)
+}
+
+// patience is how long the start waits for a storage that died meanwhile.
+const patience = time.Minute
+
+// persist repeats f, which may be repeated, while storage is what keeps it from
+// succeeding: the supervisor is starting another one.
+func persist(ctx context.Context, f func() error) error {
+	err := f()
+	for end := time.Now().Add(patience); transient(err) && time.Now().Before(end); err = f() {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	return err
+}
+
+func transient(err error) bool {
+	switch errs.KindOf(err) {
+	case errs.Unavailable, errs.Unknown, errs.OutOfSequence:
+		return err != nil
+	}
+	return false
 }
 
 // heads gives what storage knows of all objects.

@@ -12,7 +12,8 @@ import (
 
 // Call runs the function that answers the request's method, or the declared
 // action that a POST names in its payload. HEAD falls back to GET; its Result
-// keeps the body, whose length the response tells.
+// keeps the body, whose length the response tells. OPTIONS without a function
+// is a 204 with Allow, of which the script learns nothing.
 //
 // Errors before the script began: errs.MethodNotAllowed with Allow,
 // errs.Invalid (bad_json). Errors of the script, after which the VM is Spent:
@@ -24,10 +25,16 @@ func (vm *VM) Call(ctx context.Context, o Object, r Request) (Result, error) {
 		return Result{}, errs.New(errs.Internal, "", "The VM of a failed call was used again.")
 	}
 	fn := vm.handlers[r.Call.Method]
-	if fn == nil {
+	acts := r.Call.Method == "POST" && len(vm.actions) > 0
+	switch {
+	case fn != nil, acts: // which action, if any, the payload says
+	case r.Call.Method == "OPTIONS":
+		return Result{Status: 204, Header: vm.allow}, nil
+	default:
 		return Result{}, vm.notAllowed(r.Call.Method)
 	}
 	vm.meter.begin(ctx, vm.limits, r.Deadline, r.Call.Deadline)
+	vm.meter.yield = r.Yield
 	vm.object, vm.request, vm.coroutines = o, &r, 0
 	defer vm.end()
 
@@ -35,10 +42,13 @@ func (vm *VM) Call(ctx context.Context, o Object, r Request) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	if r.Call.Method == "POST" && vm.actions != nil {
+	if acts {
 		if name, ok := payload.RawGetString("action").(lua.LString); ok && vm.actions[string(name)] != nil {
 			fn = vm.actions[string(name)]
 		}
+	}
+	if fn == nil {
+		return Result{}, vm.notAllowed(r.Call.Method)
 	}
 	return vm.run(fn, payload)
 }
@@ -71,7 +81,7 @@ func (vm *VM) end() {
 	vm.object, vm.request, vm.call, vm.payload, vm.random = nil, nil, nil, nil, nil
 	clear(vm.parts)
 	vm.parts = vm.parts[:0]
-	vm.meter.ctx = context.Background()
+	vm.meter.ctx, vm.meter.yield = context.Background(), nil
 	vm.spoofed = false
 	const keep = 64 << 10
 	if cap(vm.encoder.buf) > keep {
@@ -83,14 +93,14 @@ func (vm *VM) end() {
 }
 
 func (vm *VM) notAllowed(method string) *errs.Error {
-	allow := slices.Clone(vm.answers)
-	if !slices.Contains(allow, "OPTIONS") {
-		allow = append(allow, "OPTIONS")
-	}
 	if !slices.Contains(methods, method) {
 		method = "this method"
 	}
-	e := errs.New(errs.MethodNotAllowed, "", "The object does not answer %s; it answers %s.", method, strings.Join(allow, ", "))
-	e.Allow = allow
+	e := errs.New(errs.MethodNotAllowed, "", "The object does not answer %s; it answers %s.", method, strings.Join(vm.answers, ", "))
+	if method == "POST" && len(vm.actions) > 0 {
+		e = errs.New(errs.MethodNotAllowed, "", "The object answers POST with an action only, one of: %s.",
+			clip(strings.Join(vm.declared.Actions, ", "), maxMessage/2))
+	}
+	e.Allow = slices.Clone(vm.answers)
 	return e
 }

@@ -79,6 +79,14 @@ type Request struct {
 	Version  uint64     // of the source that runs
 	Now      time.Time  // what time.now says when the call begins; zero means the clock
 	Deadline time.Time  // zero means that Limits.Time alone bounds it
+
+	// Yield, where there is one, is called when the call has run for more than
+	// 10 ms since it began or since Yield last returned, and again so, on the
+	// goroutine that runs the call: there the caller may let other calls run
+	// first. The time in it counts towards the deadline, which is looked at
+	// when it returns. It may be called in the middle of the Object's Range. It
+	// does not panic, and uses neither the VM nor what the Object holds.
+	Yield func()
 }
 
 // Result is what the script answered.

@@ -14,6 +14,9 @@ import (
 // interval is how many steps pass between two looks at the clock.
 const interval = 1024
 
+// yieldAfter is how long a call runs before its Request's Yield is called.
+const yieldAfter = 10 * time.Millisecond
+
 // meter bounds a call. It is the context of the VM and of its coroutines: the
 // library asks Done once per instruction, which makes it a step counter. A
 // meter that has stopped stays so until the next begin, therefore nothing that
@@ -27,6 +30,8 @@ type meter struct {
 	start    time.Time
 	deadline time.Time
 	allowed  time.Duration // from start to deadline
+	yield    func()        // the request's, nil where it has none
+	since    time.Time     // the call's start, or when yield last returned
 	err      *errs.Error   // why the call must end, nil while it may go on
 }
 
@@ -35,6 +40,7 @@ func (m *meter) begin(ctx context.Context, limits Limits, deadlines ...time.Time
 	m.ctx, m.err = ctx, nil
 	m.steps, m.limit, m.due = 0, limits.Steps, min(interval, limits.Steps+1)
 	m.start = time.Now()
+	m.since = m.start
 	m.deadline = m.start.Add(limits.Time)
 	for _, d := range deadlines {
 		if !d.IsZero() && d.Before(m.deadline) {
@@ -61,7 +67,8 @@ func (m *meter) Done() <-chan struct{} {
 var closed = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
 
 // check looks at everything that can end a call and yields the processor, so
-// that a spinning script does not starve the rest of the station.
+// that a spinning script does not starve the rest of the station; where the
+// call has run for long, it lets the kernel put others first.
 func (m *meter) check() {
 	if m.err != nil {
 		return
@@ -71,7 +78,15 @@ func (m *meter) check() {
 		m.stop(errs.New(errs.Limit, "step_limit", "The script used more than its %d steps.", m.limit))
 		return
 	}
-	if m.look(time.Now()); m.err == nil {
+	now := time.Now()
+	m.look(now)
+	switch {
+	case m.err != nil:
+	case m.yield != nil && now.Sub(m.since) > yieldAfter:
+		m.yield()
+		m.since = time.Now()
+		m.look(m.since)
+	default:
 		runtime.Gosched()
 	}
 }

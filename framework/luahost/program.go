@@ -21,12 +21,12 @@ type Program struct {
 	proto *lua.FunctionProto
 }
 
-// Compile parses and compiles a script. Errors: errs.TooLarge above MaxSource
-// bytes; errs.Source, with the line, for text that is no Lua, or that uses an
-// API which this version lacks.
+// Compile parses and compiles a script. Errors: errs.Source, with the line, for
+// text that is no Lua, or that uses an API which this version lacks;
+// source_too_large above MaxSource bytes.
 func Compile(source []byte) (p *Program, err error) {
 	if len(source) > MaxSource {
-		return nil, errs.New(errs.TooLarge, "source_too_large",
+		return nil, errs.New(errs.Source, "source_too_large",
 			"The script has %d bytes; at most %d are allowed.", len(source), MaxSource)
 	}
 	defer func() {

@@ -3,6 +3,7 @@ package luahost
 import (
 	"math"
 	"slices"
+	"strconv"
 
 	lua "github.com/yuin/gopher-lua"
 
@@ -214,13 +215,31 @@ func listText(L *lua.LState, q *lua.LTable, name string) string {
 	}
 }
 
+// listLimitOf gives the limit of the query: a number or, as a query has it, its
+// digits. nil and json.null mean none.
 func listLimitOf(L *lua.LState, v lua.LValue) int {
-	if v == lua.LNil {
+	if v == lua.LNil || v == null {
 		return listLimit
 	}
 	n, ok := v.(lua.LNumber)
+	if s, text := v.(lua.LString); text {
+		digits, err := strconv.ParseUint(string(s), 10, 16)
+		n, ok = lua.LNumber(digits), err == nil
+	}
 	if !ok || !(n >= 1 && n <= listMax) || float64(n) != math.Trunc(float64(n)) {
-		L.RaiseError("state.list: limit must be a whole number from 1 to %d", listMax)
+		L.RaiseError("state.list: limit must be a whole number from 1 to %d, not %s", listMax, shown(v))
 	}
 	return int(n)
+}
+
+// shown gives a wrong argument for a message: a number or a string as it is,
+// others by their type.
+func shown(v lua.LValue) string {
+	switch v := v.(type) {
+	case lua.LNumber:
+		return v.String()
+	case lua.LString:
+		return "'" + clip(string(v), 64) + "'"
+	}
+	return "a " + v.Type().String()
 }

@@ -119,23 +119,29 @@ func quote(s string) string {
 	return `"` + strings.NewReplacer(`"`, `\"`, `\`, `\\`, "\n", "\\\n", "\r", `\r`, "\x00", `\000`).Replace(s) + `"`
 }
 
-// tableConcat builds the string at once; the library's own puts every part on
-// the stack, which ends at 65,536 values.
+// tableConcat counts the string's bytes, then builds it at once; the library's
+// own puts every part on the stack, which ends at 65,536 values.
 func tableConcat(L *lua.LState) int {
 	t, sep := L.CheckTable(1), L.OptString(2, "")
 	first, last := L.OptInt(3, 1), L.OptInt(4, t.Len())
-	var b strings.Builder
+	meter, n := of(L).meter, 0
 	for i := first; i <= last; i++ {
+		meter.charge(L, 1)
 		v := t.RawGetInt(i)
 		if !lua.LVCanConvToString(v) {
 			L.RaiseError("invalid value (%s) at index %d in table for 'concat'", v.Type(), i)
 		}
-		s := v.String()
-		if b.Len()+len(s)+len(sep) > b.Cap() {
-			reserve(L, 2*(b.Len()+len(s)+len(sep)))
+		n += len(v.String())
+		if i < last {
+			n += len(sep)
 		}
-		of(L).meter.charge(L, 1)
-		b.WriteString(s)
+	}
+	reserve(L, n)
+	var b strings.Builder
+	b.Grow(n)
+	for i := first; i <= last; i++ {
+		meter.charge(L, 1)
+		b.WriteString(t.RawGetInt(i).String())
 		if i < last {
 			b.WriteString(sep)
 		}

@@ -4,11 +4,13 @@ import (
 	"context"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	lua "github.com/yuin/gopher-lua"
 
 	"github.com/dbbasic/station/sdk/errs"
+	"github.com/dbbasic/station/sdk/host"
 )
 
 // stackFrames is how many functions may be active in one thread.
@@ -28,7 +30,8 @@ type VM struct {
 	env      *lua.LTable // _G: always empty, in front of globals
 	handlers map[string]*lua.LFunction
 	actions  map[string]*lua.LFunction
-	answers  []string
+	answers  []string     // see Methods
+	allow    []host.Field // the answer to OPTIONS; shared, so nobody changes it
 	declared Declared
 
 	// Of the call that runs.
@@ -46,8 +49,12 @@ type VM struct {
 	spent   bool
 }
 
-// NewVM loads the script: its top level runs once, under limits, and API
-// tables refuse. Errors: errs.Source, with the line.
+// LoadTime is how long a script may take to load. A load runs while a call
+// waits for it, and knows nothing of that call: it has limits of its own.
+const LoadTime = time.Second
+
+// NewVM loads the script: its top level runs once, under limits and for at
+// most LoadTime, and API tables refuse. Errors: errs.Source, with the line.
 func (p *Program) NewVM(limits Limits) (*VM, error) {
 	vm := &VM{
 		state: lua.NewState(lua.Options{
@@ -63,7 +70,9 @@ func (p *Program) NewVM(limits Limits) (*VM, error) {
 	L := vm.state
 	L.Panic = raisePlain
 	shared().install(vm)
-	vm.meter.begin(context.Background(), limits)
+	load := limits
+	load.Time = min(load.Time, LoadTime)
+	vm.meter.begin(context.Background(), load)
 	L.SetContext(vm.meter)
 	L.Push(L.NewFunctionFromProto(p.proto))
 	err := vm.protect(0, 0)
@@ -112,6 +121,9 @@ func (vm *VM) protect(args, results int) (err *errs.Error) {
 
 // inspect finds what the loaded script answers and declares, and closes its globals.
 func (vm *VM) inspect() *errs.Error {
+	if err := vm.declare(); err != nil {
+		return err
+	}
 	vm.handlers = map[string]*lua.LFunction{}
 	for _, m := range methods {
 		fn, ok := vm.globals.RawGetString(m).(*lua.LFunction)
@@ -120,11 +132,14 @@ func (vm *VM) inspect() *errs.Error {
 		}
 		if ok {
 			vm.handlers[m] = fn
+		}
+		if ok || m == "OPTIONS" || m == "POST" && len(vm.actions) > 0 {
 			vm.answers = append(vm.answers, m)
 		}
 	}
+	vm.allow = []host.Field{{Name: "Allow", Value: strings.Join(vm.answers, ", ")}}
 	vm.env.Metatable.(*lua.LTable).RawSetString("__newindex", vm.shared.sealed)
-	return vm.declare()
+	return nil
 }
 
 // declare reads the table `object`.
@@ -180,8 +195,8 @@ func (vm *VM) declareActions(v lua.LValue) *errs.Error {
 	return nil
 }
 
-// Methods gives the HTTP methods that the script answers, HEAD with GET, in a
-// fixed order.
+// Methods gives the HTTP methods that the object answers, in a fixed order:
+// those of its functions, HEAD with GET, POST with an action, OPTIONS always.
 func (vm *VM) Methods() []string { return slices.Clone(vm.answers) }
 
 // Declared gives what the script says of itself.

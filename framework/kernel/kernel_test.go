@@ -1,0 +1,61 @@
+package kernel
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/dbbasic/station/sdk/errs"
+	"github.com/dbbasic/station/sdk/host"
+)
+
+func TestCheckListen(t *testing.T) {
+	for address, ok := range map[string]bool{
+		"127.0.0.1:8001": true, "localhost:0": true, "[::1]:80": true, "127.1.2.3:1": true,
+		"0.0.0.0:8001": false, ":8001": false, "[::]:1": false, "192.168.1.1:1": false, "example.com:80": false, "127.0.0.1": false, "": false,
+	} {
+		if err := CheckListen(address); (err == nil) != ok {
+			t.Errorf("CheckListen(%q) = %v", address, err)
+		}
+	}
+}
+
+// A storage that dies during the start is waited for; anything else is not.
+func TestPersist(t *testing.T) {
+	down := errs.New(errs.Unavailable, "", "down")
+	n := 0
+	err := persist(t.Context(), func() error {
+		if n++; n < 3 {
+			return down
+		}
+		return nil
+	})
+	if err != nil || n != 3 {
+		t.Errorf("%d tries, %v; want 3", n, err)
+	}
+	n = 0
+	broken := errs.New(errs.Corrupt, "", "broken")
+	if err := persist(t.Context(), func() error { n++; return broken }); !errors.Is(err, broken) || n != 1 {
+		t.Errorf("%d tries, %v; want 1", n, err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	if err := persist(ctx, func() error { return down }); !errors.Is(err, context.Canceled) {
+		t.Errorf("after its context ended: %v", err)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	c := host.Call{Object: "a", Method: "GET"}
+	if err := check(&c); err != nil || c.RequestID == "" {
+		t.Errorf("a good call: %v, request id %q", err, c.RequestID)
+	}
+	for name, bad := range map[string]host.Call{
+		"object": {Object: "../a", Method: "GET"}, "station": {Object: "a", Station: "A", Method: "GET"},
+		"method": {Object: "a", Method: "BREW"}, "request id": {Object: "a", Method: "GET", RequestID: "a\nb"},
+	} {
+		if err := check(&bad); !errs.Is(err, errs.Invalid) {
+			t.Errorf("a bad %s gives %v", name, err)
+		}
+	}
+}
