@@ -91,26 +91,10 @@ func (b *lockedBuffer) String() string {
 
 // run starts a command that serves a station and waits until it is ready.
 func run(cmd *exec.Cmd) (*running, error) {
-	r := &running{cmd: cmd, done: make(chan struct{}), logs: &lockedBuffer{}}
-	cmd.Stderr = r.logs
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	out, err := cmd.StdoutPipe()
+	r, ready, err := begin(cmd)
 	if err != nil {
 		return nil, err
 	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	ready := make(chan string, 1)
-	go func() {
-		defer close(r.done)
-		for lines := bufio.NewScanner(out); lines.Scan(); {
-			if _, url, ok := strings.Cut(lines.Text(), " is ready at "); ok {
-				ready <- url
-			}
-		}
-		_ = cmd.Wait() // how it ended is the tests' business
-	}()
 	select {
 	case r.url = <-ready:
 		return r, nil
@@ -120,6 +104,31 @@ func run(cmd *exec.Cmd) (*running, error) {
 		r.kill()
 		return nil, fmt.Errorf("the station was not ready within %v:\n%s", patience, r.logs)
 	}
+}
+
+// begin starts a command that serves a station; ready gets its address.
+func begin(cmd *exec.Cmd) (r *running, ready chan string, err error) {
+	r = &running{cmd: cmd, done: make(chan struct{}), logs: &lockedBuffer{}}
+	cmd.Stderr = r.logs
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, nil, err
+	}
+	ready = make(chan string, 1)
+	go func() {
+		defer close(r.done)
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			if _, url, ok := strings.Cut(lines.Text(), " is ready at "); ok {
+				ready <- url
+			}
+		}
+		_ = cmd.Wait() // how it ended is the tests' business
+	}()
+	return r, ready, nil
 }
 
 // signal sends a signal to the process; one that has ended is no error.
