@@ -313,6 +313,51 @@ func TestChains(t *testing.T) {
 	}
 }
 
+// More spinning scripts than may run at once do not hold up a short call.
+func TestSpinningScriptsLeaveRoom(t *testing.T) {
+	limits := dispatch.DefaultLimits()
+	limits.VMs, limits.Time = 2, time.Minute
+	s := newStation(t, limits, nil)
+	s.put(t, "short", counter)
+	const spinners = 6
+	var spinning []<-chan outcome
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	for i := range spinners {
+		name := id.Object(fmt.Sprintf("spin%d", i))
+		s.put(t, name, counter)
+		c := make(chan outcome, 1)
+		go func() {
+			r, err := s.Invoke(ctx, host.Call{
+				Object: name, Method: "POST", Query: []host.Field{{Name: "how", Value: "spin"}}, Deadline: time.Now().Add(3 * time.Second),
+			})
+			c <- outcome{r, err}
+		}()
+		spinning = append(spinning, c)
+	}
+	until(t, "all scripts have had their turn", func() bool {
+		for i := range spinners {
+			if !s.Running(id.Object(fmt.Sprintf("spin%d", i))) {
+				return false
+			}
+		}
+		return true
+	})
+	if got := s.mustCount(t, "short", "GET"); got != 1 {
+		t.Errorf("the short call counts %d", got)
+	}
+	for _, c := range spinning {
+		select {
+		case o := <-c:
+			t.Fatalf("a spinning call ended (%v) before the short one was answered", o.err)
+		default:
+		}
+	}
+	for _, c := range spinning {
+		wantKind(t, await(t, c).err, errs.Timeout)
+	}
+}
+
 func TestUnknownObjectStationAndMethod(t *testing.T) {
 	s := newStation(t, dispatch.DefaultLimits(), nil)
 	s.put(t, "c", counter)
