@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	goplugin "github.com/hashicorp/go-plugin"
+
 	"github.com/dbbasic/station/framework/pluginhost"
 	"github.com/dbbasic/station/sdk"
 	"github.com/dbbasic/station/sdk/errs"
@@ -49,6 +51,15 @@ func behave(how string) {
 		if err := forgetDeathSignal(); err != nil {
 			panic(err)
 		}
+	case "other version":
+		goplugin.Serve(&goplugin.ServeConfig{
+			HandshakeConfig: sdk.Handshake,
+			VersionedPlugins: map[int]goplugin.PluginSet{
+				sdk.ProtocolVersion + 1: {storage.PluginName: &storage.Plugin{Impl: memory.New()}},
+			},
+			GRPCServer: goplugin.DefaultGRPCServer,
+		})
+		return
 	case "garbage":
 		fmt.Println("hello, I am no plugin")
 	case "panic":
@@ -312,7 +323,7 @@ func TestPanicInAHandlerIsAnError(t *testing.T) {
 
 func TestPluginThatCannotServe(t *testing.T) {
 	for how, want := range map[string]string{
-		"exit": "did not start", "garbage": "did not start", "refuse": "the folder d is locked", "other kind": `says that it is a cluster plugin`,
+		"exit": "did not start", "garbage": "did not start", "refuse": "the folder d is locked", "other version": "ncompatible API version", "other kind": `says that it is a cluster plugin`,
 	} {
 		t.Run(how, func(t *testing.T) {
 			var s pluginhost.Storage
