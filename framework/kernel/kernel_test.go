@@ -3,10 +3,12 @@ package kernel
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"testing"
 
 	"github.com/dbbasic/station/sdk/errs"
 	"github.com/dbbasic/station/sdk/host"
+	"github.com/dbbasic/station/sdk/id"
 )
 
 func TestCheckListen(t *testing.T) {
@@ -42,6 +44,25 @@ func TestPersist(t *testing.T) {
 	stop()
 	if err := persist(ctx, func() error { return down }); !errors.Is(err, context.Canceled) {
 		t.Errorf("after its context ended: %v", err)
+	}
+}
+
+// Line and traceback are for those who may see the source, and no fail has any.
+func TestOutward(t *testing.T) {
+	h := &Host{log: slog.New(slog.DiscardHandler)}
+	for _, c := range []struct {
+		kind  errs.Kind
+		roles []string
+		shown bool
+	}{
+		{errs.Script, []string{id.RoleOperator}, true}, {errs.Script, nil, false}, {errs.Refused, []string{id.RoleOperator}, false},
+	} {
+		e := errs.New(c.kind, "", "broken")
+		e.Line, e.Traceback = 7, "at 7"
+		got := errs.From(h.outward(e, host.Call{Caller: id.Caller{Roles: c.roles}}))
+		if (got.Line == 7 && got.Traceback == "at 7") != c.shown || got.Kind != c.kind || got.Text() != "broken" {
+			t.Errorf("%v for roles %v: %+v; shown must be %v", c.kind, c.roles, got, c.shown)
+		}
 	}
 }
 

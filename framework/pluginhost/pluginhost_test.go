@@ -1,6 +1,7 @@
 package pluginhost_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -236,6 +237,33 @@ func TestKilledPluginIsReplaced(t *testing.T) {
 		})
 		if !gone(before.PID) {
 			t.Errorf("process %d is still there", before.PID)
+		}
+	}
+}
+
+// A call may write 8 MiB at once, and an object's state has several times that.
+func TestLargeMessages(t *testing.T) {
+	var s pluginhost.Storage
+	supervise(t, newHost(t), "ok", s.Use(config))
+	c := commit("large")
+	value := []byte(`"` + strings.Repeat("x", 256<<10-2) + `"`)
+	const keys = 5 * 32 // of 256 KiB: five commits of 8 MiB
+	for n := range 5 {
+		c[0].Sequence, c[0].State = uint64(n)+1, nil
+		for k := range keys / 5 {
+			c[0].State = append(c[0].State, storage.StateChange{Key: fmt.Sprintf("%d.%02d", n, k), Value: value, Stamp: c[0].Stamp})
+		}
+		if err := s.Commit(t.Context(), c)[0]; err != nil {
+			t.Fatalf("commit %d: %v", n, err)
+		}
+	}
+	o, err := s.Load(t.Context(), "large")
+	if err != nil || len(o.State) != keys {
+		t.Fatalf("Load gives %d keys, %v; want %d", len(o.State), err, keys)
+	}
+	for _, c := range o.State {
+		if !bytes.Equal(c.Value, value) {
+			t.Fatalf("the value of %s has %d bytes, want %d", c.Key, len(c.Value), len(value))
 		}
 	}
 }
