@@ -111,7 +111,7 @@ func (t *task) failure() error {
 		}
 		return errs.Wrap(errs.Unavailable, "dispatch.gate", errors.Join(t.gate.err, t.err), "The call failed and changed nothing, and what it logged could not be stored; try again.")
 	case <-wait.C:
-		return t.undecided()
+		return errs.Wrap(errs.Unavailable, "dispatch.gate", t.err, "The call failed and changed nothing, and what it logged was not acknowledged in time; try again.")
 	}
 }
 
