@@ -345,6 +345,7 @@ func TestReferenceLimits(t *testing.T) {
 		"coroutine_limit": count(l.Coroutines), "response_limit": size(l.Response), "staged_limit": size(d.Staged),
 		"key_limit": size(l.Key), "value_limit": size(l.Value), "log_message_limit": size(l.Message), "log_entry_limit": size(l.Entry),
 		"state_limit": size(d.State), "busy": count(d.Waiting), "source_too_large": size(luahost.MaxSource),
+		"the load": seconds(luahost.LoadTime),
 	}
 	for _, tab := range tables(t, "LUA.md") {
 		if len(tab.head) != 3 || tab.head[1] != "limit" {
@@ -352,6 +353,9 @@ func TestReferenceLimits(t *testing.T) {
 		}
 		for _, row := range tab.rows {
 			for _, code := range quoted(row[2]) {
+				if row[0] == "time of its load" {
+					code = "the load" // a load and a call share the code
+				}
 				if figure := want[code]; !strings.HasPrefix(row[1], figure) {
 					t.Errorf("LUA.md says of %s %q, it is %s", code, row[1], figure)
 				}
@@ -361,6 +365,27 @@ func TestReferenceLimits(t *testing.T) {
 	}
 	for code := range want {
 		t.Errorf("the tables of limits in LUA.md do not name %s", code)
+	}
+}
+
+// TestReferenceHTTPLimits compares the figures of HTTP.md that hold for every
+// transport; those of the HTTP transport itself its own tests compare.
+func TestReferenceHTTPLimits(t *testing.T) {
+	d := dispatch.DefaultLimits()
+	want := map[string]string{
+		"a call, waiting included": seconds(d.Time), "body of a script's answer": size(luahost.DefaultLimits().Response),
+		"calls that wait for one object, with commits that are not durable yet": count(d.Waiting),
+	}
+	for _, tab := range tables(t, "HTTP.md") {
+		for _, row := range tab.rows {
+			if figure, ok := want[row[0]]; ok && row[1] != figure {
+				t.Errorf("HTTP.md says of %s %q, it is %s", row[0], row[1], figure)
+			}
+			delete(want, row[0])
+		}
+	}
+	for what := range want {
+		t.Errorf("HTTP.md does not name the limit of %s", what)
 	}
 }
 

@@ -40,7 +40,7 @@ func TestState(t *testing.T) {
 	for _, body := range []string{
 		"state.set('', 1)", "state.set('\\255', 1)", "state.set(1, 1)", "state.set('a')", "state.get()", "state.delete({})", "state.incr('a', 'x')",
 		"state.set('a', 'x') state.incr('a')", "state.set('a', json.null) state.incr('a')", "state.incr('a', 0/0)", "state.incr('a', 2^53) state.incr('a', 2^53)",
-		"state.update('a', 1)", "state.keys({})", "state.list{ limit = 0 }", "state.list{ limit = 1001 }", "state.list{ limit = 1.5 }", "state.list{ limit = '5' }",
+		"state.update('a', 1)", "state.keys({})", "state.list{ limit = 0 }", "state.list{ limit = 1001 }", "state.list{ limit = 1.5 }", "state.list{ limit = true }",
 		"state.list{ prefix = 1 }", "state.list(5)",
 	} {
 		_ = wantError(t, newFake(), body, errs.Script, "script.lua:1:")
@@ -58,10 +58,18 @@ func TestStateList(t *testing.T) {
 		{"{ prefix = 'e:', limit = 1, reverse = true }", `[[{"key":"e:4","value":"e:4"}],"e:4"]`},
 		{"{ prefix = 'e:', after = 'e:2', reverse = true }", `[[{"key":"e:1","value":"e:1"}],"nil"]`},
 		{"{ prefix = 'x', after = json.null }", `[[],"nil"]`},
+		{"{ prefix = 'e:', limit = '1' }", `[[{"key":"e:1","value":"e:1"}],"e:1"]`},
+		{"{ prefix = 'f', limit = json.null }", `[[{"key":"f","value":"f"}],"nil"]`},
 	} {
 		want(t, o, "local rows, cursor = state.list"+c.query+" return { rows, tostring(cursor) }", c.want)
 	}
 	want(t, o, "return #state.list()", "6")
+	for limit, text := range map[string]string{
+		"'0'": "'0'", "'1001'": "'1001'", "'99999999999999999999'": "'99999999999999999999'", "''": "''", "'ten'": "'ten'", "'5.0'": "'5.0'",
+		"'+5'": "'+5'", "' 5'": "' 5'", "'0x5'": "'0x5'", "2.5": "2.5", "0/0": "NaN", "true": "a boolean", "{}": "a table",
+	} {
+		_ = wantError(t, o, "state.list{ limit = "+limit+" }", errs.Script, "state.list: limit must be a whole number from 1 to 1000, not "+text)
+	}
 }
 
 func TestLog(t *testing.T) {

@@ -91,12 +91,65 @@ func TestMethods(t *testing.T) {
 			t.Errorf("got %s, %v, want %s", res.Body, err, c.want)
 		}
 	}
-	for _, m := range []string{"PUT", "OPTIONS", "get", "secret", "object", ""} {
+	for _, m := range []string{"PUT", "get", "secret", "object", ""} {
 		_, err := vm.Call(context.Background(), newFake(), request(m))
 		e := errs.From(err)
 		if e == nil || e.Kind != errs.MethodNotAllowed || !cmp.Equal(e.Allow, []string{"GET", "HEAD", "POST", "OPTIONS"}) {
 			t.Errorf("%q: got %+v", m, e)
 		}
+	}
+}
+
+// TestOptions: a script without the function has no part in the answer.
+func TestOptions(t *testing.T) {
+	for _, c := range []struct{ source, allow string }{
+		{"", "OPTIONS"},
+		{"function GET() end function PUT() end", "GET, HEAD, PUT, OPTIONS"},
+		{"object = { actions = { 'go' } } function go() end", "POST, OPTIONS"},
+		{"object = { actions = {} } function DELETE() end", "DELETE, OPTIONS"},
+	} {
+		vm, r := load(t, c.source), request("OPTIONS")
+		r.Call.Type, r.Call.Body = "application/json", []byte(`{"action":"go"`)
+		for range 2 {
+			res, err := vm.Call(t.Context(), nil, r) // without an object nothing can run
+			if d := cmp.Diff(Result{Status: 204, Header: []host.Field{{Name: "Allow", Value: c.allow}}}, res); err != nil || d != "" {
+				t.Errorf("%q: %v\n%s", c.source, err, d)
+			}
+		}
+	}
+	own := load(t, "function OPTIONS() return 'own' end")
+	if res, err := own.Call(t.Context(), newFake(), request("OPTIONS")); err != nil || string(res.Body) != "own" {
+		t.Errorf("a script's own OPTIONS gave %s, %v", res.Body, err)
+	}
+}
+
+// TestActionsWithoutPOST: an action needs no POST function beside it.
+func TestActionsWithoutPOST(t *testing.T) {
+	vm := load(t, `object = { actions = { "go", "stop" } }
+		function GET() end
+		function go(request, call) return { request.n, call.method } end
+		function stop() end
+		function secret() return "secret" end`)
+	r := request("POST")
+	r.Call.Type, r.Call.Body = "application/json", []byte(`{"action":"go","n":1}`)
+	if res, err := vm.Call(t.Context(), newFake(), r); err != nil || string(res.Body) != `[1,"POST"]` {
+		t.Errorf("the action gave %s, %v", res.Body, err)
+	}
+	for _, body := range []string{"", "{}", "[]", `{"action":"secret"}`, `{"action":"GET"}`, `{"action":1}`} {
+		r.Call.Body = []byte(body)
+		_, err := vm.Call(t.Context(), newFake(), r)
+		e := errs.From(err)
+		if e == nil || e.Kind != errs.MethodNotAllowed || e.Text() != "The object answers POST with an action only, one of: go, stop." ||
+			!cmp.Equal(e.Allow, []string{"GET", "HEAD", "POST", "OPTIONS"}) {
+			t.Errorf("%s: got %+v", body, e)
+		}
+	}
+	if vm.Spent() {
+		t.Error("the script did not run, yet the VM is spent")
+	}
+	_, err := vm.Call(t.Context(), newFake(), request("PUT"))
+	if e := errs.From(err); e == nil || e.Text() != "The object does not answer PUT; it answers GET, HEAD, POST, OPTIONS." {
+		t.Errorf("got %v", e)
 	}
 }
 

@@ -27,7 +27,7 @@ func TestSourceErrors(t *testing.T) {
 		{"print('x')", "script.lua:1: print is not available while the script loads", 1},
 		{"log.info('x')", "script.lua:1: log is not available while the script loads", 1},
 		{"fail(404, 'x', 'y')", "script.lua:1: fail is not available while the script loads", 1},
-		{"\nwhile true do end", "While the script loads: The script used more than its 3000000 steps.", 2},
+		{"\nwhile true do end", "While the script loads: The script used more than its 100000 steps.", 2},
 		{"\n\nerror('boom')", "script.lua:3: boom", 3},
 		{"object = 5", "script.lua: `object` must be a table, not a number", 0},
 		{"object = { name = {} }", "script.lua: `object.name` must be a string, not a table", 0},
@@ -35,15 +35,17 @@ func TestSourceErrors(t *testing.T) {
 	} {
 		p, err := Compile([]byte(c.source))
 		if err == nil {
-			_, err = p.NewVM(quick())
+			l := quick()
+			l.Steps = 100_000 // which no machine runs longer than LoadTime
+			_, err = p.NewVM(l)
 		}
 		e := errs.From(err)
 		if e == nil || e.Kind != errs.Source || e.Line != c.line || !strings.Contains(e.Message, c.message) {
 			t.Errorf("%s\n got %+v\nwant %q at line %d", clip(c.source, 80), e, c.message, c.line)
 		}
 	}
-	if _, err := Compile(make([]byte, MaxSource+1)); !errs.Is(err, errs.TooLarge) {
-		t.Errorf("got %v, want TooLarge", err)
+	if _, err := Compile(make([]byte, MaxSource+1)); !errs.Is(err, errs.Source) || errs.From(err).Code != "source_too_large" {
+		t.Errorf("got %v, want a Source error source_too_large", err)
 	}
 }
 
@@ -74,7 +76,7 @@ func TestDeclared(t *testing.T) {
 	if d := cmp.Diff(want, vm.Declared()); d != "" {
 		t.Error(d)
 	}
-	if d := cmp.Diff([]string{"GET", "HEAD", "PUT", "OPTIONS"}, vm.Methods()); d != "" {
+	if d := cmp.Diff([]string{"GET", "HEAD", "POST", "PUT", "OPTIONS"}, vm.Methods()); d != "" {
 		t.Error(d)
 	}
 }
@@ -85,8 +87,18 @@ func TestLoadHasADeadline(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := DefaultLimits()
-	l.Steps, l.Time = 1<<60, 20*time.Millisecond
-	if _, err := p.NewVM(l); !errs.Is(err, errs.Source) || !strings.Contains(err.Error(), "longer than its 20ms") {
-		t.Errorf("got %v", err)
+	l.Steps = 1 << 60
+	for limit, text := range map[time.Duration]string{20 * time.Millisecond: "longer than its 20ms", 5 * time.Second: "longer than its 1s"} {
+		l.Time = limit
+		if _, err := p.NewVM(l); !errs.Is(err, errs.Source) || !strings.Contains(err.Error(), "While the script loads: The script ran "+text) {
+			t.Errorf("with %s: got %v, want %q", limit, err, text)
+		}
+	}
+	// What bounds the load does not bound the calls.
+	l.Time = time.Hour
+	if vm := loadWith(t, "function GET(_, call) return call.deadline - time.now() > 3000 end", l); vm.limits.Time != time.Hour {
+		t.Errorf("the calls got %s", vm.limits.Time)
+	} else if r, err := vm.Call(t.Context(), newFake(), request("GET")); err != nil || string(r.Body) != "true" {
+		t.Errorf("got %s, %v", r.Body, err)
 	}
 }

@@ -41,6 +41,8 @@ func TestHostile(t *testing.T) {
 		{"return pcall(string.rep, 'x', 1e9)", "memory_limit"},
 		{"return pcall(string.rep, 'x', 1/0)", "memory_limit"},
 		{"local t = {} for i = 1, 50 do t[i] = string.rep('x', 1e6) end return pcall(table.concat, t)", "memory_limit"},
+		{"return pcall(table.concat, { string.rep('x', 2 ^ 24), string.rep('x', 2 ^ 24) }, ',')", "memory_limit"},
+		{"return table.concat({ 1, string.rep('x', 2 ^ 25) })", "memory_limit"},
 		{"local s = string.rep('x', 2e7) return pcall(string.format, '%s%s', s, s)", "memory_limit"},
 		{"table.sort({ 3, 2, 1 }, function() while true do end end)", "step_limit"},
 		{"string.gsub('aaa', 'a', function() while true do end end)", "step_limit"},
@@ -78,6 +80,10 @@ func TestBelowTheLimits(t *testing.T) {
 		{"log.info('x', { x = string.rep('x', 65527) }) return 1", "1"},
 		{"state.set(string.rep('k', 512), string.rep('x', 262142)) return 1", "1"},
 		{"return #string.rep('x', 33554432)", "33554432"},
+		{"local t = {} for i = 1, 32 do t[i] = string.rep('x', 2 ^ 20) end return #table.concat(t)", "33554432"},
+		{"local t = {} for i = 1, 4096 do t[i] = string.rep('x', 8191) end return #table.concat(t, ',')", "33554431"},
+		{"return { table.concat({ 1, 'b', 2.5 }, ', '), table.concat({}, 'x'), table.concat({ 1, 2, 3 }, '-', 2, 3), table.concat({ 1, 2 }, '-', 3) }",
+			`["1, b, 2.5","","2-3",""]`},
 	} {
 		want(t, newFake(), c.body, c.want)
 	}

@@ -69,7 +69,7 @@ func TestCounter(t *testing.T) {
 	if d := cmp.Diff(want, o.logs); d != "" {
 		t.Error(d)
 	}
-	if d := cmp.Diff([]string{"GET", "HEAD", "POST"}, vm.Methods()); d != "" {
+	if d := cmp.Diff([]string{"GET", "HEAD", "POST", "OPTIONS"}, vm.Methods()); d != "" {
 		t.Error(d)
 	}
 }

@@ -75,10 +75,10 @@ func decoded(media string) bool {
 
 // looksLikeJSON reports whether a body whose type says form, or nothing, is
 // meant as JSON: curl -d '{"a":1}' says form. No form encoder writes a bare
-// brace first.
+// brace or bracket first.
 func looksLikeJSON(body []byte) bool {
 	body = bytes.TrimLeft(body, " \t\r\n")
-	return len(body) > 0 && body[0] == '{'
+	return len(body) > 0 && (body[0] == '{' || body[0] == '[')
 }
 
 // readBody reads the whole body. Errors: errs.TooLarge, errs.BodyTimeout,

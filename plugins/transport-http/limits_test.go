@@ -3,10 +3,13 @@ package transporthttp
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -25,6 +28,47 @@ func TestHeadersTooLarge(t *testing.T) {
 	}
 	if got := s.do("GET", "/objects/a", "", "X-Big: "+strings.Repeat("x", headerBytes)); got.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
 		t.Errorf("headers above the limit got %d", got.StatusCode)
+	}
+}
+
+// TestLimitsOfThePage compares the figures that HTTP.md promises with those
+// that hold. Those that are the kernel's are compared where it is known.
+func TestLimitsOfThePage(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "HTTP.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const kernels = ""
+	rate := fmt.Sprintf("%g s and 1 s per %d KiB", graceTime.Seconds(), minRate>>10)
+	want := map[string]string{
+		"request line and headers":      fmt.Sprintf("%d KiB", headerBytes>>10),
+		"time for headers":              fmt.Sprintf("%g s", headerTime.Seconds()),
+		"body":                          fmt.Sprintf("%d MiB", maxBody>>20),
+		"fields of a query or form":     fmt.Sprintf("%d,%03d", maxFields/1000, maxFields%1000),
+		"time for a body":               rate + " received",
+		"time for an answer to be read": rate,
+		"idle connection":               fmt.Sprintf("%g min", idleTime.Minutes()),
+		"connections":                   fmt.Sprintf("%d,%03d", maxConns/1000, maxConns%1000),
+		"a call, waiting included":      kernels,
+		"body of a script's answer":     kernels,
+		"calls that wait for one object, with commits that are not durable yet": kernels,
+		fmt.Sprintf("all bodies above %d KiB together", pieceBytes>>10):         fmt.Sprintf("%d MiB", maxBodies>>20),
+	}
+	_, limits, _ := strings.Cut(string(page), "\n## Limits\n")
+	for line := range strings.Lines(limits) {
+		cells := strings.Split(line, " | ")
+		if len(cells) != 3 || cells[0] == "| what" {
+			continue
+		}
+		what := strings.TrimPrefix(cells[0], "| ")
+		figure, known := want[what]
+		if !known || figure != kernels && figure != cells[1] {
+			t.Errorf("HTTP.md says of %q %q, it is %q", what, cells[1], figure)
+		}
+		delete(want, what)
+	}
+	for what := range want {
+		t.Errorf("HTTP.md has no limit of %q", what)
 	}
 }
 

@@ -67,23 +67,38 @@ func (x *exchange) invoke(object id.Object, station id.Station, query []host.Fie
 // operator is who calls: without accounts, whoever reaches the listener.
 var operator = id.Caller{Roles: []string{id.RoleOperator}}
 
-// asksRollback reports whether the body asks for the reserved action.
+// asksRollback reports whether the payload asks for the reserved action: its
+// body or, where that names no action, its query.
 func asksRollback(c *host.Call) bool {
+	const reserved = "rollback"
 	if c.Method != http.MethodPost {
 		return false
 	}
-	for _, f := range slices.Backward(c.Form) {
-		if f.Name == "action" {
-			return f.Value == "rollback"
-		}
+	if action, ok := lastField(c.Form, "action"); ok {
+		return action == reserved
 	}
-	if c.Type != "application/json" && !strings.HasSuffix(c.Type, "+json") || !mayNameRollback(c.Body) {
-		return false
+	inQuery, _ := lastField(c.Query, "action")
+	asked := inQuery == reserved
+	isJSON := c.Type == "application/json" || strings.HasSuffix(c.Type, "+json")
+	if !isJSON || !asked && !mayNameRollback(c.Body) {
+		return asked
 	}
 	var body map[string]json.RawMessage
-	var action string
-	return json.Unmarshal(c.Body, &body) == nil &&
-		json.Unmarshal(body["action"], &action) == nil && action == "rollback"
+	if json.Unmarshal(c.Body, &body) != nil || body["action"] == nil {
+		return asked
+	}
+	var action string // stays empty for a null
+	return json.Unmarshal(body["action"], &action) == nil && action == reserved
+}
+
+// lastField gives the value that counts of a repeated field.
+func lastField(fields []host.Field, name string) (string, bool) {
+	for _, f := range slices.Backward(fields) {
+		if f.Name == name {
+			return f.Value, true
+		}
+	}
+	return "", false
 }
 
 // mayNameRollback spares most bodies the decoding: one that asks for it holds

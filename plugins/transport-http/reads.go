@@ -56,7 +56,7 @@ func (x *exchange) look(object id.Object, station id.Station, flag string, query
 		return notAvailable(flag)
 	}
 	if station != "" && station != x.station {
-		return errs.New(errs.NotFound, "unknown_station", "This station knows no station %q.", station)
+		return errs.New(errs.NotFound, "no_such_station", "This station knows no station %q.", station)
 	}
 	switch x.r.Method {
 	case http.MethodOptions:

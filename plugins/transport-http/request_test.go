@@ -47,6 +47,10 @@ func TestBody(t *testing.T) {
 		{"form with charset", formType + "; charset=utf-8", "a=1&b=x+y&a=%26", host.Call{Form: form}},
 		{"curl -d of JSON", formType, ` {"a":1}`, host.Call{Type: "application/json", Body: []byte(` {"a":1}`)}},
 		{"curl -d of bad JSON", formType, `{"a":1,}`, host.Call{Type: "application/json", Body: []byte(`{"a":1,}`)}},
+		{"curl -d of a JSON array", formType, `[1,2]`, host.Call{Type: "application/json", Body: []byte(`[1,2]`)}},
+		{"no type, JSON array", "", "\n[1,2]", host.Call{Type: "application/json", Body: []byte("\n[1,2]")}},
+		{"text that looks like JSON", "text/plain", `[1,2]`, host.Call{Type: "text/plain", Body: []byte(`[1,2]`)}},
+		{"form with brackets", formType, "a[]=1", host.Call{Form: []host.Field{{Name: "a[]", Value: "1"}}}},
 		{"no type, JSON", "", `{"a":1}`, host.Call{Type: "application/json", Body: []byte(`{"a":1}`)}},
 		{"no type", "", "a=1", host.Call{Body: []byte("a=1")}},
 		{"multipart", "multipart/form-data; boundary=B", multi, host.Call{Form: []host.Field{{Name: "a", Value: "1"}, {Name: "b", Value: "ü\r\nx"}}}},
@@ -108,6 +112,46 @@ func TestBodyRefused(t *testing.T) {
 	got := s.do("POST", "/objects/a", chunked(maxBody), "Transfer-Encoding: chunked")
 	if got.StatusCode != http.StatusOK || len(got.body) != maxBody {
 		t.Errorf("a chunked body of %d bytes got %d with %d bytes", maxBody, got.StatusCode, len(got.body))
+	}
+}
+
+// TestRollback: the reserved action is refused wherever the payload names it,
+// and nowhere else.
+func TestRollback(t *testing.T) {
+	s, seen := serve(t).echo(), 0
+	const json = "Content-Type: application/json"
+	for _, c := range []struct {
+		method, query, body, header string
+		refused                     bool
+	}{
+		{"POST", "action=rollback", "", json, true},
+		{"POST", "action=x&action=rollback", "", json, true},
+		{"POST", "action=rollback", `{"a":1}`, json, true},
+		{"POST", "action=rollback", `[1]`, json, true},
+		{"POST", "action=rollback", "a=1", "Content-Type: " + formType, true},
+		{"POST", "action=rollback", "bytes", "Content-Type: text/plain", true},
+		{"POST", "action=x", `{"action":"rollback"}`, json, true},
+		{"POST", "", `{"action":"rollback"}`, "Content-Type: application/vnd.x+json", true},
+		{"POST", "action=rollback&action=x", "", json, false},
+		{"POST", "action=rollback", `{"action":"x"}`, json, false},
+		{"POST", "action=rollback", `{"action":null}`, json, false},
+		{"POST", "action=rollback", `{"action":5}`, json, false},
+		{"POST", "action=rollback", "action=x", "Content-Type: " + formType, false},
+		{"POST", "x=rollback", `{"x":"rollback"}`, json, false},
+		{"GET", "action=rollback", "", json, false},
+	} {
+		got := s.do(c.method, "/objects/a?"+c.query, c.body, c.header)
+		if c.refused {
+			got.wantError(t, 400, "not_available")
+			continue
+		}
+		if got.StatusCode != http.StatusOK {
+			t.Errorf("%s ?%s %s: got %d %s", c.method, c.query, c.body, got.StatusCode, got.body)
+		}
+		s.last(&seen)
+	}
+	if n := len(s.host.Calls("")); n != seen {
+		t.Errorf("the host got %d calls, want %d", n, seen)
 	}
 }
 
@@ -179,7 +223,7 @@ func TestFlags(t *testing.T) {
 	}
 	s.do("GET", "/objects?cursor=A", "").wantError(t, 400, "bad_cursor")
 	s.do("GET", "/objects/a?state=true&cursor=*", "").wantError(t, 400, "bad_cursor")
-	s.do("GET", "/objects/a@there?source=true", "").wantError(t, 404, "unknown_station")
+	s.do("GET", "/objects/a@there?source=true", "").wantError(t, 404, "no_such_station")
 	s.wantNoCall()
 
 	s.do("GET", "/objects/a?&source=1&&logs=TRUE&state=true&state=no&prefix=x", "")
