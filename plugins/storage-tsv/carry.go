@@ -3,8 +3,11 @@ package storagetsv
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -193,28 +196,41 @@ func (s *Store) round(all bool) error {
 	return err
 }
 
+// carryAll carries over what is pending of each object. One that fails keeps
+// its place in the queue and does not hold the others up.
 func (s *Store) carryAll() error {
 	if cap(s.carrier.buf) > 4<<20 {
 		s.carrier.buf = nil // one large round is no reason to keep its memory
 	}
-	list := s.dirt.take()
-	for i, o := range list {
-		if err := s.carryObject(o); err != nil {
-			for _, o := range list[i:] { // still queued, each
-				o.mu.Lock()
-				o.queued = true
-				o.mu.Unlock()
-				s.dirt.add(o)
-			}
-			return err
+	var failed []error
+	for _, o := range s.dirt.take() {
+		err := s.carryObject(o)
+		if err == nil {
+			continue
+		}
+		if len(failed) < maxErrors {
+			failed = append(failed, fmt.Errorf("object %s: %w", o.id, err))
+		}
+		if _, ok := errors.AsType[fsyncError](err); ok {
+			return err // nothing is written after it
+		}
+		o.mu.Lock()
+		again := !o.queued // else a commit has queued it meanwhile
+		o.queued = true
+		o.mu.Unlock()
+		if again {
+			s.dirt.add(o)
 		}
 	}
-	return nil
+	return errors.Join(failed...)
 }
 
-// carryObject appends an object's pending commits to its files. It may be
-// done again after a failure: state lines and versions may stand twice, and log
-// lines come last, all or none of them.
+// maxErrors is how many objects a failed round names: a full disk fails them all.
+const maxErrors = 4
+
+// carryObject appends an object's pending commits to its files. It may be done
+// again after a failure: it goes on with the step that failed, and the lines of
+// a step are appended all or none.
 func (s *Store) carryObject(o *object) error {
 	o.files.Lock()
 	defer o.files.Unlock()
@@ -230,15 +246,20 @@ func (s *Store) carryObject(o *object) error {
 		if err := s.wipe(o); err != nil {
 			return err
 		}
+		o.steps = [3]int{}
+		o.mu.Lock()
+		o.held = v.incarnation // none of it yet; another try must not wipe what this one writes
+		o.mu.Unlock()
 	}
-	for _, step := range [...]func(*object, []change) error{s.carryVersions, s.carryState, s.carryLog} {
-		if err := step(o, v.pending); err != nil {
+	older := v.all - len(v.pending)
+	for i, step := range [...]func(*object, []change) error{s.carryVersions, s.carryState, s.carryLog} {
+		if err := step(o, v.pending[max(0, o.steps[i]-older):]); err != nil {
 			return err
 		}
+		o.steps[i] = v.all
 	}
-	o.carried = v.tip
+	o.carried, o.steps = v.tip, [3]int{}
 	o.mu.Lock()
-	o.held = v.incarnation
 	o.pending = slices.Clone(o.pending[v.all:])
 	o.mu.Unlock()
 	return nil
@@ -263,7 +284,7 @@ func (s *Store) carryState(o *object, pending []change) error {
 		b = seal(appendChange(b, c), start)
 	}
 	s.carrier.buf = b
-	return s.carryLines(o.statePath(), stateHeader, b, &o.touched.state)
+	return s.carryLines(o, o.statePath(), stateHeader, b, &o.touched.state)
 }
 
 func (s *Store) carryLog(o *object, pending []change) error {
@@ -272,7 +293,7 @@ func (s *Store) carryLog(o *object, pending []change) error {
 		b = append(b, pending[i].log...)
 	}
 	s.carrier.buf = b
-	return s.carryLines(o.logPath(), logHeader, b, &o.touched.log)
+	return s.carryLines(o, o.logPath(), logHeader, b, &o.touched.log)
 }
 
 // carryVersions writes each text aside, synced and renamed, before the line
@@ -284,13 +305,15 @@ func (s *Store) carryVersions(o *object, pending []change) error {
 		if v == nil {
 			continue
 		}
-		if err := s.replaceFile(versionPath(o, v.Number), v.Text, false); err != nil {
+		name := versionPath(o, v.Number)
+		err := s.orAnew(o, name, &o.touched.versions, func() error { return s.replaceFile(name, v.Text, false) })
+		if err != nil {
 			return err
 		}
 		start := len(b)
 		b = seal(appendVersion(b, v), start)
 	}
-	if err := s.carryLines(o.versionsPath(), versionsHeader, b, &o.touched.versions); err != nil || b == nil {
+	if err := s.carryLines(o, o.versionsPath(), versionsHeader, b, &o.touched.versions); err != nil || b == nil {
 		return err
 	}
 	o.touched.versions.names = true // of the texts
@@ -298,35 +321,39 @@ func (s *Store) carryVersions(o *object, pending []change) error {
 }
 
 // carryLines appends to one of an object's files and notes what to sync.
-func (s *Store) carryLines(name, header string, lines []byte, t *mark) error {
+func (s *Store) carryLines(o *object, name, header string, lines []byte, t *mark) error {
 	if len(lines) == 0 {
 		return nil
 	}
-	made, err := s.appendLines(name, header, lines)
-	if err != nil {
+	return s.orAnew(o, name, t, func() error {
+		made, err := s.appendLines(name, header, lines)
+		if err == nil {
+			t.data = true
+			t.names = t.names || made
+		}
 		return err
-	}
-	t.data = true
-	t.names = t.names || made
-	return nil
+	})
 }
 
-// wipe drops the files of an older incarnation. Readers that have opened them
-// read on.
+// wipe drops the files of an older incarnation, and nothing that the store has
+// not made. Readers that have opened them read on.
 func (s *Store) wipe(o *object) error {
 	t := &o.touched
-	if err := s.removeIfThere(o.statePath(), &t.state); err != nil {
+	if err := s.drop(o, o.statePath(), &t.state); err != nil {
 		return err
 	}
-	if err := s.removeIfThere(o.logPath(), &t.log); err != nil {
+	if err := s.drop(o, o.logPath(), &t.log); err != nil {
 		return err
 	}
 	names, err := s.fs.ReadDir(o.versionsDir())
-	if err != nil {
-		return unlessMissing(err)
+	if err != nil && !ofFile(err) {
+		return err
 	}
 	for _, n := range names {
-		if err := s.removeIfThere(o.versionsDir()+"/"+n, &t.versions); err != nil {
+		if !isVersionFile(n) {
+			continue
+		}
+		if err := s.drop(o, o.versionsDir()+"/"+n, &t.versions); err != nil {
 			return err
 		}
 	}
@@ -334,12 +361,31 @@ func (s *Store) wipe(o *object) error {
 	return nil
 }
 
-func (s *Store) removeIfThere(name string, t *mark) error {
-	err := s.fs.Remove(name)
-	if err == nil {
-		*t = mark{names: true}
+// isVersionFile says whether the store makes files of that name in versions/.
+func isVersionFile(name string) bool {
+	if name == "metadata.tsv" {
+		return true
 	}
-	return unlessMissing(err)
+	digits, ok := strings.CutPrefix(strings.TrimSuffix(name, ".tmp"), "v")
+	digits, lua := strings.CutSuffix(digits, ".lua")
+	_, err := strconv.ParseUint(digits, 10, 64)
+	return ok && lua && err == nil
+}
+
+// drop removes a file if it is there. What cannot be removed is moved aside.
+func (s *Store) drop(o *object, name string, t *mark) error {
+	err := s.fs.Remove(name)
+	switch {
+	case err == nil:
+		*t = mark{names: true}
+	case errors.Is(err, fs.ErrNotExist):
+	case ofFile(err):
+		*t = mark{}
+		return s.giveUp(o, name, t, err)
+	default:
+		return err
+	}
+	return nil
 }
 
 func unlessMissing(err error) error {

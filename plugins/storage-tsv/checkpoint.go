@@ -1,6 +1,9 @@
 package storagetsv
 
-import "github.com/dbbasic/station/sdk/id"
+import (
+	"errors"
+	"path"
+)
 
 // checkpoint makes durable all that has been carried over, says so in
 // objects.tsv, and only then drops the sealed segments.
@@ -21,19 +24,27 @@ func (s *Store) checkpoint(sealed []uint64) error {
 // syncTouched syncs what the carrier wrote, then the directories that hold new
 // names or have lost some, then their parents.
 func (s *Store) syncTouched() error {
+	if len(s.carrier.touched) > s.syncAllAbove {
+		if err := s.fs.SyncAll(); err == nil {
+			return nil
+		} else if !errors.Is(err, errors.ErrUnsupported) {
+			return fsyncError{err}
+		}
+	}
 	parents := map[string]bool{}
 	for o := range s.carrier.touched {
 		for _, p := range [...]struct {
-			mark         mark
-			parent, name string
+			mark   *mark
+			parent string
+			name   string
 		}{
-			{o.touched.state, "state", "state.tsv"},
-			{o.touched.log, "logs", "log.tsv"},
-			{o.touched.versions, "versions", "metadata.tsv"},
+			{&o.touched.state, "state", o.statePath()},
+			{&o.touched.log, "logs", o.logPath()},
+			{&o.touched.versions, "versions", o.versionsPath()},
 		} {
-			dir := p.parent + "/" + string(o.id)
+			dir := path.Dir(p.name)
 			if p.mark.data {
-				if err := s.syncFile(dir + "/" + p.name); err != nil {
+				if err := s.syncTable(o, p.name, p.mark); err != nil {
 					return err
 				}
 			}
@@ -53,15 +64,26 @@ func (s *Store) syncTouched() error {
 	return nil
 }
 
+// syncTable syncs one of an object's files. One that has become unusable since
+// it was written is moved aside, lest no checkpoint succeeds any more.
+func (s *Store) syncTable(o *object, name string, t *mark) error {
+	o.files.Lock()
+	defer o.files.Unlock()
+	err := s.syncFile(name)
+	if ofFile(err) {
+		return s.giveUp(o, name, t, err)
+	}
+	return err
+}
+
 // writeRows brings objects.tsv up to date: by appending, or, where half of its
 // lines would be stale, by writing it anew.
 func (s *Store) writeRows() error {
 	if len(s.carrier.touched) == 0 {
 		return nil
 	}
-	ids := s.objects.list()
-	if s.carrier.rows+len(s.carrier.touched) > 2*len(ids)+1024 {
-		return s.rewriteRows(ids)
+	if s.carrier.rows+len(s.carrier.touched) > 2*s.objects.len()+1024 {
+		return s.rewriteRows()
 	}
 	var b []byte
 	for o := range s.carrier.touched {
@@ -75,10 +97,10 @@ func (s *Store) writeRows() error {
 	return s.syncFile(objectsFile)
 }
 
-func (s *Store) rewriteRows(ids []id.Object) error {
+func (s *Store) rewriteRows() error {
 	b := []byte(objectsHeader)
 	rows := 0
-	for _, n := range ids {
+	for _, n := range s.objects.list() {
 		o := s.objects.get(n)
 		if o.carried.incarnation == 0 {
 			continue

@@ -23,6 +23,21 @@ type batch struct {
 	order  []*staged
 }
 
+// release empties the batch for the next one, and keeps neither the commits
+// alive nor the memory of one that was huge. A map never shrinks, and clearing a
+// large one would cost each small batch after it.
+func (b *batch) release() {
+	if cap(b.lines) > 4<<20 {
+		b.lines = nil
+	}
+	if len(b.order) > 1024 {
+		b.staged, b.order = nil, nil
+	}
+	clear(b.staged)
+	clear(b.order)
+	b.lines, b.order = b.lines[:0], b.order[:0]
+}
+
 // staged is what a batch does to one object.
 type staged struct {
 	object  *object // nil until the object's first commit is durable
@@ -56,6 +71,7 @@ func (s *Store) Commit(ctx context.Context, commits []storage.Commit) []error {
 	}
 	s.journalMu.Lock()
 	defer s.journalMu.Unlock()
+	defer s.batch.release()
 	s.stage(commits, results)
 	if len(s.batch.lines) == 0 {
 		return results
@@ -75,14 +91,9 @@ func (s *Store) Commit(ctx context.Context, commits []storage.Commit) []error {
 // taken. It fills results.
 func (s *Store) stage(commits []storage.Commit, results []error) {
 	b := &s.batch
-	if cap(b.lines) > 4<<20 {
-		b.lines = nil // one huge batch is no reason to keep its memory
-	}
-	b.lines, b.order = b.lines[:0], b.order[:0]
 	if b.staged == nil {
 		b.staged = map[id.Object]*staged{}
 	}
-	clear(b.staged)
 	for i := range commits {
 		c := &commits[i]
 		g := s.stagedOf(c.Object)
@@ -227,7 +238,7 @@ func validate(c *storage.Commit) error {
 		}
 	}
 	if v := c.Version; v != nil {
-		if v.Number == 0 || v.Hash != hashOf(v.Text) || !validYear(v.Time.UTC().Year()) {
+		if v.Number == 0 || v.Hash != storage.Hash(v.Text) || !validYear(v.Time.UTC().Year()) {
 			return errs.New(errs.Invalid, "", "The number, time or hash of version %d of object %q is wrong.", v.Number, c.Object)
 		}
 	}

@@ -181,7 +181,7 @@ func (h *history) start(t *testing.T, m *memFS) *Store {
 	s := New(slog.New(slog.DiscardHandler), "test")
 	s.openFS = func(string) (fsys, error) { return m, nil }
 	s.fatal = func(error) {}
-	s.manual, s.segmentSize = true, 1500
+	s.manual, s.segmentSize, s.syncAllAbove = true, 1500, 1 // both ways of a checkpoint
 	if err := s.Configure(context.Background(), plugin.Config{Station: here, DataDir: "/data"}); err != nil {
 		if !errors.Is(err, errCrash) {
 			t.Fatalf("Configure: %v", err)

@@ -5,16 +5,44 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"slices"
 
+	"github.com/dbbasic/station/sdk/hlc"
 	"github.com/dbbasic/station/sdk/id"
+	"github.com/dbbasic/station/sdk/storage"
 )
+
+// settle brings what became pending in line with what the carrier of the
+// process before had written already, so that nothing stands twice and nothing
+// older comes to stand above something newer.
+func (r *replay) settle() error {
+	s := r.s
+	for o, ids := range r.entries {
+		if err := s.cutLog(o, ids, r.damaged); ofFile(err) {
+			if err := s.giveUp(o, o.logPath(), &o.touched.log, err); err != nil {
+				return err
+			}
+		} else if err != nil {
+			return err
+		}
+	}
+	if !r.damaged {
+		return nil // the journal holds the newest change of each key
+	}
+	for _, o := range s.dirt.list {
+		if err := s.dropOlder(o); err != nil {
+			s.log.Error("what the file holds could not be compared with the damaged journal", "file", o.statePath(), "error", err)
+		}
+	}
+	return nil
+}
 
 // cutLog takes from the end of an object's log what the carrier had written of
 // commits that are pending again, so that no entry stands twice: back to the
-// last valid line whose entry is not one of those. Garbage that a power cut left
-// there is set aside. Where journal commits were lost, so that lines of pending
-// entries may stand before one that is kept, such entries are taken from the
-// pending ones instead.
+// last valid line whose entry is not one of those, or that a person wrote.
+// Garbage that a power cut left there is set aside. Where lines of pending
+// entries may stand before one that is kept, because a person wrote it or
+// because the journal lost it, they are taken from the pending ones instead.
 func (s *Store) cutLog(o *object, ids map[id.Entry]struct{}, journalDamaged bool) error {
 	if !o.look().onDisk {
 		return nil // of an older incarnation: the carrier drops it
@@ -27,38 +55,53 @@ func (s *Store) cutLog(o *object, ids map[id.Entry]struct{}, journalDamaged bool
 		return err
 	}
 	defer f.Close()
-	lines := readBackward(f, 0, size)
-	cut := size
-	cols := make([][]byte, logColumns)
-	for {
-		line, at, err := lines.next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return err
-		}
-		if at == 0 && isHeader(line, logHeader) {
-			break
-		}
-		how := split(line, cols)
-		e, ok := parseEntry(cols)
-		if how == damaged || !ok {
-			s.setAside(o.logPath(), f, at, 0, line, "unreadable behind the last entry that was known to be durable")
-		} else if _, again := ids[e.ID]; !again {
-			break
-		}
-		cut = at
+	cut, keeps, err := s.endOfKept(o, f, size, ids)
+	if err != nil {
+		return err
 	}
 	if cut < size {
 		if err := f.Truncate(cut); err != nil {
 			return err
 		}
 	}
-	if journalDamaged {
+	if keeps || journalDamaged {
 		return s.dropKept(o, f, cut, ids)
 	}
 	return nil
+}
+
+// endOfKept finds where the log is cut. Keeps says that it ends in a line that
+// is kept though the journal may hold its entry, or entries before it.
+func (s *Store) endOfKept(o *object, f file, size int64, ids map[id.Entry]struct{}) (cut int64, keeps bool, err error) {
+	lines := readBackward(f, 0, size)
+	cols := make([][]byte, logColumns)
+	for cut = size; ; {
+		line, at, err := lines.next()
+		if errors.Is(err, io.EOF) {
+			return cut, false, nil
+		}
+		if err != nil {
+			return cut, false, err
+		}
+		if at == 0 && isHeader(line, logHeader) {
+			return cut, false, nil
+		}
+		how := split(line, cols)
+		e, ok := parseEntry(cols, how)
+		_, again := ids[e.ID]
+		switch {
+		case len(line) == 0:
+		case how == damaged || !ok:
+			if err := s.keepAside(o.logPath(), f, at, line, "unreadable behind the last entry that was known to be durable"); err != nil {
+				return cut, true, nil //nolint:nilerr // it was logged, and without a copy the line stays
+			}
+		case how == byHand:
+			return cut, true, nil
+		case !again:
+			return cut, false, nil
+		}
+		cut = at
+	}
 }
 
 // dropKept removes from the pending log lines those that stand before cut. It
@@ -66,6 +109,7 @@ func (s *Store) cutLog(o *object, ids map[id.Entry]struct{}, journalDamaged bool
 func (s *Store) dropKept(o *object, f file, cut int64, ids map[id.Entry]struct{}) error {
 	kept := map[string]struct{}{}
 	lines := readBackward(f, 0, cut)
+	cols := make([][]byte, logColumns)
 	for range 2*len(ids) + 1000 {
 		line, _, err := lines.next()
 		if errors.Is(err, io.EOF) {
@@ -74,10 +118,13 @@ func (s *Store) dropKept(o *object, f file, cut int64, ids map[id.Entry]struct{}
 		if err != nil {
 			return err
 		}
-		name, _, _ := bytes.Cut(line, []byte{'\t'})
-		if e, err := id.ParseEntry(string(name)); err == nil {
-			if _, again := ids[e]; again {
-				kept[string(name)] = struct{}{}
+		how := split(line, cols)
+		if how == damaged {
+			continue
+		}
+		if e, ok := parseEntry(cols, how); ok {
+			if _, again := ids[e.ID]; again {
+				kept[e.ID.String()] = struct{}{}
 			}
 		}
 	}
@@ -95,4 +142,31 @@ func (s *Store) dropKept(o *object, f file, cut int64, ids map[id.Entry]struct{}
 		o.pending[i].log = left
 	}
 	return nil
+}
+
+// dropOlder removes from the pending changes those that state.tsv holds a later
+// one of. The journal lost that one, the carrier had written it: putting the
+// older value above it would leave half of its commit.
+func (s *Store) dropOlder(o *object) error {
+	v, f, size, err := s.openView(o, o.statePath())
+	if f == nil || err != nil {
+		return err
+	}
+	defer f.Close()
+	held := map[string]hlc.Stamp{}
+	err = s.eachLine(o.statePath(), f, size, stateColumns, stateHeader, func(cols [][]byte, how verdict) bool {
+		c, ok := parseChange(cols, how)
+		if ok {
+			held[c.Key] = c.Stamp
+			s.observe(c.Stamp.Time) // a lost commit's stamp is not given again
+		}
+		return ok
+	})
+	for i := range v.pending {
+		v.pending[i].state = slices.DeleteFunc(v.pending[i].state, func(c storage.StateChange) bool {
+			h, ok := held[c.Key]
+			return ok && h.Compare(c.Stamp) > 0
+		})
+	}
+	return err
 }

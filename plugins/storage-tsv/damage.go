@@ -3,22 +3,27 @@ package storagetsv
 import (
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 )
+
+// maxReports is how many bad lines of one file are reported one by one. A log
+// that was damaged as a whole must not fill the station's own log, and memory.
+const maxReports = 100
+
+// cheapCount is how far into a file a line is counted to. Further on its offset
+// alone is reported: a bad line must not cost a pass over a long log.
+const cheapCount = 4 << 20
 
 // damage remembers what has been reported, so that reading the same bad line
 // again does not report it again.
 type damage struct {
 	mu    sync.Mutex
-	seen  map[place]bool
-	hand  map[place]bool
-	lines int
-}
+	seen  map[string]map[int64]bool // by file: where the lines begin, maxReports and one more at most
+	lines int                       // reported
 
-// place is where a line begins.
-type place struct {
-	file string
-	at   int64
+	copies sync.Mutex   // orders the writes of damaged/lines.tsv
+	edited atomic.Int64 // lines without checksum that were read; for the start-up report
 }
 
 func (d *damage) count() int {
@@ -27,50 +32,74 @@ func (d *damage) count() int {
 	return d.lines
 }
 
-func (d *damage) edited() int {
+// note counts a bad line unless it is known. Report says that it is to be
+// reported, more that it is the first one too many of its file.
+func (d *damage) note(name string, at int64) (report, more bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return len(d.hand)
-}
-
-// editedByHand counts a line that is taken though it has no checksum.
-func (s *Store) editedByHand(name string, at int64) {
-	s.damage.mu.Lock()
-	defer s.damage.mu.Unlock()
-	if s.damage.hand == nil {
-		s.damage.hand = map[place]bool{}
+	known := d.seen[name]
+	if known[at] || len(known) > maxReports {
+		return false, false
 	}
-	s.damage.hand[place{name, at}] = true
+	if known == nil {
+		if d.seen == nil {
+			d.seen = map[string]map[int64]bool{}
+		}
+		known = map[int64]bool{}
+		d.seen[name] = known
+	}
+	known[at] = true
+	d.lines++
+	more = len(known) > maxReports
+	return !more, more
 }
 
-// setAside reports a line, or a stretch of bytes, that is left out, by file and
-// line, and keeps a copy in damaged/lines.tsv. f is where it stands, to count
-// the lines before it; line is its number where that is known, else 0. The
-// report comes once; where the copy cannot be written the log says so.
+// setAside reports a line that is left out, once, and keeps a copy in
+// damaged/lines.tsv. f is where it stands, to count the lines before it; line is
+// its number where that is known, else 0. Of one file's lines the first
+// maxReports are reported.
 func (s *Store) setAside(name string, f io.ReaderAt, at int64, line int, raw []byte, why string) {
+	report, more := s.damage.note(name, at)
+	if more {
+		s.log.Warn("damage: and more of this file, left out without a report each", "file", name)
+	}
+	if report {
+		_ = s.report(name, f, at, line, raw, why) // it stays in its file
+	}
+}
+
+// keepAside reports bytes that are about to be cut off or dropped. Where the
+// copy could not be written it gives the error: what is the last of its kind
+// must then stay where it is.
+func (s *Store) keepAside(name string, f io.ReaderAt, at int64, raw []byte, why string) error {
 	s.damage.mu.Lock()
-	defer s.damage.mu.Unlock()
-	p := place{name, at}
-	if s.damage.seen[p] {
-		return
-	}
-	if s.damage.seen == nil {
-		s.damage.seen = map[place]bool{}
-	}
-	s.damage.seen[p] = true
 	s.damage.lines++
-	if line == 0 {
+	s.damage.mu.Unlock()
+	return s.report(name, f, at, 0, raw, why)
+}
+
+func (s *Store) report(name string, f io.ReaderAt, at int64, line int, raw []byte, why string) error {
+	if line == 0 && at <= cheapCount {
 		line = lineNumber(f, at)
 	}
-	s.log.Warn("damage: left out, a copy is in damaged/lines.tsv", "file", name, "line", line, "bytes", len(raw), "why", why)
-	if err := s.keepCopy(name, line, raw, why); err != nil {
-		s.log.Error("the copy of a damaged line could not be written", "file", name, "line", line, "error", err)
+	where := []any{"file", name}
+	if line > 0 {
+		where = append(where, "line", line)
 	}
+	where = append(where, "offset", at)
+	s.log.Warn("damage: left out, a copy is in damaged/lines.tsv", append(where, "bytes", len(raw), "why", why)...)
+	err := s.keepCopy(name, at, line, raw, why)
+	if err != nil {
+		s.log.Error("the copy of a damaged line could not be written", append(where, "error", err)...)
+	}
+	return err
 }
 
-const damagedHeader = "time\tfile\tline\twhy\ttext\tcrc\n"
+const damagedHeader = "time\tfile\toffset\tline\twhy\ttext\tcrc\n"
 
-func (s *Store) keepCopy(name string, line int, raw []byte, why string) error {
+func (s *Store) keepCopy(name string, at int64, line int, raw []byte, why string) error {
+	s.damage.copies.Lock()
+	defer s.damage.copies.Unlock()
 	if err := s.fs.Mkdir("damaged"); err != nil {
 		return err
 	}
@@ -90,8 +119,11 @@ func (s *Store) keepCopy(name string, line int, raw []byte, why string) error {
 	start := len(b)
 	b = append(appendTime(b, time.Now()), '\t')
 	b = append(appendText(b, name), '\t')
-	b = append(appendNumber(b, uint64(line)), '\t')
-	b = append(appendText(b, why), '\t')
+	b = append(appendNumber(b, uint64(at)), '\t')
+	if line > 0 {
+		b = appendNumber(b, uint64(line))
+	}
+	b = append(appendText(append(b, '\t'), why), '\t')
 	b = seal(appendText(b, raw), start)
 	_, err = f.WriteAt(b, size)
 	return err

@@ -40,7 +40,9 @@ func (s *Store) mend(name string, size int64, tail []byte) (int64, error) {
 		return size + 1, err
 	}
 	size -= int64(len(tail))
-	s.setAside(name, f, size, 0, tail, "the last line has no end")
+	if err := s.keepAside(name, f, size, tail, "the last line has no end"); err != nil {
+		return 0, err // it is the only copy
+	}
 	return size, f.Truncate(size)
 }
 
@@ -166,12 +168,14 @@ func (s *Store) eachLine(name string, f io.ReaderAt, size int64, columns int, he
 		if v == damaged || !use(cols, v) {
 			s.setAside(name, f, at, n, line, reason(v))
 		} else if v == byHand {
-			s.editedByHand(name, at)
+			s.damage.edited.Add(1)
 		}
 	}
 }
 
-func isHeader(line []byte, header string) bool { return string(line) == header[:len(header)-1] }
+func isHeader(line []byte, header string) bool {
+	return string(bytes.TrimSuffix(line, []byte{'\r'})) == header[:len(header)-1]
+}
 
 func reason(v verdict) string {
 	if v == damaged {

@@ -22,6 +22,9 @@ type fsys interface {
 	// ReadDir gives the names in a directory, sorted.
 	ReadDir(name string) ([]string, error)
 	SyncDir(name string) error
+	// SyncAll makes durable everything that was written and all names, at once.
+	// Where the system cannot, the error is errors.ErrUnsupported.
+	SyncAll() error
 	// Lock takes the folder for this process. When ctx ends it gives up with an
 	// errLocked that says who holds it.
 	Lock(ctx context.Context, name string) error

@@ -19,7 +19,8 @@ import (
 //	batch  <number>  <offset in the segment that was durable before>  <chain>
 //
 // whose chain is the CRC-32C of the batch's bytes up to the tab before it, begun
-// with the chain of the batch before.
+// with the chain of the batch before. A segment whose torn tail was cut off ends
+// in the line "cut".
 type journal struct {
 	active   file   // nil: the next commit begins a segment
 	size     int64  // of the active segment, all of it durable

@@ -141,7 +141,17 @@ const (
 
 // split cuts a line without its newline into its columns, which share its
 // memory. A whole line has len(cols) columns and a checksum.
+//
+// A person's editor may end lines in \r\n; no escaped line holds a \r. Such a
+// line is taken, as one that was edited.
 func split(line []byte, cols [][]byte) verdict {
+	if cut, ok := bytes.CutSuffix(line, []byte{'\r'}); ok {
+		return max(byHand, splitColumns(cut, cols))
+	}
+	return splitColumns(line, cols)
+}
+
+func splitColumns(line []byte, cols [][]byte) verdict {
 	n, rest := 0, line
 	for n < len(cols) {
 		col, after, more := bytes.Cut(rest, []byte{'\t'})

@@ -40,11 +40,11 @@ func FuzzLine(f *testing.F) {
 		for _, n := range []int{2, stateColumns, logColumns, objectsColumns} {
 			split(line, make([][]byte, n))
 		}
-		if split(line, cols) != damaged {
-			parseEntry(cols)
+		if how := split(line, cols); how != damaged {
+			parseEntry(cols, how)
 		}
-		if split(line, cols[:stateColumns]) != damaged {
-			parseChange(cols)
+		if how := split(line, cols[:stateColumns]); how != damaged {
+			parseChange(cols, how)
 		}
 		if line = bytes.ReplaceAll(line, []byte{'\n'}, nil); bytes.Count(line, []byte{'\t'}) != stateColumns-1 {
 			return

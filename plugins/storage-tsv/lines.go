@@ -14,13 +14,12 @@ const blockSize = 64 << 10
 type forward struct {
 	r        io.ReaderAt
 	pos, end int64 // pos is the offset of the next line
-	block    int   // bytes asked for at a time
 	buf      []byte
 	used     int // buf[:used] has been given out
 }
 
 func readForward(r io.ReaderAt, from, to int64) *forward {
-	return &forward{r: r, pos: from, end: to, block: blockSize}
+	return &forward{r: r, pos: from, end: to}
 }
 
 // next gives a line without its newline, valid until the next call, and its
@@ -55,7 +54,7 @@ func (f *forward) next() (line []byte, at int64, err error) {
 func (f *forward) fill() (more bool, err error) {
 	left := len(f.buf) - f.used
 	from := f.pos + int64(left)
-	n := int(min(int64(max(f.block, left)), f.end-from)) // doubles within a long line
+	n := int(min(int64(max(blockSize, left)), f.end-from)) // doubles within a long line
 	if n <= 0 {
 		return false, nil
 	}

@@ -90,9 +90,10 @@ type pager struct {
 	whole       *chain
 	incarnation uint64
 
-	page  storage.LogsPage
-	bytes int
-	cols  [logColumns][]byte
+	page   storage.LogsPage
+	looked int // lines, blank ones included
+	bytes  int
+	cols   [logColumns][]byte
 }
 
 func (p *pager) run() (storage.LogsPage, error) {
@@ -184,14 +185,15 @@ func (p *pager) cursor(first int64) (int64, error) {
 
 // full reports whether the page ends here. It has looked at one line at least.
 func (p *pager) full(began time.Time) bool {
-	n, l := p.page.Scanned, &p.s.scan
+	n, l := p.looked, &p.s.scan
 	return len(p.page.Entries) >= p.q.Limit || p.bytes >= l.bytes || n >= l.lines ||
 		n > 0 && n%256 == 0 && time.Since(began) > l.time
 }
 
 // take adds a line's entry to the page if it is asked for.
 func (p *pager) take(line []byte, at int64) {
-	if len(line) == 0 {
+	p.looked++
+	if len(line) == 0 || at == 0 && isHeader(line, logHeader) {
 		return
 	}
 	p.page.Scanned++
@@ -203,13 +205,13 @@ func (p *pager) take(line []byte, at int64) {
 	if how == whole && len(p.q.Levels) > 0 && !slices.Contains(p.q.Levels, storage.Level(p.cols[2])) {
 		return
 	}
-	e, ok := parseEntry(p.cols[:])
+	e, ok := parseEntry(p.cols[:], how)
 	if !ok {
 		p.s.setAside(p.name, p.whole, at, 0, line, reason(how))
 		return
 	}
 	if how == byHand {
-		p.s.editedByHand(p.name, at)
+		p.s.damage.edited.Add(1)
 		if len(p.q.Levels) > 0 && !slices.Contains(p.q.Levels, e.Level) {
 			return
 		}

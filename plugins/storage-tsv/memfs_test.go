@@ -163,6 +163,23 @@ func (m *memFS) SyncDir(name string) error {
 	return nil
 }
 
+func (m *memFS) SyncAll() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err, _ := m.step("syncall", "."); err != nil {
+		return err
+	}
+	m.root.syncAll()
+	return nil
+}
+
+func (n *node) syncAll() {
+	n.durable, n.durableDir = n.data, maps.Clone(n.names)
+	for _, child := range n.names {
+		child.syncAll()
+	}
+}
+
 func (m *memFS) Lock(context.Context, string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -25,8 +25,9 @@ type object struct {
 	held    uint64   // the incarnation whose data the files hold
 	queued  bool     // the carrier knows of it
 
-	carried tip   // what the files hold; of the carrier alone
-	touched touch // what the next checkpoint has to sync; of the carrier alone
+	carried tip    // what the files hold; of the carrier alone
+	touched touch  // what the next checkpoint has to sync; of the carrier alone
+	steps   [3]int // per step of a carry-over that failed: of pending, how many are done; of the carrier alone
 }
 
 // change is one commit on its way from the journal to the files.

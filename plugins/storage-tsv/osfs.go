@@ -21,6 +21,7 @@ import (
 type osFS struct {
 	root *os.Root
 	lock *os.File
+	all  *os.File // the folder, open since before anything was written; nil where SyncAll cannot work
 }
 
 // openOS opens the folder, and makes it, with its parents, where it is missing.
@@ -32,22 +33,33 @@ func openOS(dir string) (fsys, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &osFS{root: root}, nil
+	return &osFS{root: root, all: openAll(root)}, nil
 }
 
 // makeAll is os.MkdirAll whose result survives a power cut.
 func makeAll(dir string) error {
-	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+	parent := filepath.Dir(dir)
+	if _, err := os.Stat(dir); err == nil {
+		// A process before may have been killed between making it and the sync. In a
+		// folder that one may not even list nobody else has made it for us.
+		if err := syncFolder(parent); !errors.Is(err, fs.ErrPermission) {
+			return err
+		}
+		return nil
+	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	parent := filepath.Dir(dir)
 	if err := makeAll(parent); err != nil {
 		return err
 	}
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	d, err := os.Open(parent)
+	return syncFolder(parent)
+}
+
+func syncFolder(dir string) error {
+	d, err := os.Open(dir)
 	if err != nil {
 		return err
 	}
@@ -138,6 +150,9 @@ func (f *osFS) Close() error {
 	var err error
 	if f.lock != nil {
 		err = f.lock.Close() // which also unlocks it
+	}
+	if f.all != nil {
+		err = errors.Join(err, f.all.Close())
 	}
 	return errors.Join(err, f.root.Close())
 }

@@ -2,8 +2,6 @@ package storagetsv
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"io"
 	"io/fs"
@@ -85,10 +83,7 @@ func (s *Store) Load(_ context.Context, name id.Object) (storage.Object, error) 
 	if f != nil {
 		defer f.Close()
 		err := s.eachLine(o.statePath(), f, size, stateColumns, stateHeader, func(cols [][]byte, how verdict) bool {
-			c, ok := parseChange(cols)
-			if ok && how == byHand && !c.Deleted && !validJSON(c.Value) {
-				ok = false
-			}
+			c, ok := parseChange(cols, how)
 			if ok {
 				state[c.Key] = c
 			}
@@ -129,11 +124,14 @@ func (s *Store) Versions(_ context.Context, q storage.VersionsQuery) ([]storage.
 	if err != nil {
 		return nil, readError("storage.Versions", q.Object, err)
 	}
+	for i := range list {
+		list[i].Text = nil
+	}
 	return list, nil
 }
 
-// versionLines gives versions without text, newest first: those that are not
-// carried over, then the lines of metadata.tsv from its end. A replay may have
+// versionLines gives versions, newest first: those that are not carried over, with
+// their text, which is not the caller's to change, then without it the lines of metadata.tsv from its end. A replay may have
 // written a number twice; numbers only fall on the way.
 func (s *Store) versionLines(o *object, before uint64, limit int) ([]storage.Version, error) {
 	v, f, size, err := s.openView(o, o.versionsPath())
@@ -143,7 +141,6 @@ func (s *Store) versionLines(o *object, before uint64, limit int) ([]storage.Ver
 	var list []storage.Version
 	take := func(v storage.Version) {
 		if before == 0 || v.Number < before {
-			v.Text = nil
 			list = append(list, v)
 			before = v.Number
 		}
@@ -177,7 +174,7 @@ func (s *Store) versionLines(o *object, before uint64, limit int) ([]storage.Ver
 			continue
 		}
 		if how == byHand {
-			s.editedByHand(o.versionsPath(), at)
+			s.damage.edited.Add(1)
 		}
 		take(p)
 	}
@@ -195,16 +192,7 @@ func (s *Store) Version(_ context.Context, name id.Object, number uint64) (stora
 	if o == nil || number == 0 {
 		return storage.Version{}, missing
 	}
-	// Pending first: what is carried over meanwhile is then found in the files.
-	now := o.look()
-	life := now.incarnation
-	for _, c := range now.pending {
-		if v := c.version; v != nil && v.Number == number {
-			out := *v
-			out.Text = slices.Clone(v.Text)
-			return out, nil
-		}
-	}
+	life := o.look().incarnation
 	list, err := s.versionLines(o, number+1, 1)
 	if err != nil {
 		return storage.Version{}, readError("storage.Version", name, err)
@@ -213,10 +201,14 @@ func (s *Store) Version(_ context.Context, name id.Object, number uint64) (stora
 		return storage.Version{}, missing
 	}
 	v := list[0]
+	if v.Text != nil { // its file may not have it yet
+		v.Text = slices.Clone(v.Text)
+		return v, nil
+	}
 	if v.Text, err = s.readAll(versionPath(o, number)); err != nil {
 		return storage.Version{}, readError("storage.Version", name, err)
 	}
-	if hashOf(v.Text) != v.Hash {
+	if storage.Hash(v.Text) != v.Hash {
 		if o.look().incarnation != life { // wiped between the two reads
 			return storage.Version{}, missing
 		}
@@ -230,10 +222,4 @@ func checkLimit(n int) error {
 		return errs.New(errs.Invalid, "bad_limit", "A limit is 1 to %d, not %d.", storage.MaxPage, n)
 	}
 	return nil
-}
-
-// hashOf is the SHA-256 of a source text, as hex digits.
-func hashOf(text []byte) string {
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:])
 }

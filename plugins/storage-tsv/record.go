@@ -41,7 +41,9 @@ func appendChange(b []byte, c *storage.StateChange) []byte {
 	return c.Stamp.AppendTo(b)
 }
 
-func parseChange(cols [][]byte) (c storage.StateChange, ok bool) {
+// parseChange reads a line of state.tsv. What the store wrote itself is JSON; what
+// a person wrote may not be.
+func parseChange(cols [][]byte, how verdict) (c storage.StateChange, ok bool) {
 	key, ok1 := text(cols[0])
 	value, ok2 := text(cols[1])
 	stamp, err := hlc.Parse(string(cols[2]))
@@ -52,7 +54,7 @@ func parseChange(cols [][]byte) (c storage.StateChange, ok bool) {
 	if len(value) == 0 {
 		c.Value, c.Deleted = nil, true
 	}
-	return c, true
+	return c, how == whole || c.Deleted || validJSON(value)
 }
 
 func appendEntry(b []byte, e *storage.Entry) []byte {
@@ -63,7 +65,9 @@ func appendEntry(b []byte, e *storage.Entry) []byte {
 	return appendText(b, e.Fields)
 }
 
-func parseEntry(cols [][]byte) (e storage.Entry, ok bool) {
+// parseEntry reads a line of log.tsv. What the store wrote itself has a JSON
+// object as fields; what a person wrote may not.
+func parseEntry(cols [][]byte, how verdict) (e storage.Entry, ok bool) {
 	n, err := id.ParseEntry(string(cols[0]))
 	t, ok1 := parseTime(cols[1])
 	message, ok2 := text(cols[3])
@@ -74,6 +78,9 @@ func parseEntry(cols [][]byte) (e storage.Entry, ok bool) {
 	}
 	e = storage.Entry{ID: n, Time: t, Level: level, Message: string(message)}
 	if len(fields) > 0 {
+		if how != whole && !isJSONObject(fields) {
+			return e, false
+		}
 		e.Fields = fields
 	}
 	return e, true

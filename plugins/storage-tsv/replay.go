@@ -33,17 +33,19 @@ func (s *Store) replay() error {
 		s.journal.segment = n
 	}
 	s.journal.chain, s.journal.batch = r.chain, r.batch
-	for o, ids := range r.entries {
-		if err := s.cutLog(o, ids, r.damaged); err != nil {
-			return err
-		}
+	if err := r.settle(); err != nil {
+		return err
+	}
+	if r.boot >= s.boot {
+		s.boot = r.boot + 1
+		s.log.Warn("the boot number of the data folder is behind its journal; it goes on from there", "path", s.dir, "boot", s.boot)
 	}
 	if len(segments) == 0 {
 		return nil
 	}
 	// The rows that were read may never have reached the disk, and segments are
 	// about to be dropped because of them.
-	return s.rewriteRows(s.objects.list())
+	return s.rewriteRows()
 }
 
 // segments gives the numbers of the journal's segments, ascending. It removes
@@ -72,9 +74,10 @@ func (s *Store) segments() ([]uint64, error) {
 type replay struct {
 	s *Store
 	seeds
-	batch   uint64 // number of the last batch
-	chained bool   // chain is known
-	damaged bool
+	batch   uint64                            // number of the last batch
+	chained bool                              // chain is known
+	damaged bool                              // commits that the files may hold are not in the journal
+	boot    uint64                            // the highest of this station's boots that an entry names
 	entries map[*object]map[id.Entry]struct{} // the log entries that became pending
 }
 
@@ -99,6 +102,8 @@ func (r *replay) segment(n uint64, last bool) error {
 	if err != nil {
 		return err
 	}
+	data, wasCut := bytes.CutSuffix(data, cutLine)
+	r.damaged = r.damaged || wasCut
 	first := r.header(name, data)
 	batches := r.batches(data, first)
 	durable := first
@@ -112,15 +117,19 @@ func (r *replay) segment(n uint64, last bool) error {
 		if last && !b.whole && b.start >= durable {
 			cut = b.start
 			batches = batches[:i]
+			// What is cut was never acknowledged, or the disk has lost it since: then
+			// it may have been carried over.
+			r.damaged, wasCut = true, true
+			r.seeds = b.seeds
 			break
 		}
 	}
 	if last {
-		if err := r.rewrite(n, data, cut); err != nil {
+		if err := r.rewrite(n, data, cut, wasCut); err != nil {
 			return err
 		}
 	}
-	if len(batches) > 0 || !last {
+	if len(batches) > 0 || wasCut || !last {
 		r.s.journal.sealed = append(r.s.journal.sealed, n)
 	}
 	for _, b := range batches {
@@ -133,18 +142,28 @@ func (r *replay) segment(n uint64, last bool) error {
 // its place. So a torn tail is gone before anything is written behind it, and
 // nothing that is replayed rests on an fsync that never ran or that failed in
 // the process before: the page cache may show such bytes, the disk not have them.
-func (r *replay) rewrite(n uint64, data []byte, cut int64) error {
+//
+// That something was cut is written behind it, because the files may hold what
+// the journal now does not show to have lost: the next start has to know that too.
+func (r *replay) rewrite(n uint64, data []byte, cut int64, wasCut bool) error {
 	if torn := int64(len(data)) - cut; torn > 0 {
 		r.s.log.Warn("the journal's torn tail is cut off: it was never acknowledged", "file", segmentName(n), "bytes", torn)
 	}
-	if _, after, _ := bytes.Cut(data[:cut], []byte{'\n'}); len(after) == 0 {
+	good := data[:cut:cut]
+	if _, after, _ := bytes.Cut(good, []byte{'\n'}); len(after) == 0 && (!wasCut || cut == 0) {
 		if err := r.s.fs.Remove(segmentName(n)); err != nil {
 			return err
 		}
 		return r.s.syncDir("journal")
 	}
-	return r.s.replaceFile(segmentName(n), data[:cut], true)
+	if wasCut {
+		good = append(good, cutLine...)
+	}
+	return r.s.replaceFile(segmentName(n), good, true)
 }
+
+// cutLine ends a segment whose torn tail was cut off.
+var cutLine = seal([]byte("cut"), 0)
 
 // header reads a segment's first line and gives the offset behind it.
 func (r *replay) header(name string, data []byte) int64 {
@@ -308,7 +327,7 @@ func (r *replay) apply(name string, data []byte, b batchAt) {
 
 func (r *replay) bad(name string, data []byte, at int64, raw []byte, why string) {
 	r.damaged = true
-	r.s.setAside(name, bytes.NewReader(data), at, 0, raw, why)
+	_ = r.s.keepAside(name, bytes.NewReader(data), at, raw, why) // the error is logged
 }
 
 // readCommit reads the commit whose first line is line. Nil means that it is
@@ -376,14 +395,14 @@ func parsePart(c *storage.Commit, line []byte) bool {
 		if split(line, cols[:1+stateColumns]) != whole {
 			return false
 		}
-		ch, ok := parseChange(cols[1:])
+		ch, ok := parseChange(cols[1:], whole)
 		c.State = append(c.State, ch)
 		return ok
 	case "log":
 		if split(line, cols[:1+logColumns]) != whole {
 			return false
 		}
-		e, ok := parseEntry(cols[1:])
+		e, ok := parseEntry(cols[1:], whole)
 		c.Entries = append(c.Entries, e)
 		return ok
 	case "version":
@@ -403,6 +422,11 @@ func parsePart(c *storage.Commit, line []byte) bool {
 // damage sequences may have a gap: what is left is taken.
 func (r *replay) take(c *storage.Commit) {
 	s := r.s
+	for i := range c.Entries {
+		if e := c.Entries[i].ID; e.Station == s.station {
+			r.boot = max(r.boot, e.Boot)
+		}
+	}
 	o := s.objects.get(c.Object)
 	if o != nil && (c.Sequence <= o.tip.sequence || c.Incarnation < o.tip.incarnation) {
 		return

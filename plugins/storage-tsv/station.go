@@ -40,6 +40,10 @@ func (s *Store) readStation() error {
 		s.log.Warn("the boot number of the data folder is lost; it goes on from the clock", "path", s.dir, "boot", last+1)
 	}
 	s.boot = last + 1
+	if !found && !ok && last == 0 {
+		// First of all, so that a folder without it is one that has lost it.
+		return s.writeStation()
+	}
 	return nil
 }
 
@@ -65,7 +69,11 @@ func (s *Store) holdsData() bool {
 	if err == nil {
 		_ = f.Close()
 	}
-	return !errors.Is(err, fs.ErrNotExist)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return true
+	}
+	names, err := s.fs.ReadDir("journal")
+	return err != nil || len(names) > 0
 }
 
 // writeStation makes the boot number durable.
@@ -91,7 +99,7 @@ func (s *Store) readObjects() error {
 		if err := s.rescue(); err != nil {
 			return err
 		}
-		return s.rewriteRows(s.objects.list())
+		return s.rewriteRows()
 	}
 	if err != nil {
 		return err
@@ -112,7 +120,7 @@ func (s *Store) readObjects() error {
 	if err := s.rescue(); err != nil {
 		return err
 	}
-	return s.rewriteRows(s.objects.list())
+	return s.rewriteRows()
 }
 
 // place puts an object as its row says into memory.
@@ -147,7 +155,9 @@ func (s *Store) rescue() error {
 				s.log.Warn("the object's row in objects.tsv is lost; it is put back from its files", "object", n)
 				o = s.place(name, tip{incarnation: 1})
 			}
-			if err := s.rescueHead(o); err != nil {
+			if err := s.rescueHead(o); ofFile(err) {
+				s.log.Error("the versions of an object whose row is lost cannot be read", "object", n, "error", err)
+			} else if err != nil {
 				return err
 			}
 		}

@@ -30,6 +30,7 @@ const (
 	carryDelay      = 50 * time.Millisecond // between rounds of the carrier, so that changes of a key gather
 	retryDelay      = time.Second           // after a round that failed
 	checkpointEvery = time.Minute           // at most, between a change and the checkpoint that covers it
+	syncAllAbove    = 64                    // touched objects above which a checkpoint syncs the whole file system
 )
 
 // Store is a storage.Storage over a folder of TSV files.
@@ -38,13 +39,14 @@ type Store struct {
 	version string
 
 	// What tests replace before Configure.
-	openFS      func(dir string) (fsys, error)
-	fatal       func(error) // ends the process
-	lockWait    time.Duration
-	segmentSize int64
-	carryDelay  time.Duration
-	scan        scanLimits
-	manual      bool // no carrier of its own: the test calls round
+	openFS       func(dir string) (fsys, error)
+	fatal        func(error) // ends the process
+	lockWait     time.Duration
+	segmentSize  int64
+	carryDelay   time.Duration
+	scan         scanLimits
+	syncAllAbove int
+	manual       bool // no carrier of its own: the test calls round
 
 	life   sync.RWMutex // held for reading during each call; for writing by Configure and Close
 	phase  phase
@@ -82,7 +84,7 @@ const (
 func New(log *slog.Logger, version string) *Store {
 	s := &Store{
 		log: log, version: version,
-		openFS: openOS, lockWait: lockWait, segmentSize: segmentSize, carryDelay: carryDelay,
+		openFS: openOS, lockWait: lockWait, segmentSize: segmentSize, carryDelay: carryDelay, syncAllAbove: syncAllAbove,
 		scan: scanLimits{lines: 100_000, bytes: 4 << 20, time: 250 * time.Millisecond},
 	}
 	s.fatal = func(err error) {
@@ -150,7 +152,7 @@ func (s *Store) openFolder(ctx context.Context) error {
 		}
 	}
 	s.log.Info("data folder opened", "path", s.dir, "boot", s.boot, "objects", len(s.objects.byID),
-		"commits_replayed", s.journal.replayed, "lines_edited_by_hand", s.damage.edited(), "lines_damaged", s.damage.count(),
+		"commits_replayed", s.journal.replayed, "lines_edited_by_hand", s.damage.edited.Load(), "lines_damaged", s.damage.count(),
 		"took", time.Since(began).Round(time.Millisecond))
 	return nil
 }
@@ -261,6 +263,12 @@ func (d *directory) add(o *object) {
 	}
 	d.byID[o.id] = o
 	d.fresh = append(d.fresh, o.id)
+}
+
+func (d *directory) len() int {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return len(d.byID)
 }
 
 // list gives the ids in order. The slice is not changed afterwards.

@@ -1,0 +1,87 @@
+package storagetsv
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// ofFile reports whether an error lies in the file that was used: a directory
+// stands under its name, somebody took the rights to it away, a sector is bad. A
+// full disk or too many open files would fail any other file as well.
+func ofFile(err error) bool {
+	if _, ok := errors.AsType[fsyncError](err); ok || err == nil {
+		return false
+	}
+	return !slices.ContainsFunc([]syscall.Errno{
+		syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM,
+	}, func(general syscall.Errno) bool { return errors.Is(err, general) })
+}
+
+// orAnew does what needs one of an object's files. Where the file itself is the
+// cause of a failure, it is moved to damaged/ and a new one begun in its place:
+// one object's bad file must not keep the journal from being carried over, which
+// in time would stop them all.
+func (s *Store) orAnew(o *object, name string, t *mark, do func() error) error {
+	cause := do()
+	if !ofFile(cause) {
+		return cause
+	}
+	from, aside, err := s.moveAside(o, name)
+	if err != nil {
+		return errors.Join(cause, err)
+	}
+	if err := do(); err != nil {
+		// A new file fails too, so the old one is not to blame. It goes back.
+		_ = s.fs.Remove(name)
+		if from != name {
+			_ = s.fs.Remove(from)
+		}
+		return errors.Join(cause, err, s.fs.Rename(aside, from))
+	}
+	return s.movedAside(from, aside, t, cause)
+}
+
+// moveAside moves a file, or what stands where the file's directory should be,
+// to damaged/<kind>-<object>-<n>.
+func (s *Store) moveAside(o *object, name string) (from, aside string, err error) {
+	from = name
+	kind := strings.TrimSuffix(path.Base(name), path.Ext(name))
+	if _, err := s.fs.ReadDir(path.Dir(name)); errors.Is(err, syscall.ENOTDIR) {
+		from = path.Dir(name)
+		kind = path.Dir(from)
+	}
+	if err := s.fs.Mkdir("damaged"); err != nil {
+		return "", "", err
+	}
+	names, err := s.fs.ReadDir("damaged")
+	if err != nil {
+		return "", "", err
+	}
+	for n := 1; aside == "" || slices.Contains(names, aside); n++ {
+		aside = fmt.Sprintf("%s-%s-%d", kind, o.id, n)
+	}
+	aside = "damaged/" + aside
+	return from, aside, s.fs.Rename(from, aside)
+}
+
+// movedAside says so, and makes the new name durable before a checkpoint may
+// make the loss of the old one durable.
+func (s *Store) movedAside(from, aside string, t *mark, cause error) error {
+	t.names = true
+	s.log.Error("damage: a file cannot be used; it was moved aside, and a new one is begun in its place", "file", from, "moved_to", aside, "error", cause)
+	return s.syncDir("damaged")
+}
+
+// giveUp moves a file aside that cannot be used where nothing is to be done again.
+func (s *Store) giveUp(o *object, name string, t *mark, cause error) error {
+	from, aside, err := s.moveAside(o, name)
+	if err != nil {
+		return errors.Join(cause, err)
+	}
+	t.data = false
+	return s.movedAside(from, aside, t, cause)
+}

@@ -1,0 +1,176 @@
+package storagetsv
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/dbbasic/station/sdk/plugin"
+	"github.com/dbbasic/station/sdk/storage"
+)
+
+// TestEveryFlippedByteAfterCarryOver flips each byte of a journal whose commits
+// stand in the files already: none of them is lost, none stands twice, and
+// nothing older comes to stand above something newer.
+func TestEveryFlippedByteAfterCarryOver(t *testing.T) {
+	f := newFolder(t)
+	s := f.open()
+	count(t, s, "a", 1, 3)
+	if err := s.round(false); err != nil {
+		t.Fatal(err)
+	}
+	f.kill(s)
+	good := f.read("journal/000001.tsv")
+	for i := range good {
+		dir := filepath.Join(t.TempDir(), fmt.Sprint(i))
+		if err := os.CopyFS(dir, os.DirFS(f.config.DataDir)); err != nil {
+			t.Fatal(err)
+		}
+		b := bytes.Clone(good)
+		b[i] ^= 4
+		if err := os.WriteFile(filepath.Join(dir, "journal/000001.tsv"), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 { // the second start finds what the first left, killed too
+			s := New(slog.New(slog.DiscardHandler), "test")
+			s.manual = true
+			if err := s.Configure(t.Context(), plugin.Config{Station: here, DataDir: dir}); err != nil {
+				t.Fatalf("byte %d: %v", i, err)
+			}
+			wantCount(t, s, "a", 1, 2, 3)
+			if n := newest(t, s); n != "3" {
+				t.Errorf("n is %s, want 3", n)
+			}
+			if i%2 == 0 {
+				if err := s.round(i%4 == 0); err != nil {
+					t.Fatal(err)
+				}
+			}
+			f.kill(s)
+		}
+		if t.Failed() {
+			t.Fatalf("byte %d: half a commit", i)
+		}
+	}
+}
+
+// newest gives the value of "n" of object a.
+func newest(t *testing.T, s *Store) string {
+	t.Helper()
+	o, err := s.Load(t.Context(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(o.State, func(c storage.StateChange) bool { return c.Key == "n" })
+	return string(o.State[i].Value)
+}
+
+// TestTornTailThatWasCarriedOver: the disk lost a batch that it had, and what is
+// committed next begins where the good part ends.
+func TestTornTailThatWasCarriedOver(t *testing.T) {
+	f := newFolder(t)
+	s := f.open()
+	count(t, s, "a", 1, 5)
+	if err := s.round(false); err != nil {
+		t.Fatal(err)
+	}
+	f.kill(s)
+	b := f.read("journal/000001.tsv")
+	b[len(b)-40] ^= 1
+	f.write("journal/000001.tsv", b)
+	s = f.open()
+	wantCount(t, s, "a", 1, 2, 3, 4, 5)
+	count(t, s, "b", 1, 1)
+	f.kill(s)
+	s = f.open()
+	wantCount(t, s, "a", 1, 2, 3, 4, 5)
+	wantCount(t, s, "b", 1)
+	if strings.Contains(f.log.String(), "does not continue") {
+		t.Error("the chain goes on from a batch that was cut off")
+	}
+}
+
+// TestEditedLogAfterKill: a person adds and changes entries while the journal
+// still holds them.
+func TestEditedLogAfterKill(t *testing.T) {
+	const typed = "\t2026-01-02T03:04:05Z\tINFO\tby hand\t\n"
+	for name, c := range map[string]struct {
+		edit func(lines []string) []string
+		want []uint64
+	}{
+		"Added":   {func(l []string) []string { return append(l, "st-1.1.77"+typed) }, []uint64{1, 2, 3, 4, 5, 77}},
+		"Changed": {func(l []string) []string { l[3] = "st-1.1.3" + typed; return l }, []uint64{1, 2, 3, 4, 5}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFolder(t)
+			s := f.open()
+			count(t, s, "a", 1, 5)
+			if err := s.round(false); err != nil {
+				t.Fatal(err)
+			}
+			f.kill(s)
+			lines := slices.Collect(strings.Lines(string(f.read("logs/a/log.tsv"))))
+			f.write("logs/a/log.tsv", []byte(strings.Join(c.edit(lines), "")))
+			s = f.open()
+			for range 2 {
+				p, err := s.Logs(t.Context(), storage.LogsQuery{Object: "a", Oldest: true, Limit: 100})
+				if err != nil {
+					t.Fatal(err)
+				}
+				var got []uint64
+				by := 0
+				for _, e := range p.Entries {
+					got = append(got, e.ID.Sequence)
+					if e.Message == "by hand" {
+						by++
+					}
+				}
+				if !slices.Equal(got, c.want) || by != 1 {
+					t.Errorf("entries %v, %d of them by hand; want %v and 1", got, by, c.want)
+				}
+				if err := s.round(true); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// TestNothingIsCutWithoutACopy: where damaged/lines.tsv cannot be written, what
+// would be cut off stays.
+func TestNothingIsCutWithoutACopy(t *testing.T) {
+	f := newFolder(t)
+	s := f.open()
+	count(t, s, "a", 1, 2)
+	if err := s.round(false); err != nil {
+		t.Fatal(err)
+	}
+	f.kill(s)
+	f.write("logs/a/log.tsv", append(f.read("logs/a/log.tsv"), "precious\n"...))
+	f.write("state/a/state.tsv", append(f.read("state/a/state.tsv"), "precious"...))
+	if err := os.MkdirAll(f.path("damaged/lines.tsv"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s = f.open()
+	if _, err := s.Load(t.Context(), "a"); err == nil {
+		t.Error("the last line was cut off without a copy")
+	}
+	for _, name := range []string{"logs/a/log.tsv", "state/a/state.tsv"} {
+		if !bytes.Contains(f.read(name), []byte("precious")) {
+			t.Errorf("%s has lost its last line", name)
+		}
+	}
+	if err := errors.Join(os.Remove(f.path("damaged/lines.tsv")), s.round(true)); err != nil {
+		t.Fatal(err)
+	}
+	wantCount(t, s, "a", 1, 2)
+	if !bytes.Contains(f.read("damaged/lines.tsv"), []byte("precious")) {
+		t.Error("damaged/lines.tsv has no copy")
+	}
+}
