@@ -10,14 +10,17 @@ import (
 )
 
 // ofFile reports whether an error lies in the file that was used: a directory
-// stands under its name, somebody took the rights to it away, a sector is bad. A
-// full disk or too many open files would fail any other file as well.
+// stands under its name, a sector is bad. A full disk or too many open files would
+// fail any other file as well. Rights that are missing are no damage: the content
+// is whole, and an object that went on without it would answer from a state that
+// is not its own. The file stays where it is until somebody mends its rights, and
+// each attempt says which file it is.
 func ofFile(err error) bool {
 	if _, ok := errors.AsType[fsyncError](err); ok || err == nil {
 		return false
 	}
 	return !slices.ContainsFunc([]syscall.Errno{
-		syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM,
+		syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EACCES, syscall.EPERM,
 	}, func(general syscall.Errno) bool { return errors.Is(err, general) })
 }
 

@@ -57,6 +57,19 @@ func TestOneBadFile(t *testing.T) {
 	}
 }
 
+// TestWholeFilesAreNotMovedAside: what another file would meet too, and rights
+// that somebody took away, are no reason to go on without a file.
+func TestWholeFilesAreNotMovedAside(t *testing.T) {
+	for errno, moved := range map[syscall.Errno]bool{
+		syscall.EIO: true, syscall.EISDIR: true, syscall.ENOTDIR: true, syscall.ELOOP: true,
+		syscall.ENOSPC: false, syscall.EMFILE: false, syscall.EROFS: false, syscall.EACCES: false, syscall.EPERM: false,
+	} {
+		if err := (&os.PathError{Op: "open", Path: "state/a/state.tsv", Err: errno}); ofFile(err) != moved {
+			t.Errorf("%v: moved aside %v, want %v", err, !moved, moved)
+		}
+	}
+}
+
 // TestBadFolder puts a file where the folder of an object belongs.
 func TestBadFolder(t *testing.T) {
 	f := newFolder(t)
