@@ -1,0 +1,107 @@
+package pluginhost_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"testing"
+
+	goplugin "github.com/hashicorp/go-plugin"
+
+	"github.com/dbbasic/station/framework/pluginhost"
+	"github.com/dbbasic/station/sdk"
+	"github.com/dbbasic/station/sdk/errs"
+	"github.com/dbbasic/station/sdk/id"
+	"github.com/dbbasic/station/sdk/plugin"
+	"github.com/dbbasic/station/sdk/storage"
+	"github.com/dbbasic/station/sdk/storage/storagetest"
+)
+
+// TestMain lets the test binary be the plugins, and the kernel that is killed.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == "plugin" {
+		behave(os.Args[2])
+		return
+	}
+	if len(os.Args) == 3 && os.Args[1] == "kernel" {
+		kernel(os.Args[2])
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// behave is a storage plugin that behaves as it is told.
+func behave(how string) {
+	memory := storagetest.NewMemory()
+	switch how {
+	case "exit":
+		os.Exit(3)
+	case "no death signal":
+		if err := forgetDeathSignal(); err != nil {
+			panic(err)
+		}
+	case "other version":
+		goplugin.Serve(&goplugin.ServeConfig{
+			HandshakeConfig: sdk.Handshake,
+			VersionedPlugins: map[int]goplugin.PluginSet{
+				sdk.ProtocolVersion + 1: {storage.PluginName: &storage.Plugin{Impl: memory.New()}},
+			},
+			GRPCServer: goplugin.DefaultGRPCServer,
+		})
+		return
+	case "garbage":
+		fmt.Println("hello, I am no plugin")
+	case "panic":
+		memory.OnCommit = func(context.Context, []storage.Commit) error { panic("on purpose") }
+	}
+	sdk.Serve(&told{Storage: memory.New(), how: how})
+}
+
+type told struct {
+	storage.Storage
+	how string
+}
+
+func (s *told) Info() plugin.Info {
+	i := s.Storage.Info()
+	switch s.how {
+	case "environment":
+		i.Version = strings.Join(os.Environ(), "\n")
+	case "other kind":
+		i.Kind = plugin.Cluster
+	}
+	return i
+}
+
+func (s *told) Configure(ctx context.Context, c plugin.Config) error {
+	if s.how == "refuse" {
+		return errs.New(errs.Unavailable, "", "the folder %s is locked", c.DataDir)
+	}
+	return s.Storage.Configure(ctx, c)
+}
+
+func (s *told) Load(ctx context.Context, o id.Object) (storage.Object, error) {
+	if s.how == "panic" {
+		panic("on purpose")
+	}
+	return s.Storage.Load(ctx, o)
+}
+
+// kernel starts a plugin, says which, and waits to be killed.
+func kernel(how string) {
+	h, err := pluginhost.New(slog.New(slog.DiscardHandler))
+	if err != nil {
+		fmt.Println("error:", err)
+		os.Exit(1)
+	}
+	var s pluginhost.Storage
+	sup, err := h.Supervise(context.Background(), spec(how), s.Use(config))
+	if err != nil {
+		fmt.Println("error:", err)
+		os.Exit(1)
+	}
+	fmt.Println(sup.Status().PID)
+	select {}
+}
