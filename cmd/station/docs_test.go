@@ -40,11 +40,7 @@ func TestDocs(t *testing.T) {
 var scriptName = regexp.MustCompile(`^-- scripts/([a-z0-9_]+)\.lua\n`)
 
 func follow(t *testing.T, all []block) {
-	work := t.TempDir()
-	scripts := filepath.Join(work, "scripts")
-	if err := os.CopyFS(scripts, os.DirFS(filepath.Join(root, "scripts"))); err != nil {
-		t.Fatal(err)
-	}
+	work, scripts := workFolder(t)
 	commands := ""
 	var objects []string // of the page
 	var lines []int      // numbers of the blocks of lines
@@ -72,13 +68,7 @@ func follow(t *testing.T, all []block) {
 			t.Errorf("no command calls the object %s", name)
 		}
 	}
-	path, err := binary()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(path, "serve", "--listen", "127.0.0.1:0")
-	cmd.Dir = work
-	s := launch(t, cmd)
+	s := launchIn(t, work)
 	for _, i := range lines {
 		checkLines(t, s, i)
 	}

@@ -114,10 +114,16 @@ func TestStorageKilled(t *testing.T) {
 	s := start(t, t.TempDir())
 	var stop atomic.Bool
 	answers := make(chan []answer)
-	go func() { answers <- s.load(func() bool { return !stop.Load() }) }()
+	var asked atomic.Int64 // increments, answered or not
+	go func() { answers <- s.load(func() bool { asked.Add(1); return !stop.Load() }) }()
 	probe := client(t)
+	up, before := time.Now(), int64(0)
 	for kill := 1; kill <= *storageKills; kill++ {
-		time.Sleep(1200 * time.Millisecond) // of load between the kills
+		// A plugin that died within a second of its start would meet back-off.
+		until(t, "the plugin has served under load for a while", func() bool {
+			return time.Since(up) > 1200*time.Millisecond && asked.Load() > before+1000
+		})
+		before = asked.Load()
 		pid := s.plugins()["storage-tsv"]
 		if pid == 0 {
 			t.Fatal("the storage plugin does not run")
@@ -129,6 +135,7 @@ func TestStorageKilled(t *testing.T) {
 		until(t, "another storage plugin runs", func() bool { p := s.plugins()["storage-tsv"]; return p != 0 && p != pid })
 		until(t, "the counter answers", func() bool { return get(t.Context(), probe, s.url+counterPath+"?state=true").status == http.StatusOK })
 		within(t, "answering again after a kill", time.Since(began), 2*time.Second)
+		up = time.Now()
 	}
 	stop.Store(true)
 	acknowledged, refused, unknown := map[int]bool{}, 0, 0
