@@ -167,10 +167,9 @@ func (d *Dispatcher) Invoke(ctx context.Context, c host.Call) (host.Result, erro
 		return host.Result{}, err
 	}
 	began := time.Now()
-	deadline := callDeadline(began, c.Deadline, d.Limits)
-	ctx, cancel := context.WithDeadline(ctx, deadline)
+	ctx, cancel := context.WithDeadline(ctx, callDeadline(began, c.Deadline, d.Limits))
 	defer cancel()
-	t := &task{ctx: ctx, began: began, deadline: deadline, call: &c}
+	t := &task{ctx: ctx, began: began, call: &c}
 	if err := o.do(t); err != nil {
 		return host.Result{}, err
 	}

@@ -38,11 +38,10 @@ type object struct {
 
 // task is one thing to do between two others: a call, or some work of the kernel.
 type task struct {
-	ctx      context.Context // ends the wait; a call that has begun goes on to its deadline
-	began    time.Time
-	deadline time.Time
-	call     *host.Call
-	work     func(o *object) (*pending, error) // instead of call; it finds the object live
+	ctx   context.Context // has a deadline; ends the wait, and a call that has begun goes on to the deadline
+	began time.Time
+	call  *host.Call
+	work  func(o *object) (*pending, error) // instead of call; it finds the object live
 
 	ran    chan struct{} // closed once the fields below are set
 	result luahost.Result
@@ -101,8 +100,7 @@ const grace = time.Second
 // failure is the answer to a call that failed: its own error, once what that
 // may tell is durable.
 func (t *task) failure() error {
-	deadline, _ := t.ctx.Deadline() // every task has one
-	wait := time.NewTimer(time.Until(deadline) + grace)
+	wait := time.NewTimer(time.Until(t.deadline()) + grace)
 	defer wait.Stop()
 	select {
 	case <-t.gate.done:
@@ -113,6 +111,12 @@ func (t *task) failure() error {
 	case <-wait.C:
 		return errs.Wrap(errs.Unavailable, "dispatch.gate", t.err, "The call failed and changed nothing, and what it logged was not acknowledged in time; try again.")
 	}
+}
+
+// deadline is when the task must have been answered.
+func (t *task) deadline() time.Time {
+	at, _ := t.ctx.Deadline() // every task has one
+	return at
 }
 
 // undecided is the answer to a call whose time ended behind the gate.
@@ -307,7 +311,7 @@ func (o *object) callScript(t *task, source Source, tx *transaction) (luahost.Re
 		o.mu.Unlock()
 	}()
 	return o.vm.Call(ctx, tx, luahost.Request{
-		Call: *t.call, Station: o.d.Station, Version: source.Version, Now: t.began, Deadline: t.deadline,
+		Call: *t.call, Station: o.d.Station, Version: source.Version, Now: t.began, Deadline: t.deadline(),
 		Yield: o.d.passSlot,
 	})
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/dbbasic/station/sdk/id"
 	"github.com/dbbasic/station/sdk/internal/pb"
+	"github.com/dbbasic/station/sdk/internal/shim"
 	"github.com/dbbasic/station/sdk/storage"
 )
 
@@ -47,7 +48,7 @@ func (c *client) Source(ctx context.Context, object id.Object) (Source, error) {
 	if err != nil {
 		return Source{}, err
 	}
-	return Source{Object: id.Object(m.GetObject()), Version: m.GetVersion(), Hash: m.GetHash(), Text: bytesOf(m.GetText())}, nil
+	return Source{Object: id.Object(m.GetObject()), Version: m.GetVersion(), Hash: m.GetHash(), Text: shim.Bytes(m.GetText())}, nil
 }
 
 func (c *client) State(ctx context.Context, q StateQuery) (StatePage, error) {

@@ -45,7 +45,7 @@ func decodeCall(m *pb.HostCall) Call {
 	c := Call{
 		Object: id.Object(m.GetObject()), Station: id.Station(m.GetStation()), Method: string(m.GetMethod()), Path: string(m.GetPath()),
 		Query: decodeFields(m.GetQuery()), Header: decodeFields(m.GetHeader()), Form: decodeFields(m.GetForm()),
-		Type: string(m.GetType()), Body: bytesOf(m.GetBody()), RequestID: string(m.GetRequestId()),
+		Type: string(m.GetType()), Body: shim.Bytes(m.GetBody()), RequestID: string(m.GetRequestId()),
 		Caller: id.Caller{User: m.GetUser(), Roles: m.GetRoles()}, Deadline: shim.FromMicro(m.GetDeadlineUs()),
 	}
 	for _, o := range m.GetChain() {
@@ -59,7 +59,7 @@ func encodeResult(r *Result) *pb.HostResult {
 }
 
 func decodeResult(m *pb.HostResult) Result {
-	return Result{Status: int(m.GetStatus()), Header: decodeFields(m.GetHeader()), Body: bytesOf(m.GetBody()), Station: id.Station(m.GetStation())}
+	return Result{Status: int(m.GetStatus()), Header: decodeFields(m.GetHeader()), Body: shim.Bytes(m.GetBody()), Station: id.Station(m.GetStation())}
 }
 
 func encodeObjects(p ObjectsPage) *pb.HostObjects {
@@ -89,15 +89,7 @@ func encodeState(p StatePage) *pb.HostState {
 func decodeState(m *pb.HostState) StatePage {
 	p := StatePage{More: m.GetMore()}
 	for _, i := range m.GetItems() {
-		p.Items = append(p.Items, StateItem{Key: string(i.GetKey()), Value: bytesOf(i.GetValue())})
+		p.Items = append(p.Items, StateItem{Key: string(i.GetKey()), Value: shim.Bytes(i.GetValue())})
 	}
 	return p
-}
-
-// bytesOf gives an absent field as nil, so that a round trip keeps equality.
-func bytesOf(b []byte) []byte {
-	if len(b) == 0 {
-		return nil
-	}
-	return b
 }

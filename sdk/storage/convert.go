@@ -60,7 +60,7 @@ func decodeState(list []*pb.StateChange) []StateChange {
 	}
 	out := make([]StateChange, len(list))
 	for i, m := range list {
-		out[i] = StateChange{Key: string(m.GetKey()), Value: bytesOf(m.GetValue()), Deleted: m.GetDeleted(), Stamp: decodeStamp(m.GetStamp())}
+		out[i] = StateChange{Key: string(m.GetKey()), Value: shim.Bytes(m.GetValue()), Deleted: m.GetDeleted(), Stamp: decodeStamp(m.GetStamp())}
 	}
 	return out
 }
@@ -80,7 +80,7 @@ func decodeEntries(list []*pb.LogEntry) []Entry {
 	for i, m := range list {
 		out[i] = Entry{
 			ID:   id.Entry{Station: id.Station(m.GetStation()), Boot: m.GetBoot(), Sequence: m.GetSequence()},
-			Time: shim.FromMicro(m.GetTimeUs()), Level: Level(m.GetLevel()), Message: string(m.GetMessage()), Fields: bytesOf(m.GetFields()),
+			Time: shim.FromMicro(m.GetTimeUs()), Level: Level(m.GetLevel()), Message: string(m.GetMessage()), Fields: shim.Bytes(m.GetFields()),
 		}
 	}
 	return out
@@ -93,7 +93,7 @@ func encodeVersion(v *Version) *pb.SourceVersion {
 func decodeVersion(m *pb.SourceVersion) *Version {
 	return &Version{
 		Number: m.GetNumber(), Time: shim.FromMicro(m.GetTimeUs()), Author: string(m.GetAuthor()), Message: string(m.GetMessage()),
-		Hash: m.GetHash(), Text: bytesOf(m.GetText()),
+		Hash: m.GetHash(), Text: shim.Bytes(m.GetText()),
 	}
 }
 
@@ -137,12 +137,4 @@ func EncodeLogsPage(p LogsPage) *pb.LogsPage {
 // DecodeLogsPage is the reverse of EncodeLogsPage.
 func DecodeLogsPage(m *pb.LogsPage) LogsPage {
 	return LogsPage{Entries: decodeEntries(m.GetEntries()), Next: m.GetNext(), Scanned: int(m.GetScanned())}
-}
-
-// bytesOf gives an absent field as nil, so that a round trip keeps equality.
-func bytesOf(b []byte) []byte {
-	if len(b) == 0 {
-		return nil
-	}
-	return b
 }

@@ -43,11 +43,11 @@ func (b Base) Configure(ctx context.Context, c plugin.Config) error {
 
 // Health implements plugin.Plugin. A plugin that does not answer is not well.
 func (b Base) Health(ctx context.Context) plugin.Health {
-	m, err := b.client.Health(ctx, &pb.Empty{})
+	h, err := b.Ping(ctx)
 	if err != nil {
 		return plugin.Health{Problem: "The plugin does not answer: " + err.Error()}
 	}
-	return plugin.Health{OK: m.GetOk(), Problem: m.GetProblem()}
+	return h
 }
 
 // Ping asks for the plugin's health, telling an unwell plugin from a silent one.

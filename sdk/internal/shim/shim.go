@@ -195,3 +195,11 @@ func FromMicro(us int64) time.Time {
 	}
 	return time.UnixMicro(us).UTC()
 }
+
+// Bytes gives an absent field as nil, so that a round trip keeps equality.
+func Bytes(b []byte) []byte {
+	if len(b) == 0 {
+		return nil
+	}
+	return b
+}
