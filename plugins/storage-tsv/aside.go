@@ -38,7 +38,8 @@ func (s *Store) orAnew(o *object, name string, t *mark, do func() error) error {
 		return errors.Join(cause, err)
 	}
 	if err := do(); err != nil {
-		// A new file fails too, so the old one is not to blame. It goes back.
+		// A new file fails too, so the old one is not to blame. It goes back, over
+		// what the attempt left; the rename tells whether that is out of the way.
 		_ = s.fs.Remove(name)
 		if from != name {
 			_ = s.fs.Remove(from)

@@ -29,9 +29,6 @@ type failure struct {
 func (x *exchange) fail(err error) {
 	e := errs.From(err)
 	status := e.HTTPStatus()
-	if status < 200 {
-		status = http.StatusUnprocessableEntity // fail(101) in a script is no final answer
-	}
 	x.logFailure(e, status)
 	header := x.w.Header()
 	if len(e.Allow) > 0 {
