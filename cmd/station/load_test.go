@@ -90,6 +90,7 @@ func TestKernelKilled(t *testing.T) {
 		for _, a := range s.load(func() bool { return true }) {
 			switch {
 			case a.status == 0:
+			case strings.Contains(a.body, `"code":"outcome_unknown"`): // by a transport that outlived its kernel for a moment
 			case a.status != http.StatusOK || acknowledged[a.count]:
 				t.Fatalf("kill %d: answer %d %s; want a 200 with a count of its own", kill, a.status, a.body)
 			default:

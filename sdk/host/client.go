@@ -5,6 +5,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/dbbasic/station/sdk/errs"
 	"github.com/dbbasic/station/sdk/id"
 	"github.com/dbbasic/station/sdk/internal/pb"
 	"github.com/dbbasic/station/sdk/internal/shim"
@@ -27,8 +28,13 @@ func (c *client) Identity(ctx context.Context) (Identity, error) {
 	return Identity{Station: id.Station(m.GetStation()), Version: m.GetVersion()}, nil
 }
 
+// Invoke gives errs.Unknown where the connection fails: the kernel may have run
+// the call before it died.
 func (c *client) Invoke(ctx context.Context, call Call) (Result, error) {
 	m, err := c.c.Invoke(ctx, encodeCall(&call))
+	if err != nil && !shim.FromPeer(err) && !errs.Is(err, errs.TooLarge) {
+		err = &errs.Error{Kind: errs.Unknown, Op: "host.Invoke", Err: err}
+	}
 	if err != nil {
 		return Result{}, err
 	}
