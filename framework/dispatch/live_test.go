@@ -7,6 +7,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"github.com/dbbasic/station/sdk/hlc"
+	"github.com/dbbasic/station/sdk/storage"
 )
 
 // TestScan compares scan with a sorted slice, for keys and bounds that are
@@ -61,4 +64,45 @@ func TestLateFailureSparesTheNewState(t *testing.T) {
 	if o.next(); o.live != nil {
 		t.Error("the failed state is still there")
 	}
+}
+
+// TestStampsSurviveUndo: whatever calls set, delete and take back, the commit of
+// one says of each key which stamp it replaces.
+func TestStampsSurviveUndo(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		l := newLive(storage.Object{State: []storage.StateChange{
+			{Key: "a", Value: []byte("1"), Stamp: hlc.Stamp{Time: 1, Station: "s"}},
+			{Key: "b", Deleted: true, Stamp: hlc.Stamp{Time: 2, Station: "s"}},
+		}})
+		o := &object{live: l, d: &Dispatcher{}}
+		o.d.Limits.State, o.d.Limits.Staged = 1<<20, 1<<20
+		want := map[string]hlc.Stamp{"a": {Time: 1, Station: "s"}, "b": {Time: 2, Station: "s"}}
+		for at := hlc.Time(3); at < 3+hlc.Time(rapid.IntRange(1, 8).Draw(t, "calls")); at++ {
+			tx := &transaction{o: o}
+			for range rapid.IntRange(0, 5).Draw(t, "writes") {
+				key := rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "key")
+				var err error
+				if rapid.Bool().Draw(t, "delete") {
+					err = tx.Delete(key)
+				} else {
+					err = tx.Set(key, []byte("2"))
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			if rapid.Bool().Draw(t, "undo") {
+				tx.undo()
+				continue
+			}
+			c := l.build("s", at, tx)
+			for _, ch := range c.State {
+				if ch.Was != want[ch.Key] {
+					t.Fatalf("the change of %q replaces %v, it says %v", ch.Key, want[ch.Key], ch.Was)
+				}
+				want[ch.Key] = ch.Stamp
+			}
+			l.applied(&c)
+		}
+	})
 }

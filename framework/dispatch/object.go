@@ -376,7 +376,7 @@ func (o *object) resolved() {
 // page reads the live state.
 func (l *live) page(q host.StateQuery) (host.StatePage, error) {
 	if q.HasKey {
-		v, ok := l.state.Get(q.Key)
+		v, ok := l.get(q.Key)
 		if !ok {
 			return host.StatePage{}, errs.New(errs.NotFound, "no_such_key", "The object's state has no key %q.", q.Key)
 		}

@@ -49,7 +49,7 @@ func (tx *transaction) empty() bool {
 }
 
 // Get implements luahost.Object.
-func (tx *transaction) Get(key string) ([]byte, bool) { return tx.o.live.state.Get(key) }
+func (tx *transaction) Get(key string) ([]byte, bool) { return tx.o.live.get(key) }
 
 // Set implements luahost.Object.
 func (tx *transaction) Set(key string, value []byte) error {
@@ -120,7 +120,7 @@ func (tx *transaction) touch(key string) {
 			}
 		}
 	}
-	old, had := tx.o.live.state.Get(key)
+	old, had := tx.o.live.get(key)
 	tx.touched = append(tx.touched, change{key: key, old: old, had: had})
 	if tx.index == nil && len(tx.touched) == indexFrom {
 		tx.index = make(map[string]int, 2*indexFrom)

@@ -102,6 +102,15 @@ func (s *Storage) Logs(ctx context.Context, q storage.LogsQuery) (storage.LogsPa
 	return c.Logs(ctx, q)
 }
 
+// Digest implements storage.Storage.
+func (s *Storage) Digest(ctx context.Context, object id.Object) (storage.Digest, error) {
+	c, err := s.get("Digest")
+	if err != nil {
+		return storage.Digest{}, err
+	}
+	return c.Digest(ctx, object)
+}
+
 // Versions implements storage.Storage.
 func (s *Storage) Versions(ctx context.Context, q storage.VersionsQuery) ([]storage.Version, error) {
 	c, err := s.get("Versions")

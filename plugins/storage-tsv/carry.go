@@ -22,6 +22,7 @@ type carrier struct {
 	done    chan struct{}
 	touched map[*object]struct{} // since the last checkpoint
 	rows    int                  // lines of objects.tsv
+	buckets int                  // carry-overs whose buckets wait in memory
 	buf     []byte
 }
 
@@ -258,7 +259,11 @@ func (s *Store) carryObject(o *object) error {
 		}
 		o.steps[i] = v.all
 	}
+	if err := s.carryDigest(o, v); err != nil {
+		return err
+	}
 	o.carried, o.steps = v.tip, [3]int{}
+	o.carried.summed = v.summed && o.look().summed
 	o.mu.Lock()
 	o.pending = slices.Clone(o.pending[v.all:])
 	o.mu.Unlock()
@@ -342,6 +347,10 @@ func (s *Store) wipe(o *object) error {
 	if err := s.drop(o, o.statePath(), &t.state); err != nil {
 		return err
 	}
+	if err := s.drop(o, o.digestPath(), &t.digest); err != nil {
+		return err
+	}
+	o.buckets = nil
 	if err := s.drop(o, o.logPath(), &t.log); err != nil {
 		return err
 	}

@@ -8,6 +8,9 @@ import (
 // checkpoint makes durable all that has been carried over, says so in
 // objects.tsv, and only then drops the sealed segments.
 func (s *Store) checkpoint(sealed []uint64) error {
+	if err := s.writeDigests(); err != nil {
+		return err
+	}
 	if err := s.syncTouched(); err != nil {
 		return err
 	}
@@ -18,7 +21,20 @@ func (s *Store) checkpoint(sealed []uint64) error {
 		o.touched = touch{}
 	}
 	clear(s.carrier.touched)
+	s.carrier.buckets = 0
 	return s.dropSegments(sealed)
+}
+
+func (s *Store) writeDigests() error {
+	for o := range s.carrier.touched {
+		o.files.Lock()
+		err := s.writeBuckets(o)
+		o.files.Unlock()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // syncTouched syncs what the carrier wrote, then the directories that hold new
@@ -39,6 +55,7 @@ func (s *Store) syncTouched() error {
 			name   string
 		}{
 			{&o.touched.state, "state", o.statePath()},
+			{&o.touched.digest, "state", o.digestPath()},
 			{&o.touched.log, "logs", o.logPath()},
 			{&o.touched.versions, "versions", o.versionsPath()},
 		} {

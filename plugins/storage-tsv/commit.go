@@ -145,7 +145,10 @@ func (g *staged) check(c *storage.Commit) error {
 // take moves the tip on and keeps what the files will need, in memory of its own.
 func (g *staged) take(c *storage.Commit, station id.Station, boot uint64) {
 	g.tip.follow(c)
-	ch := change{incarnation: c.Incarnation}
+	ch := change{incarnation: c.Incarnation, sequence: c.Sequence, sums: sumsOf(c)}
+	for _, s := range ch.sums {
+		g.tip.digest.Add(s.sum)
+	}
 	if len(c.State) > 0 {
 		ch.state = slices.Clone(c.State)
 		for i := range ch.state {
@@ -172,7 +175,7 @@ func (g *staged) take(c *storage.Commit, station id.Station, boot uint64) {
 // follow moves the tip to a commit.
 func (t *tip) follow(c *storage.Commit) {
 	if c.Incarnation != t.incarnation {
-		t.hash = ""
+		t.hash, t.digest, t.summed = "", storage.Sum{}, true
 	}
 	t.incarnation, t.sequence, t.epoch = c.Incarnation, c.Sequence, c.HomeEpoch
 	t.high = max(t.high, c.Stamp.Time)
@@ -195,7 +198,8 @@ func (s *Store) publish() {
 			o = &object{id: g.id, held: g.changes[0].incarnation}
 		}
 		o.mu.Lock()
-		o.tip, o.own = g.tip, g.own
+		s.totals.move(o, g.tip)
+		o.own = g.own
 		o.pending = append(o.pending, g.changes...)
 		first := !o.queued
 		o.queued = true
@@ -255,6 +259,8 @@ func validateChange(c *storage.StateChange) error {
 		return errs.New(errs.Invalid, "", "The value of key %q is not JSON.", c.Key)
 	case !validStamp(c.Stamp):
 		return errs.New(errs.Invalid, "", "The stamp of key %q names no station.", c.Key)
+	case c.Was != hlc.Stamp{} && (!validStamp(c.Was) || c.Was.Compare(c.Stamp) >= 0):
+		return errs.New(errs.Invalid, "", "Key %q would be replaced by an earlier change.", c.Key)
 	}
 	return nil
 }

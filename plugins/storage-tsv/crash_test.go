@@ -43,7 +43,14 @@ func (h *history) next(rnd *rand.Rand, name id.Object, before []storage.Commit) 
 	st := hlc.Stamp{Time: hlc.Time(h.tick) << 16, Station: here}
 	c := storage.Commit{Object: name, Incarnation: 1, Sequence: uint64(len(before)) + 1, Stamp: st}
 	head := uint64(0)
+	was := map[string]hlc.Stamp{}
 	for _, b := range before {
+		if b.Incarnation != c.Incarnation {
+			clear(was)
+		}
+		for _, ch := range b.State {
+			was[ch.Key] = ch.Stamp
+		}
 		c.Incarnation = b.Incarnation
 		if b.Version != nil {
 			head = b.Version.Number
@@ -51,9 +58,11 @@ func (h *history) next(rnd *rand.Rand, name id.Object, before []storage.Commit) 
 	}
 	if rnd.IntN(25) == 0 {
 		c.Incarnation++
+		clear(was)
 	}
 	for k := range rnd.IntN(4) {
 		ch := storage.StateChange{Key: fmt.Sprintf("k\t%d", k*rnd.IntN(3)+k), Value: fmt.Appendf(nil, `"%d\n"`, h.tick), Stamp: st}
+		ch.Was = was[ch.Key]
 		if rnd.IntN(4) == 0 {
 			ch.Deleted, ch.Value = true, nil
 		}
@@ -129,6 +138,7 @@ func same(t *testing.T, name id.Object, s *Store, got storage.Object, commits []
 	state := map[string]storage.StateChange{}
 	var log []storage.Entry
 	var versions []storage.Version
+	var digest storage.Digest
 	for _, c := range commits {
 		if c.Incarnation != want.Incarnation {
 			clear(state)
@@ -144,12 +154,25 @@ func same(t *testing.T, name id.Object, s *Store, got storage.Object, commits []
 			want.Head, want.Hash = c.Version.Number, c.Version.Hash
 		}
 	}
+	for _, e := range log {
+		digest.Buckets[storage.Bucket(e.ID.String())].Add(storage.LogItem(name, want.Incarnation, []byte(e.ID.String())))
+	}
 	for _, ch := range state {
+		digest.Buckets[storage.Bucket(ch.Key)].Add(storage.StateItem(name, want.Incarnation, ch.Key, ch.Stamp))
+		ch.Was = hlc.Stamp{}
 		want.State = append(want.State, ch)
 	}
 	slices.SortFunc(want.State, func(a, b storage.StateChange) int { return strings.Compare(a.Key, b.Key) })
 	got.Boot, got.Boot, got.Entries = 0, 0, 0
 	diff(t, "state of "+string(name), got, want)
+	for _, sum := range digest.Buckets {
+		digest.Sum.Add(sum)
+	}
+	summed, err := s.Digest(context.Background(), name)
+	if err != nil {
+		t.Fatalf("Digest: %v", err)
+	}
+	diff(t, "digest of "+string(name), summed, digest)
 	page, err := s.Logs(context.Background(), storage.LogsQuery{Object: name, Limit: 1000, Oldest: true})
 	if err != nil {
 		t.Fatalf("Logs: %v", err)

@@ -30,6 +30,7 @@ func (r *replay) settle() error {
 		return nil // the journal holds the newest change of each key
 	}
 	for _, o := range s.dirt.list {
+		s.distrust(o)
 		if err := s.dropOlder(o); err != nil {
 			s.log.Error("what the file holds could not be compared with the damaged journal", "file", o.statePath(), "error", err)
 		}

@@ -22,8 +22,28 @@ type damage struct {
 	seen  map[string]map[int64]bool // by file: where the lines begin, maxReports and one more at most
 	lines int                       // reported
 
+	byHand map[string]bool // files that hold lines without checksum
+
 	copies sync.Mutex   // orders the writes of damaged/lines.tsv
 	edited atomic.Int64 // lines without checksum that were read; for the start-up report
+}
+
+// tookEdited counts a line without checksum that was taken. Of each file the first one
+// tells that it may hold other keys or entries than it was given.
+func (s *Store) tookEdited(name string) {
+	s.damage.edited.Add(1)
+	s.damage.mu.Lock()
+	first := !s.damage.byHand[name]
+	if first {
+		if s.damage.byHand == nil {
+			s.damage.byHand = map[string]bool{}
+		}
+		s.damage.byHand[name] = true
+	}
+	s.damage.mu.Unlock()
+	if first {
+		s.distrustFile(name)
+	}
 }
 
 func (d *damage) count() int {
@@ -63,6 +83,9 @@ func (s *Store) setAside(name string, f io.ReaderAt, at int64, line int, raw []b
 	if more {
 		s.log.Warn("damage: and more of this file, left out without a report each", "file", name)
 	}
+	if report || more {
+		s.distrustFile(name)
+	}
 	if report {
 		_ = s.report(name, f, at, line, raw, why) // it stays in its file
 	}
@@ -75,6 +98,7 @@ func (s *Store) keepAside(name string, f io.ReaderAt, at int64, raw []byte, why 
 	s.damage.mu.Lock()
 	s.damage.lines++
 	s.damage.mu.Unlock()
+	s.distrustFile(name)
 	return s.report(name, f, at, 0, raw, why)
 }
 

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/dbbasic/station/sdk/errs"
+	"github.com/dbbasic/station/sdk/hlc"
 	"github.com/dbbasic/station/sdk/id"
 	"github.com/dbbasic/station/sdk/plugin"
 	"github.com/dbbasic/station/sdk/storage"
@@ -110,6 +111,9 @@ func numbered(name id.Object, n uint64) storage.Commit {
 	c.State = []storage.StateChange{
 		{Key: "n", Value: fmt.Append(nil, n), Stamp: c.Stamp},
 		{Key: fmt.Sprintf("k%d", n), Value: fmt.Append(nil, n), Stamp: c.Stamp},
+	}
+	if n > 1 {
+		c.State[0].Was = hlc.Stamp{Time: c.Stamp.Time - 1, Station: here}
 	}
 	return c
 }

@@ -86,6 +86,22 @@ func (s *Store) appendLines(name, header string, lines []byte) (made bool, err e
 // renaming it, in a directory that it makes where it is missing. Where named,
 // the new name is made durable too.
 func (s *Store) replaceFile(name string, content []byte, named bool) error {
+	if err := s.writeAside(name, content, true); err != nil {
+		return err
+	}
+	if !named {
+		return nil
+	}
+	return s.syncDir(path.Dir(name))
+}
+
+// replaceUnsynced is replaceFile for what the next checkpoint syncs. A power cut
+// may leave any content under the name.
+func (s *Store) replaceUnsynced(name string, content []byte) error {
+	return s.writeAside(name, content, false)
+}
+
+func (s *Store) writeAside(name string, content []byte, synced bool) error {
 	aside := name + ".tmp"
 	f, err := s.fs.Open(aside, toCreate)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -99,17 +115,13 @@ func (s *Store) replaceFile(name string, content []byte, named bool) error {
 	if _, err := f.WriteAt(content, 0); err != nil {
 		return errors.Join(err, f.Close(), s.fs.Remove(aside))
 	}
-	if err := f.Sync(); err != nil {
-		_ = f.Close()
-		return fsyncError{err}
+	if synced {
+		if err := f.Sync(); err != nil {
+			_ = f.Close()
+			return fsyncError{err}
+		}
 	}
-	if err := errors.Join(f.Close(), s.fs.Rename(aside, name)); err != nil {
-		return err
-	}
-	if !named {
-		return nil
-	}
-	return s.syncDir(path.Dir(name))
+	return errors.Join(f.Close(), s.fs.Rename(aside, name))
 }
 
 // syncFile makes durable what a file holds. A failed fsync is an fsyncError.
@@ -168,7 +180,7 @@ func (s *Store) eachLine(name string, f io.ReaderAt, size int64, columns int, he
 		if v == damaged || !use(cols, v) {
 			s.setAside(name, f, at, n, line, reason(v))
 		} else if v == byHand {
-			s.damage.edited.Add(1)
+			s.tookEdited(name)
 		}
 	}
 }

@@ -132,7 +132,7 @@ func appendCommit(b []byte, c *storage.Commit) []byte {
 	b = seal(appendNumber(b, uint64(lines)), start)
 	for i := range c.State {
 		start = len(b)
-		b = seal(appendChange(append(b, "state\t"...), &c.State[i]), start)
+		b = seal(appendJournalChange(b, &c.State[i]), start)
 	}
 	for i := range c.Entries {
 		start = len(b)

@@ -211,7 +211,7 @@ func (p *pager) take(line []byte, at int64) {
 		return
 	}
 	if how == byHand {
-		p.s.damage.edited.Add(1)
+		p.s.tookEdited(p.name)
 		if len(p.q.Levels) > 0 && !slices.Contains(p.q.Levels, e.Level) {
 			return
 		}

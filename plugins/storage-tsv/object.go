@@ -25,14 +25,17 @@ type object struct {
 	held    uint64   // the incarnation whose data the files hold
 	queued  bool     // the carrier knows of it
 
-	carried tip    // what the files hold; of the carrier alone
-	touched touch  // what the next checkpoint has to sync; of the carrier alone
-	steps   [3]int // per step of a carry-over that failed: of pending, how many are done; of the carrier alone
+	carried tip      // what the files hold; of the carrier, which changes it with files held
+	buckets *buckets // of what the files hold, between a carry-over and the checkpoint; guarded by files
+	touched touch    // what the next checkpoint has to sync; of the carrier alone
+	steps   [3]int   // per step of a carry-over that failed: of pending, how many are done; of the carrier alone
 }
 
 // change is one commit on its way from the journal to the files.
 type change struct {
 	incarnation uint64
+	sequence    uint64
+	sums        []bucketSum
 	state       []storage.StateChange
 	log         []byte // lines, as the log file will hold them
 	version     *storage.Version
@@ -60,6 +63,7 @@ func (o *object) look() view {
 }
 
 func (o *object) statePath() string   { return "state/" + string(o.id) + "/state.tsv" }
+func (o *object) digestPath() string  { return "state/" + string(o.id) + "/digest.tsv" }
 func (o *object) logPath() string     { return "logs/" + string(o.id) + "/log.tsv" }
 func (o *object) versionsDir() string { return "versions/" + string(o.id) }
 func (o *object) versionsPath() string {
@@ -71,7 +75,7 @@ func versionPath(o *object, number uint64) string {
 }
 
 // touch says what of an object's files is not synced.
-type touch struct{ state, log, versions mark }
+type touch struct{ state, digest, log, versions mark }
 
 // mark says whether a file's content, and the names in its directory, have
 // changed since they were synced.

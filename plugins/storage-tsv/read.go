@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/dbbasic/station/sdk/errs"
+	"github.com/dbbasic/station/sdk/hlc"
 	"github.com/dbbasic/station/sdk/id"
 	"github.com/dbbasic/station/sdk/storage"
 )
@@ -82,29 +83,29 @@ func (s *Store) Load(_ context.Context, name id.Object) (storage.Object, error) 
 	state := map[string]storage.StateChange{}
 	if f != nil {
 		defer f.Close()
-		err := s.eachLine(o.statePath(), f, size, stateColumns, stateHeader, func(cols [][]byte, how verdict) bool {
-			c, ok := parseChange(cols, how)
-			if ok {
-				state[c.Key] = c
-			}
-			return ok
-		})
-		if err != nil {
+		if err := s.readState(o, f, size, state); err != nil {
 			return out, readError("storage.Load", name, err)
 		}
 	}
-	for i := range v.pending {
-		for _, c := range v.pending[i].state {
-			c.Value = slices.Clone(c.Value)
-			state[c.Key] = c
-		}
-	}
+	v.overlay(state)
 	out.State = make([]storage.StateChange, 0, len(state))
 	for _, c := range state {
+		c.Was = hlc.Stamp{} // of the commit, not of the state
 		out.State = append(out.State, c)
 	}
 	slices.SortFunc(out.State, func(a, b storage.StateChange) int { return strings.Compare(a.Key, b.Key) })
 	return out, nil
+}
+
+// readState adds the keys of state.tsv to state.
+func (s *Store) readState(o *object, f file, size int64, state map[string]storage.StateChange) error {
+	return s.eachLine(o.statePath(), f, size, stateColumns, stateHeader, func(cols [][]byte, how verdict) bool {
+		c, ok := parseChange(cols, how)
+		if ok {
+			state[c.Key] = c
+		}
+		return ok
+	})
 }
 
 // Versions implements storage.Storage.
@@ -174,7 +175,7 @@ func (s *Store) versionLines(o *object, before uint64, limit int) ([]storage.Ver
 			continue
 		}
 		if how == byHand {
-			s.damage.edited.Add(1)
+			s.tookEdited(o.versionsPath())
 		}
 		take(p)
 	}

@@ -15,12 +15,12 @@ const (
 	stateHeader    = "key\tvalue\tstamp\tcrc\n"
 	logHeader      = "entry_id\ttimestamp\tlevel\tmessage\tfields\tcrc\n"
 	versionsHeader = "number\ttimestamp\tauthor\tmessage\thash\tcrc\n"
-	objectsHeader  = "object\tincarnation\tsequence\thome_epoch\thead\thash\tstamp_high\tcrc\n"
+	objectsHeader  = "object\tincarnation\tsequence\thome_epoch\thead\thash\tstamp_high\tdigest\tcrc\n"
 
 	stateColumns    = 3
 	logColumns      = 5
 	versionsColumns = 5
-	objectsColumns  = 7
+	objectsColumns  = 8
 )
 
 // tip is the end of an object's history: what the next commit must follow.
@@ -29,6 +29,9 @@ type tip struct {
 
 	hash string   // of version head, empty where an older incarnation made it
 	high hlc.Time // the highest stamp time
+
+	digest storage.Sum // of the object, where summed
+	summed bool
 }
 
 func appendChange(b []byte, c *storage.StateChange) []byte {
@@ -39,6 +42,26 @@ func appendChange(b []byte, c *storage.StateChange) []byte {
 	}
 	b = append(b, '\t')
 	return c.Stamp.AppendTo(b)
+}
+
+// appendJournalChange appends a change as the journal has it: with the stamp of
+// what it replaces, or nothing.
+func appendJournalChange(b []byte, c *storage.StateChange) []byte {
+	b = append(appendChange(append(b, "state\t"...), c), '\t')
+	if c.Was == (hlc.Stamp{}) {
+		return b
+	}
+	return c.Was.AppendTo(b)
+}
+
+func parseJournalChange(cols [][]byte) (c storage.StateChange, ok bool) {
+	c, ok = parseChange(cols[:stateColumns], whole)
+	if was := cols[stateColumns]; len(was) > 0 {
+		var err error
+		c.Was, err = hlc.Parse(string(was))
+		ok = ok && err == nil
+	}
+	return c, ok
 }
 
 // parseChange reads a line of state.tsv. What the store wrote itself is JSON; what
@@ -111,7 +134,11 @@ func appendRow(b []byte, o id.Object, t *tip) []byte {
 		b = append(strconv.AppendUint(b, n, 10), '\t')
 	}
 	b = append(append(b, t.hash...), '\t')
-	return strconv.AppendUint(b, uint64(t.high), 10)
+	b = append(strconv.AppendUint(b, uint64(t.high), 10), '\t')
+	if t.summed {
+		b = t.digest.AppendTo(b)
+	}
+	return b
 }
 
 func parseRow(cols [][]byte) (o id.Object, t tip, ok bool) {
@@ -130,6 +157,11 @@ func parseRow(cols [][]byte) (o id.Object, t tip, ok bool) {
 		}
 	}
 	t.high = hlc.Time(high)
+	if len(cols[7]) > 0 {
+		if t.digest, t.summed = storage.ParseSum(cols[7]); !t.summed {
+			return o, t, false
+		}
+	}
 	return o, t, t.incarnation > 0
 }
 

@@ -392,10 +392,10 @@ func parsePart(c *storage.Commit, line []byte) bool {
 	kind, _, _ := bytes.Cut(line, []byte{'\t'})
 	switch string(kind) {
 	case "state":
-		if split(line, cols[:1+stateColumns]) != whole {
+		if split(line, cols[:2+stateColumns]) != whole {
 			return false
 		}
-		ch, ok := parseChange(cols[1:], whole)
+		ch, ok := parseJournalChange(cols[1:])
 		c.State = append(c.State, ch)
 		return ok
 	case "log":
@@ -441,15 +441,17 @@ func (r *replay) take(c *storage.Commit) {
 	if c.Sequence != o.tip.sequence+1 {
 		s.log.Warn("commits of an object are missing in the journal", "object", c.Object, "from", o.tip.sequence+1, "to", c.Sequence-1)
 	}
+	gap := c.Sequence != o.tip.sequence+1
 	g := staged{tip: o.tip}
 	g.take(c, s.station, 0)
-	o.tip = g.tip
+	g.tip.summed = g.tip.summed && !gap
+	s.setTip(o, g.tip)
 	o.pending = append(o.pending, g.changes...)
 	if !o.queued {
 		o.queued = true
 		s.dirt.add(o)
 		// The process before may have made files whose names it has not synced.
-		o.touched = touch{mark{names: true}, mark{names: true}, mark{names: true}}
+		o.touched = touch{state: mark{names: true}, log: mark{names: true}, versions: mark{names: true}}
 	}
 	s.observe(o.tip.high)
 	s.journal.replayed++

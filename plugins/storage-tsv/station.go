@@ -130,7 +130,8 @@ func (s *Store) place(name id.Object, t tip) *object {
 		o = &object{id: name}
 		s.objects.add(o)
 	}
-	o.tip, o.carried, o.held = t, t, t.incarnation
+	s.setTip(o, t)
+	o.carried, o.held = t, t.incarnation
 	s.observe(t.high)
 	return o
 }

@@ -63,6 +63,7 @@ type Store struct {
 	journal journal // guarded by journalMu
 	carrier carrier // of the carrier's goroutine alone
 	dirt    dirt    // what the carrier has to do
+	totals  totals  // guarded by journalMu
 	damage  damage
 
 	journalMu sync.Mutex

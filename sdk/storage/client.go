@@ -120,6 +120,19 @@ func (c *Client) Logs(ctx context.Context, q LogsQuery) (LogsPage, error) {
 	return DecodeLogsPage(m), nil
 }
 
+// Digest implements Storage.
+func (c *Client) Digest(ctx context.Context, object id.Object) (Digest, error) {
+	m, err := c.c.Digest(ctx, &pb.DigestRequest{Object: string(object)})
+	if err != nil {
+		return Digest{}, err
+	}
+	d, ok := decodeDigest(m)
+	if !ok {
+		return Digest{}, errs.New(errs.Internal, "", "The storage plugin gave a digest of %d bytes.", len(m.GetBuckets()))
+	}
+	return d, nil
+}
+
 // Versions implements Storage.
 func (c *Client) Versions(ctx context.Context, q VersionsQuery) ([]Version, error) {
 	m, err := c.c.Versions(ctx, &pb.VersionsQuery{Object: string(q.Object), Before: q.Before, Limit: int32(q.Limit)})

@@ -51,7 +51,11 @@ func decodeCommit(m *pb.Commit) Commit {
 }
 
 func encodeChange(c *StateChange) *pb.StateChange {
-	return &pb.StateChange{Key: []byte(c.Key), Value: c.Value, Deleted: c.Deleted, Stamp: encodeStamp(c.Stamp)}
+	m := &pb.StateChange{Key: []byte(c.Key), Value: c.Value, Deleted: c.Deleted, Stamp: encodeStamp(c.Stamp)}
+	if c.Was != (hlc.Stamp{}) {
+		m.Was = encodeStamp(c.Was)
+	}
+	return m
 }
 
 func decodeState(list []*pb.StateChange) []StateChange {
@@ -60,7 +64,7 @@ func decodeState(list []*pb.StateChange) []StateChange {
 	}
 	out := make([]StateChange, len(list))
 	for i, m := range list {
-		out[i] = StateChange{Key: string(m.GetKey()), Value: shim.Bytes(m.GetValue()), Deleted: m.GetDeleted(), Stamp: decodeStamp(m.GetStamp())}
+		out[i] = StateChange{Key: string(m.GetKey()), Value: shim.Bytes(m.GetValue()), Deleted: m.GetDeleted(), Stamp: decodeStamp(m.GetStamp()), Was: decodeStamp(m.GetWas())}
 	}
 	return out
 }
@@ -84,6 +88,27 @@ func decodeEntries(list []*pb.LogEntry) []Entry {
 		}
 	}
 	return out
+}
+
+func encodeDigest(d *Digest) *pb.DigestReply {
+	b := make([]byte, 0, Buckets*sumSize)
+	for _, s := range d.Buckets {
+		b = s.appendRaw(b)
+	}
+	return &pb.DigestReply{Buckets: b}
+}
+
+// decodeDigest gives false for a reply of another size.
+func decodeDigest(m *pb.DigestReply) (d Digest, ok bool) {
+	b := m.GetBuckets()
+	if len(b) != Buckets*sumSize {
+		return d, false
+	}
+	for i := range d.Buckets {
+		d.Buckets[i] = sumFrom(b[i*sumSize:])
+		d.Sum.Add(d.Buckets[i])
+	}
+	return d, true
 }
 
 func encodeVersion(v *Version) *pb.SourceVersion {

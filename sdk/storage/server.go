@@ -89,6 +89,14 @@ func (s *server) Logs(ctx context.Context, m *pb.LogsQuery) (*pb.LogsPage, error
 	return EncodeLogsPage(p), nil
 }
 
+func (s *server) Digest(ctx context.Context, m *pb.DigestRequest) (*pb.DigestReply, error) {
+	d, err := s.impl.Digest(ctx, id.Object(m.GetObject()))
+	if err != nil {
+		return nil, err
+	}
+	return encodeDigest(&d), nil
+}
+
 func (s *server) Versions(ctx context.Context, m *pb.VersionsQuery) (*pb.VersionsReply, error) {
 	list, err := s.impl.Versions(ctx, VersionsQuery{Object: id.Object(m.GetObject()), Before: m.GetBefore(), Limit: int(m.GetLimit())})
 	if err != nil {

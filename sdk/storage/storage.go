@@ -40,6 +40,7 @@ type StateChange struct {
 	Value   []byte    // one JSON value in canonical form; nil where Deleted
 	Deleted bool      // a tombstone: kept, with its stamp, until the cluster collects it
 	Stamp   hlc.Stamp // of the change: the commit's own where it was made here
+	Was     hlc.Stamp // of what it replaces, a tombstone's included; zero where the key had nothing. Earlier than Stamp
 }
 
 // Entry is one line of an object's log. Entries of an object keep the order of
@@ -168,6 +169,14 @@ type Storage interface {
 	// Logs gives a page of an object's log; of an unknown object it is empty.
 	// Errors: errs.Invalid for a limit, level or cursor that is none.
 	Logs(ctx context.Context, q LogsQuery) (LogsPage, error)
+
+	// Digest sums up an object's present state and log, or, where object is
+	// empty, those of all objects, then with the items of an object in the bucket
+	// of its id. It is kept with each commit, from StateItem and LogItem: asking
+	// reads no state and no log, but where damage or an edit by hand made it
+	// necessary to sum up anew. Of an unknown object it is zero. It rests on the
+	// Was of the changes; a store may refuse a wrong one with errs.Invalid.
+	Digest(ctx context.Context, object id.Object) (Digest, error)
 
 	// Versions lists source versions without their texts; of an unknown
 	// object the list is empty. Errors: errs.Invalid.

@@ -333,6 +333,7 @@ type StateChange struct {
 	Value         []byte                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
 	Deleted       bool                   `protobuf:"varint,3,opt,name=deleted,proto3" json:"deleted,omitempty"`
 	Stamp         *Stamp                 `protobuf:"bytes,4,opt,name=stamp,proto3" json:"stamp,omitempty"`
+	Was           *Stamp                 `protobuf:"bytes,5,opt,name=was,proto3" json:"was,omitempty"` // absent where the key had nothing
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -391,6 +392,13 @@ func (x *StateChange) GetDeleted() bool {
 func (x *StateChange) GetStamp() *Stamp {
 	if x != nil {
 		return x.Stamp
+	}
+	return nil
+}
+
+func (x *StateChange) GetWas() *Stamp {
+	if x != nil {
+		return x.Was
 	}
 	return nil
 }
@@ -777,6 +785,96 @@ func (x *LoadReply) GetState() []*StateChange {
 	return nil
 }
 
+// DigestRequest names the object to sum up; empty means all.
+type DigestRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Object        string                 `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DigestRequest) Reset() {
+	*x = DigestRequest{}
+	mi := &file_station_v1_storage_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DigestRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DigestRequest) ProtoMessage() {}
+
+func (x *DigestRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_storage_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DigestRequest.ProtoReflect.Descriptor instead.
+func (*DigestRequest) Descriptor() ([]byte, []int) {
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *DigestRequest) GetObject() string {
+	if x != nil {
+		return x.Object
+	}
+	return ""
+}
+
+// DigestReply is storage.Digest: 16 bytes for each bucket, one behind the other.
+type DigestReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Buckets       []byte                 `protobuf:"bytes,1,opt,name=buckets,proto3" json:"buckets,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DigestReply) Reset() {
+	*x = DigestReply{}
+	mi := &file_station_v1_storage_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DigestReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DigestReply) ProtoMessage() {}
+
+func (x *DigestReply) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_storage_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DigestReply.ProtoReflect.Descriptor instead.
+func (*DigestReply) Descriptor() ([]byte, []int) {
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *DigestReply) GetBuckets() []byte {
+	if x != nil {
+		return x.Buckets
+	}
+	return nil
+}
+
 // VersionsQuery is storage.VersionsQuery.
 type VersionsQuery struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -789,7 +887,7 @@ type VersionsQuery struct {
 
 func (x *VersionsQuery) Reset() {
 	*x = VersionsQuery{}
-	mi := &file_station_v1_storage_proto_msgTypes[12]
+	mi := &file_station_v1_storage_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -801,7 +899,7 @@ func (x *VersionsQuery) String() string {
 func (*VersionsQuery) ProtoMessage() {}
 
 func (x *VersionsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_storage_proto_msgTypes[12]
+	mi := &file_station_v1_storage_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -814,7 +912,7 @@ func (x *VersionsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionsQuery.ProtoReflect.Descriptor instead.
 func (*VersionsQuery) Descriptor() ([]byte, []int) {
-	return file_station_v1_storage_proto_rawDescGZIP(), []int{12}
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *VersionsQuery) GetObject() string {
@@ -848,7 +946,7 @@ type VersionsReply struct {
 
 func (x *VersionsReply) Reset() {
 	*x = VersionsReply{}
-	mi := &file_station_v1_storage_proto_msgTypes[13]
+	mi := &file_station_v1_storage_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -860,7 +958,7 @@ func (x *VersionsReply) String() string {
 func (*VersionsReply) ProtoMessage() {}
 
 func (x *VersionsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_storage_proto_msgTypes[13]
+	mi := &file_station_v1_storage_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -873,7 +971,7 @@ func (x *VersionsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionsReply.ProtoReflect.Descriptor instead.
 func (*VersionsReply) Descriptor() ([]byte, []int) {
-	return file_station_v1_storage_proto_rawDescGZIP(), []int{13}
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *VersionsReply) GetVersions() []*SourceVersion {
@@ -894,7 +992,7 @@ type VersionRequest struct {
 
 func (x *VersionRequest) Reset() {
 	*x = VersionRequest{}
-	mi := &file_station_v1_storage_proto_msgTypes[14]
+	mi := &file_station_v1_storage_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -906,7 +1004,7 @@ func (x *VersionRequest) String() string {
 func (*VersionRequest) ProtoMessage() {}
 
 func (x *VersionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_storage_proto_msgTypes[14]
+	mi := &file_station_v1_storage_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -919,7 +1017,7 @@ func (x *VersionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionRequest.ProtoReflect.Descriptor instead.
 func (*VersionRequest) Descriptor() ([]byte, []int) {
-	return file_station_v1_storage_proto_rawDescGZIP(), []int{14}
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *VersionRequest) GetObject() string {
@@ -964,12 +1062,13 @@ const file_station_v1_storage_proto_rawDesc = "" +
 	"\x05state\x18\b \x03(\v2\x17.station.v1.StateChangeR\x05state\x12.\n" +
 	"\aentries\x18\t \x03(\v2\x14.station.v1.LogEntryR\aentries\x123\n" +
 	"\aversion\x18\n" +
-	" \x01(\v2\x19.station.v1.SourceVersionR\aversion\"x\n" +
+	" \x01(\v2\x19.station.v1.SourceVersionR\aversion\"\x9d\x01\n" +
 	"\vStateChange\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value\x12\x18\n" +
 	"\adeleted\x18\x03 \x01(\bR\adeleted\x12'\n" +
-	"\x05stamp\x18\x04 \x01(\v2\x11.station.v1.StampR\x05stamp\"\x9a\x01\n" +
+	"\x05stamp\x18\x04 \x01(\v2\x11.station.v1.StampR\x05stamp\x12#\n" +
+	"\x03was\x18\x05 \x01(\v2\x11.station.v1.StampR\x03was\"\x9a\x01\n" +
 	"\rSourceVersion\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x17\n" +
 	"\atime_us\x18\x02 \x01(\x03R\x06timeUs\x12\x16\n" +
@@ -995,7 +1094,11 @@ const file_station_v1_storage_proto_rawDesc = "" +
 	"\x04info\x18\x01 \x01(\v2\x18.station.v1.StoredObjectR\x04info\x12\x12\n" +
 	"\x04boot\x18\x04 \x01(\x04R\x04boot\x12\x18\n" +
 	"\aentries\x18\x02 \x01(\x04R\aentries\x12-\n" +
-	"\x05state\x18\x03 \x03(\v2\x17.station.v1.StateChangeR\x05state\"U\n" +
+	"\x05state\x18\x03 \x03(\v2\x17.station.v1.StateChangeR\x05state\"'\n" +
+	"\rDigestRequest\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\tR\x06object\"'\n" +
+	"\vDigestReply\x12\x18\n" +
+	"\abuckets\x18\x01 \x01(\fR\abuckets\"U\n" +
 	"\rVersionsQuery\x12\x16\n" +
 	"\x06object\x18\x01 \x01(\tR\x06object\x12\x16\n" +
 	"\x06before\x18\x02 \x01(\x04R\x06before\x12\x14\n" +
@@ -1004,13 +1107,14 @@ const file_station_v1_storage_proto_rawDesc = "" +
 	"\bversions\x18\x01 \x03(\v2\x19.station.v1.SourceVersionR\bversions\"@\n" +
 	"\x0eVersionRequest\x12\x16\n" +
 	"\x06object\x18\x01 \x01(\tR\x06object\x12\x16\n" +
-	"\x06number\x18\x02 \x01(\x04R\x06number2\xb9\x03\n" +
+	"\x06number\x18\x02 \x01(\x04R\x06number2\xf7\x03\n" +
 	"\x0eStorageService\x120\n" +
 	"\x04Boot\x12\x11.station.v1.Empty\x1a\x15.station.v1.BootReply\x12<\n" +
 	"\x06Commit\x12\x19.station.v1.CommitRequest\x1a\x17.station.v1.CommitReply\x12D\n" +
 	"\aObjects\x12\x1e.station.v1.StoredObjectsQuery\x1a\x19.station.v1.StoredObjects\x128\n" +
 	"\x04Load\x12\x17.station.v1.LoadRequest\x1a\x15.station.v1.LoadReply0\x01\x123\n" +
-	"\x04Logs\x12\x15.station.v1.LogsQuery\x1a\x14.station.v1.LogsPage\x12@\n" +
+	"\x04Logs\x12\x15.station.v1.LogsQuery\x1a\x14.station.v1.LogsPage\x12<\n" +
+	"\x06Digest\x12\x19.station.v1.DigestRequest\x1a\x17.station.v1.DigestReply\x12@\n" +
 	"\bVersions\x12\x19.station.v1.VersionsQuery\x1a\x19.station.v1.VersionsReply\x12@\n" +
 	"\aVersion\x12\x1a.station.v1.VersionRequest\x1a\x19.station.v1.SourceVersionB/Z-github.com/dbbasic/station/sdk/internal/pb;pbb\x06proto3"
 
@@ -1026,7 +1130,7 @@ func file_station_v1_storage_proto_rawDescGZIP() []byte {
 	return file_station_v1_storage_proto_rawDescData
 }
 
-var file_station_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_station_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_station_v1_storage_proto_goTypes = []any{
 	(*BootReply)(nil),          // 0: station.v1.BootReply
 	(*CommitRequest)(nil),      // 1: station.v1.CommitRequest
@@ -1040,48 +1144,53 @@ var file_station_v1_storage_proto_goTypes = []any{
 	(*StoredObjects)(nil),      // 9: station.v1.StoredObjects
 	(*LoadRequest)(nil),        // 10: station.v1.LoadRequest
 	(*LoadReply)(nil),          // 11: station.v1.LoadReply
-	(*VersionsQuery)(nil),      // 12: station.v1.VersionsQuery
-	(*VersionsReply)(nil),      // 13: station.v1.VersionsReply
-	(*VersionRequest)(nil),     // 14: station.v1.VersionRequest
-	(*Error)(nil),              // 15: station.v1.Error
-	(*Stamp)(nil),              // 16: station.v1.Stamp
-	(*LogEntry)(nil),           // 17: station.v1.LogEntry
-	(*Empty)(nil),              // 18: station.v1.Empty
-	(*LogsQuery)(nil),          // 19: station.v1.LogsQuery
-	(*LogsPage)(nil),           // 20: station.v1.LogsPage
+	(*DigestRequest)(nil),      // 12: station.v1.DigestRequest
+	(*DigestReply)(nil),        // 13: station.v1.DigestReply
+	(*VersionsQuery)(nil),      // 14: station.v1.VersionsQuery
+	(*VersionsReply)(nil),      // 15: station.v1.VersionsReply
+	(*VersionRequest)(nil),     // 16: station.v1.VersionRequest
+	(*Error)(nil),              // 17: station.v1.Error
+	(*Stamp)(nil),              // 18: station.v1.Stamp
+	(*LogEntry)(nil),           // 19: station.v1.LogEntry
+	(*Empty)(nil),              // 20: station.v1.Empty
+	(*LogsQuery)(nil),          // 21: station.v1.LogsQuery
+	(*LogsPage)(nil),           // 22: station.v1.LogsPage
 }
 var file_station_v1_storage_proto_depIdxs = []int32{
 	4,  // 0: station.v1.CommitRequest.commits:type_name -> station.v1.Commit
 	3,  // 1: station.v1.CommitReply.results:type_name -> station.v1.CommitResult
-	15, // 2: station.v1.CommitResult.error:type_name -> station.v1.Error
-	16, // 3: station.v1.Commit.stamp:type_name -> station.v1.Stamp
+	17, // 2: station.v1.CommitResult.error:type_name -> station.v1.Error
+	18, // 3: station.v1.Commit.stamp:type_name -> station.v1.Stamp
 	5,  // 4: station.v1.Commit.state:type_name -> station.v1.StateChange
-	17, // 5: station.v1.Commit.entries:type_name -> station.v1.LogEntry
+	19, // 5: station.v1.Commit.entries:type_name -> station.v1.LogEntry
 	6,  // 6: station.v1.Commit.version:type_name -> station.v1.SourceVersion
-	16, // 7: station.v1.StateChange.stamp:type_name -> station.v1.Stamp
-	7,  // 8: station.v1.StoredObjects.objects:type_name -> station.v1.StoredObject
-	7,  // 9: station.v1.LoadReply.info:type_name -> station.v1.StoredObject
-	5,  // 10: station.v1.LoadReply.state:type_name -> station.v1.StateChange
-	6,  // 11: station.v1.VersionsReply.versions:type_name -> station.v1.SourceVersion
-	18, // 12: station.v1.StorageService.Boot:input_type -> station.v1.Empty
-	1,  // 13: station.v1.StorageService.Commit:input_type -> station.v1.CommitRequest
-	8,  // 14: station.v1.StorageService.Objects:input_type -> station.v1.StoredObjectsQuery
-	10, // 15: station.v1.StorageService.Load:input_type -> station.v1.LoadRequest
-	19, // 16: station.v1.StorageService.Logs:input_type -> station.v1.LogsQuery
-	12, // 17: station.v1.StorageService.Versions:input_type -> station.v1.VersionsQuery
-	14, // 18: station.v1.StorageService.Version:input_type -> station.v1.VersionRequest
-	0,  // 19: station.v1.StorageService.Boot:output_type -> station.v1.BootReply
-	2,  // 20: station.v1.StorageService.Commit:output_type -> station.v1.CommitReply
-	9,  // 21: station.v1.StorageService.Objects:output_type -> station.v1.StoredObjects
-	11, // 22: station.v1.StorageService.Load:output_type -> station.v1.LoadReply
-	20, // 23: station.v1.StorageService.Logs:output_type -> station.v1.LogsPage
-	13, // 24: station.v1.StorageService.Versions:output_type -> station.v1.VersionsReply
-	6,  // 25: station.v1.StorageService.Version:output_type -> station.v1.SourceVersion
-	19, // [19:26] is the sub-list for method output_type
-	12, // [12:19] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	18, // 7: station.v1.StateChange.stamp:type_name -> station.v1.Stamp
+	18, // 8: station.v1.StateChange.was:type_name -> station.v1.Stamp
+	7,  // 9: station.v1.StoredObjects.objects:type_name -> station.v1.StoredObject
+	7,  // 10: station.v1.LoadReply.info:type_name -> station.v1.StoredObject
+	5,  // 11: station.v1.LoadReply.state:type_name -> station.v1.StateChange
+	6,  // 12: station.v1.VersionsReply.versions:type_name -> station.v1.SourceVersion
+	20, // 13: station.v1.StorageService.Boot:input_type -> station.v1.Empty
+	1,  // 14: station.v1.StorageService.Commit:input_type -> station.v1.CommitRequest
+	8,  // 15: station.v1.StorageService.Objects:input_type -> station.v1.StoredObjectsQuery
+	10, // 16: station.v1.StorageService.Load:input_type -> station.v1.LoadRequest
+	21, // 17: station.v1.StorageService.Logs:input_type -> station.v1.LogsQuery
+	12, // 18: station.v1.StorageService.Digest:input_type -> station.v1.DigestRequest
+	14, // 19: station.v1.StorageService.Versions:input_type -> station.v1.VersionsQuery
+	16, // 20: station.v1.StorageService.Version:input_type -> station.v1.VersionRequest
+	0,  // 21: station.v1.StorageService.Boot:output_type -> station.v1.BootReply
+	2,  // 22: station.v1.StorageService.Commit:output_type -> station.v1.CommitReply
+	9,  // 23: station.v1.StorageService.Objects:output_type -> station.v1.StoredObjects
+	11, // 24: station.v1.StorageService.Load:output_type -> station.v1.LoadReply
+	22, // 25: station.v1.StorageService.Logs:output_type -> station.v1.LogsPage
+	13, // 26: station.v1.StorageService.Digest:output_type -> station.v1.DigestReply
+	15, // 27: station.v1.StorageService.Versions:output_type -> station.v1.VersionsReply
+	6,  // 28: station.v1.StorageService.Version:output_type -> station.v1.SourceVersion
+	21, // [21:29] is the sub-list for method output_type
+	13, // [13:21] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_station_v1_storage_proto_init() }
@@ -1096,7 +1205,7 @@ func file_station_v1_storage_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_station_v1_storage_proto_rawDesc), len(file_station_v1_storage_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   15,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

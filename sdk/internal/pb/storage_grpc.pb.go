@@ -24,6 +24,7 @@ const (
 	StorageService_Objects_FullMethodName  = "/station.v1.StorageService/Objects"
 	StorageService_Load_FullMethodName     = "/station.v1.StorageService/Load"
 	StorageService_Logs_FullMethodName     = "/station.v1.StorageService/Logs"
+	StorageService_Digest_FullMethodName   = "/station.v1.StorageService/Digest"
 	StorageService_Versions_FullMethodName = "/station.v1.StorageService/Versions"
 	StorageService_Version_FullMethodName  = "/station.v1.StorageService/Version"
 )
@@ -39,6 +40,7 @@ type StorageServiceClient interface {
 	Objects(ctx context.Context, in *StoredObjectsQuery, opts ...grpc.CallOption) (*StoredObjects, error)
 	Load(ctx context.Context, in *LoadRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LoadReply], error)
 	Logs(ctx context.Context, in *LogsQuery, opts ...grpc.CallOption) (*LogsPage, error)
+	Digest(ctx context.Context, in *DigestRequest, opts ...grpc.CallOption) (*DigestReply, error)
 	Versions(ctx context.Context, in *VersionsQuery, opts ...grpc.CallOption) (*VersionsReply, error)
 	Version(ctx context.Context, in *VersionRequest, opts ...grpc.CallOption) (*SourceVersion, error)
 }
@@ -110,6 +112,16 @@ func (c *storageServiceClient) Logs(ctx context.Context, in *LogsQuery, opts ...
 	return out, nil
 }
 
+func (c *storageServiceClient) Digest(ctx context.Context, in *DigestRequest, opts ...grpc.CallOption) (*DigestReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DigestReply)
+	err := c.cc.Invoke(ctx, StorageService_Digest_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *storageServiceClient) Versions(ctx context.Context, in *VersionsQuery, opts ...grpc.CallOption) (*VersionsReply, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(VersionsReply)
@@ -141,6 +153,7 @@ type StorageServiceServer interface {
 	Objects(context.Context, *StoredObjectsQuery) (*StoredObjects, error)
 	Load(*LoadRequest, grpc.ServerStreamingServer[LoadReply]) error
 	Logs(context.Context, *LogsQuery) (*LogsPage, error)
+	Digest(context.Context, *DigestRequest) (*DigestReply, error)
 	Versions(context.Context, *VersionsQuery) (*VersionsReply, error)
 	Version(context.Context, *VersionRequest) (*SourceVersion, error)
 	mustEmbedUnimplementedStorageServiceServer()
@@ -167,6 +180,9 @@ func (UnimplementedStorageServiceServer) Load(*LoadRequest, grpc.ServerStreaming
 }
 func (UnimplementedStorageServiceServer) Logs(context.Context, *LogsQuery) (*LogsPage, error) {
 	return nil, status.Error(codes.Unimplemented, "method Logs not implemented")
+}
+func (UnimplementedStorageServiceServer) Digest(context.Context, *DigestRequest) (*DigestReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Digest not implemented")
 }
 func (UnimplementedStorageServiceServer) Versions(context.Context, *VersionsQuery) (*VersionsReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Versions not implemented")
@@ -278,6 +294,24 @@ func _StorageService_Logs_Handler(srv interface{}, ctx context.Context, dec func
 	return interceptor(ctx, in, info, handler)
 }
 
+func _StorageService_Digest_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DigestRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StorageServiceServer).Digest(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: StorageService_Digest_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StorageServiceServer).Digest(ctx, req.(*DigestRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _StorageService_Versions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(VersionsQuery)
 	if err := dec(in); err != nil {
@@ -336,6 +370,10 @@ var StorageService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Logs",
 			Handler:    _StorageService_Logs_Handler,
+		},
+		{
+			MethodName: "Digest",
+			Handler:    _StorageService_Digest_Handler,
 		},
 		{
 			MethodName: "Versions",

@@ -51,6 +51,10 @@ func (f *filler) fill(v reflect.Value, path string) {
 		for i := range 2 {
 			f.fill(v.Index(i), fmt.Sprintf("%s[%d]", path, i))
 		}
+	case reflect.Array:
+		for i := range v.Len() {
+			f.fill(v.Index(i), fmt.Sprintf("%s[%d]", path, i))
+		}
 	default:
 		f.t.Fatalf("Fill cannot set %s of type %s", path, v.Type())
 	}

@@ -84,10 +84,13 @@ func (s *subject) set(key, json string) storage.StateChange {
 	return storage.StateChange{Key: key, Value: []byte(json), Stamp: s.stamp()}
 }
 
-// commit stores the batch and checks that there is one result per commit.
+// commit stores the batch and checks that there is one result per commit. Where
+// a change does not say what it replaces, the subject says it.
 func (s *subject) commit(batch ...storage.Commit) []error {
 	s.Helper()
+	batch = s.replaced.fill(batch)
 	results := s.Commit(s.ctx, batch)
+	s.replaced.note(batch, results)
 	if len(results) != len(batch) {
 		s.Fatalf("Commit of %d commits gave %d results", len(batch), len(results))
 	}
@@ -143,6 +146,7 @@ func (s *subject) load(object id.Object) storage.Object {
 	if err != nil {
 		s.Fatalf("Load %s: %v", object, err)
 	}
+	s.replaced.read(&o)
 	return o
 }
 

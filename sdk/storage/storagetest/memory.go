@@ -229,6 +229,15 @@ func (f *folder) apply(c *storage.Commit, failed bool) error {
 	case c.Version != nil && c.Version.Number != r.info.Head+1:
 		return errs.New(errs.Invalid, "", "Version %d does not follow version %d.", c.Version.Number, r.info.Head)
 	}
+	present := r.state
+	if !sameLife {
+		present = nil
+	}
+	for i := range c.State {
+		if ch := &c.State[i]; ch.Was != present[ch.Key].Stamp {
+			return errs.New(errs.Invalid, "bad_was", "The change of key %q says that it replaces %v, not %v.", ch.Key, ch.Was, present[ch.Key].Stamp)
+		}
+	}
 	if !sameLife {
 		r.state, r.entries, r.versions, r.info.Hash = map[string]storage.StateChange{}, nil, nil, ""
 	}
@@ -252,7 +261,9 @@ func (f *folder) apply(c *storage.Commit, failed bool) error {
 	return nil
 }
 
+// cloneChange gives what a store keeps of a change.
 func cloneChange(c storage.StateChange) storage.StateChange {
+	c.Was = hlc.Stamp{}
 	c.Value = slices.Clone(c.Value)
 	return c
 }

@@ -94,6 +94,39 @@ func (s *memoryStore) Logs(_ context.Context, q storage.LogsQuery) (storage.Logs
 	return page, nil
 }
 
+// Digest sums up what is there, each time anew.
+func (s *memoryStore) Digest(_ context.Context, object id.Object) (storage.Digest, error) {
+	var d storage.Digest
+	f, err := s.hold()
+	if err != nil {
+		return d, err
+	}
+	defer f.mu.Unlock()
+	add := func(bucket uint8, item storage.Sum) {
+		d.Sum.Add(item)
+		d.Buckets[bucket].Add(item)
+	}
+	for name, r := range f.objects {
+		if object != "" && name != object {
+			continue
+		}
+		bucket := func(item string) uint8 {
+			if object == "" {
+				return storage.Bucket(string(name))
+			}
+			return storage.Bucket(item)
+		}
+		for _, c := range r.state {
+			add(bucket(c.Key), storage.StateItem(name, r.info.Incarnation, c.Key, c.Stamp))
+		}
+		for i := range r.entries {
+			e := r.entries[i].ID.String()
+			add(bucket(e), storage.LogItem(name, r.info.Incarnation, []byte(e)))
+		}
+	}
+	return d, nil
+}
+
 func (s *memoryStore) Versions(_ context.Context, q storage.VersionsQuery) ([]storage.Version, error) {
 	f, err := s.hold()
 	if err != nil {

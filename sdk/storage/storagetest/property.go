@@ -74,7 +74,7 @@ func property(s *subject) {
 	run := 0
 	rapid.Check(s.t, func(rt *rapid.T) {
 		run++
-		s := &subject{report: rt, Storage: s.Storage, t: s.t, ctx: s.ctx, open: s.open, config: s.config, tick: s.tick}
+		s := &subject{report: rt, Storage: s.Storage, t: s.t, ctx: s.ctx, open: s.open, config: s.config, tick: s.tick, replaced: stamps{}}
 		m := model{}
 		names := []id.Object{id.Object(fmt.Sprintf("r%d.x", run)), id.Object(fmt.Sprintf("r%d.y", run))}
 		rt.Repeat(map[string]func(*rapid.T){
@@ -176,6 +176,8 @@ func (s *subject) compare(m model, name id.Object, limit int) {
 	back := slices.Clone(log)
 	slices.Reverse(back)
 	s.equal("Logs, newest first", s.allLogs(storage.LogsQuery{Object: name, Limit: limit}), back)
+	each, _ := s.summed(name)
+	s.equal("Digest", s.digest(name), each[0])
 	var list []storage.Version
 	for before := uint64(0); ; {
 		page := s.versions(name, before, limit)

@@ -68,6 +68,7 @@ var checks = []check{
 	{"LogLevels", checkLogLevels},
 	{"LogCursorsWhileAppending", checkLogCursors},
 	{"LogBadQueries", checkLogBad},
+	{"Digest", checkDigest},
 	{"Versions", checkVersions},
 	{"Objects", checkObjects},
 	{"EntryCounter", checkEntryCounter},
@@ -90,11 +91,13 @@ type subject struct {
 	open   Opener
 	config plugin.Config
 	tick   uint64 // counts the stamps given out
+
+	replaced stamps // of each object's keys
 }
 
 func newSubject(t *testing.T, r report, open Opener) *subject {
 	s := &subject{report: r, t: t, ctx: t.Context(), open: open,
-		config: plugin.Config{Station: testStation, DataDir: t.TempDir()}}
+		replaced: stamps{}, config: plugin.Config{Station: testStation, DataDir: t.TempDir()}}
 	s.Storage = open(t, s.config)
 	return s
 }
@@ -143,6 +146,7 @@ func checkUnknown(s *subject) {
 	o := s.load("nobody")
 	s.equal("Load of an unknown object", o, storage.Object{ObjectInfo: storage.ObjectInfo{Object: "nobody"}, Boot: s.boot().Number})
 	s.equal("Logs of an unknown object", s.logs(storage.LogsQuery{Object: "nobody", Limit: 10}), storage.LogsPage{})
+	s.equal("Digest of an unknown object", s.digest("nobody"), storage.Digest{})
 	s.equal("Versions of an unknown object", s.versions("nobody", 0, 10), []storage.Version(nil))
 	_, err := s.Version(s.ctx, "nobody", 1)
 	s.kind("Version of an unknown object", err, notFound)
@@ -165,6 +169,8 @@ func checkClosed(s *subject) {
 	s.kind("Logs after Close", err, unavailable)
 	_, err = s.Objects(s.ctx, storage.ObjectsQuery{Limit: 1})
 	s.kind("Objects after Close", err, unavailable)
+	_, err = s.Digest(s.ctx, "a")
+	s.kind("Digest after Close", err, unavailable)
 	_, err = s.Versions(s.ctx, storage.VersionsQuery{Object: "a", Limit: 1})
 	s.kind("Versions after Close", err, unavailable)
 	_, err = s.Version(s.ctx, "a", 1)

@@ -92,6 +92,8 @@ func TestPlantedFaults(t *testing.T) {
 		{"lost error kind", "StaleEpoch", func(s storage.Storage) storage.Storage { return lostKind{s} }},
 		{"stale read", "ConcurrentReads", func(s storage.Storage) storage.Storage { return &staleRead{Storage: s} }},
 		{"lost tombstones", "Tombstones", func(s storage.Storage) storage.Storage { return noTombstones{s} }},
+		{"digest that forgets to subtract", "Digest", func(s storage.Storage) storage.Storage { return growingDigest{s} }},
+		{"digest of before", "Digest", func(s storage.Storage) storage.Storage { return &oldDigest{Storage: s} }},
 		{"boot that stays", "BootRises", func(s storage.Storage) storage.Storage { return sameBoot{s} }},
 		{"gaps accepted", "Sequences", func(s storage.Storage) storage.Storage { return &anySequence{Storage: s, last: map[id.Object]uint64{}} }},
 		{"short results", "FailedCommitFailsItsFollowers", func(s storage.Storage) storage.Storage { return shortResults{s} }},
@@ -217,6 +219,35 @@ func (f noTombstones) Load(ctx context.Context, o id.Object) (storage.Object, er
 	}
 	l.State = live
 	return l, err
+}
+
+// growingDigest sums up what came, and never what it replaced.
+type growingDigest struct{ storage.Storage }
+
+func (f growingDigest) Digest(ctx context.Context, o id.Object) (storage.Digest, error) {
+	d, err := f.Storage.Digest(ctx, o)
+	if l, _ := f.Load(ctx, o); l.Sequence > 2 {
+		extra := storage.StateItem(o, l.Incarnation, "n", l.State[0].Stamp)
+		d.Sum.Add(extra)
+		d.Buckets[storage.Bucket("n")].Add(extra)
+	}
+	return d, err
+}
+
+// oldDigest gives the digest of all as it was when it was last asked.
+type oldDigest struct {
+	storage.Storage
+	last storage.Digest
+}
+
+func (f *oldDigest) Digest(ctx context.Context, o id.Object) (storage.Digest, error) {
+	d, err := f.Storage.Digest(ctx, o)
+	if o != "" {
+		return d, err
+	}
+	old := f.last
+	f.last = d
+	return old, err
 }
 
 type sameBoot struct{ storage.Storage }
