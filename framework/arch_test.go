@@ -23,6 +23,7 @@ var allowed = map[string][]string{
 	"framework/luahost":      {"sdk"},
 	"framework/catalogue":    {"sdk"},
 	"framework/pluginhost":   {"sdk"},
+	"framework/prototype":    {"sdk"},
 	"framework/dispatch":     {"framework/luahost", "sdk"},
 	"plugins/storage-tsv":    {"sdk"},
 	"plugins/transport-http": {"sdk"},

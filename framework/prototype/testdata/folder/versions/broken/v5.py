@@ -1,0 +1,1 @@
+five, the other
