@@ -41,6 +41,7 @@ func (s *Store) syncTouched() error {
 			{&o.touched.state, "state", o.statePath()},
 			{&o.touched.log, "logs", o.logPath()},
 			{&o.touched.versions, "versions", o.versionsPath()},
+			{&o.touched.files, "files", o.indexPath()},
 		} {
 			dir := path.Dir(p.name)
 			if p.mark.data {

@@ -27,7 +27,8 @@ type object struct {
 
 	carried tip    // what the files hold; of the carrier alone
 	touched touch  // what the next checkpoint has to sync; of the carrier alone
-	steps   [3]int // per step of a carry-over that failed: of pending, how many are done; of the carrier alone
+	index   index  // what the carrier knows of index.tsv; of the carrier alone
+	steps   [4]int // per step of a carry-over that failed: of pending, how many are done; of the carrier alone
 }
 
 // change is one commit on its way from the journal to the files.
@@ -36,6 +37,7 @@ type change struct {
 	state       []storage.StateChange
 	log         []byte // lines, as the log file will hold them
 	version     *storage.Version
+	files       []storage.FileChange
 }
 
 // view is a consistent picture of an object.
@@ -71,7 +73,7 @@ func versionPath(o *object, number uint64) string {
 }
 
 // touch says what of an object's files is not synced.
-type touch struct{ state, log, versions mark }
+type touch struct{ state, log, versions, files mark }
 
 // mark says whether a file's content, and the names in its directory, have
 // changed since they were synced.

@@ -10,6 +10,9 @@ func TestConversionsKeepEveryField(t *testing.T) {
 	plugintest.RoundTrip(t, func(c Commit) Commit { return decodeCommit(encodeCommit(&c)) })
 	plugintest.RoundTrip(t, func(v Version) Version { return *decodeVersion(encodeVersion(&v)) })
 	plugintest.RoundTrip(t, func(o ObjectInfo) ObjectInfo { return decodeInfo(encodeInfo(o)) })
+	plugintest.RoundTrip(t, func(f File) File { return decodeFile(encodeFile(&f)) })
+	plugintest.RoundTrip(t, func(u Upload) Upload { return decodeUpload(encodeUpload(u)) })
+	plugintest.RoundTrip(t, func(q FilesQuery) FilesQuery { return decodeFilesQuery(encodeFilesQuery(q)) })
 	plugintest.RoundTrip(t, func(q LogsQuery) LogsQuery { return DecodeLogsQuery(EncodeLogsQuery(q)) })
 	plugintest.RoundTrip(t, func(p LogsPage) LogsPage { return DecodeLogsPage(EncodeLogsPage(p)) })
 }
