@@ -2,6 +2,7 @@ package pluginhost
 
 import (
 	"context"
+	"io"
 	"sync/atomic"
 
 	"github.com/dbbasic/station/sdk/errs"
@@ -127,4 +128,40 @@ func (s *Storage) Version(ctx context.Context, object id.Object, number uint64) 
 		return storage.Version{}, err
 	}
 	return c.Version(ctx, object, number)
+}
+
+// WriteFile implements storage.Storage.
+func (s *Storage) WriteFile(ctx context.Context, object id.Object, r io.Reader) (storage.Upload, error) {
+	c, err := s.get("WriteFile")
+	if err != nil {
+		return storage.Upload{}, err
+	}
+	return c.WriteFile(ctx, object, r)
+}
+
+// DropUpload implements storage.Storage.
+func (s *Storage) DropUpload(ctx context.Context, object id.Object, upload string) error {
+	c, err := s.get("DropUpload")
+	if err != nil {
+		return err
+	}
+	return c.DropUpload(ctx, object, upload)
+}
+
+// Files implements storage.Storage.
+func (s *Storage) Files(ctx context.Context, q storage.FilesQuery) ([]storage.File, error) {
+	c, err := s.get("Files")
+	if err != nil {
+		return nil, err
+	}
+	return c.Files(ctx, q)
+}
+
+// ReadFile implements storage.Storage.
+func (s *Storage) ReadFile(ctx context.Context, object id.Object, name string, from int64) (storage.File, io.ReadCloser, error) {
+	c, err := s.get("ReadFile")
+	if err != nil {
+		return storage.File{}, nil, err
+	}
+	return c.ReadFile(ctx, object, name, from)
 }

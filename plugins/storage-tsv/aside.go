@@ -54,6 +54,9 @@ func (s *Store) orAnew(o *object, name string, t *mark, do func() error) error {
 func (s *Store) moveAside(o *object, name string) (from, aside string, err error) {
 	from = name
 	kind := strings.TrimSuffix(path.Base(name), path.Ext(name))
+	if strings.HasPrefix(name, "files/") && path.Base(name) != indexFile {
+		kind = "file" // its own name may be too long for a part of another
+	}
 	if _, err := s.fs.ReadDir(path.Dir(name)); errors.Is(err, syscall.ENOTDIR) {
 		from = path.Dir(name)
 		kind = path.Dir(from)

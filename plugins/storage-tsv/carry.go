@@ -183,6 +183,9 @@ func (s *Store) round(all bool) error {
 	// What the sealed segments hold was published before this line, so it is in
 	// the list, or has been carried.
 	err := s.carryAll()
+	if all {
+		s.expireUploads()
+	}
 	if err == nil && (len(sealed) > 0 || all) {
 		err = s.checkpoint(sealed)
 	}
@@ -244,16 +247,19 @@ func (s *Store) carryObject(o *object) error {
 	}
 	s.carrier.touched[o] = struct{}{}
 	if !v.onDisk {
-		if err := s.wipe(o); err != nil {
+		o.mu.Lock()
+		older := o.pending[:v.all-len(v.pending)]
+		o.mu.Unlock()
+		if err := s.wipe(o, older, v.pending); err != nil {
 			return err
 		}
-		o.steps = [3]int{}
+		o.steps = [4]int{}
 		o.mu.Lock()
 		o.held = v.incarnation // none of it yet; another try must not wipe what this one writes
 		o.mu.Unlock()
 	}
 	older := v.all - len(v.pending)
-	for i, step := range [...]func(*object, []change) error{s.carryVersions, s.carryState, s.carryLog} {
+	for i, step := range [...]func(*object, []change) error{s.carryVersions, s.carryState, s.carryLog, s.carryFiles} {
 		if err := step(o, v.pending[max(0, o.steps[i]-older):]); err != nil {
 			return err
 		}
@@ -262,7 +268,7 @@ func (s *Store) carryObject(o *object) error {
 	if err := s.carryDigest(o, v); err != nil {
 		return err
 	}
-	o.carried, o.steps = v.tip, [3]int{}
+	o.carried, o.steps = v.tip, [4]int{}
 	o.carried.summed = v.summed && o.look().summed
 	o.mu.Lock()
 	o.pending = slices.Clone(o.pending[v.all:])
@@ -341,8 +347,9 @@ func (s *Store) carryLines(o *object, name, header string, lines []byte, t *mark
 }
 
 // wipe drops the files of an older incarnation, and nothing that the store has
-// not made. Readers that have opened them read on.
-func (s *Store) wipe(o *object) error {
+// not made. Readers that have opened them read on. Older are the changes of such
+// an incarnation that were not carried over, pending those of the present one.
+func (s *Store) wipe(o *object, older, pending []change) error {
 	t := &o.touched
 	if err := s.drop(o, o.statePath(), &t.state); err != nil {
 		return err
@@ -367,7 +374,7 @@ func (s *Store) wipe(o *object) error {
 		}
 	}
 	t.versions.data = false
-	return nil
+	return s.wipeFiles(o, older, pending)
 }
 
 // isVersionFile says whether the store makes files of that name in versions/.

@@ -58,6 +58,7 @@ func (s *Store) syncTouched() error {
 			{&o.touched.digest, "state", o.digestPath()},
 			{&o.touched.log, "logs", o.logPath()},
 			{&o.touched.versions, "versions", o.versionsPath()},
+			{&o.touched.files, "files", o.indexPath()},
 		} {
 			dir := path.Dir(p.name)
 			if p.mark.data {

@@ -81,8 +81,10 @@ func (s *Store) Commit(ctx context.Context, commits []storage.Commit) []error {
 			s.end(fe)
 			return fail(errs.Wrap(errs.Unknown, "storage.Commit", fe, "The change may not be durable."))
 		}
+		s.unclaim()
 		return fail(errs.Wrap(errs.Unavailable, "storage.Commit", err, "The change could not be written; nothing was stored."))
 	}
+	s.used()
 	s.publish()
 	return results
 }
@@ -97,7 +99,10 @@ func (s *Store) stage(commits []storage.Commit, results []error) {
 	for i := range commits {
 		c := &commits[i]
 		g := s.stagedOf(c.Object)
-		if results[i] = g.check(c); results[i] != nil {
+		if results[i] = g.check(c); results[i] == nil {
+			results[i] = s.claim(c)
+		}
+		if results[i] != nil {
 			g.failed = true
 			continue
 		}
@@ -169,6 +174,10 @@ func (g *staged) take(c *storage.Commit, station id.Station, boot uint64) {
 		v.Time = v.Time.UTC().Truncate(time.Microsecond)
 		ch.version = &v
 	}
+	ch.files = slices.Clone(c.Files)
+	for i := range ch.files {
+		ch.files[i].Time = ch.files[i].Time.UTC().Truncate(time.Microsecond)
+	}
 	g.changes = append(g.changes, ch)
 }
 
@@ -181,6 +190,9 @@ func (t *tip) follow(c *storage.Commit) {
 	t.high = max(t.high, c.Stamp.Time)
 	for i := range c.State {
 		t.high = max(t.high, c.State[i].Stamp.Time)
+	}
+	for i := range c.Files {
+		t.high = max(t.high, c.Files[i].Stamp.Time)
 	}
 	if c.Version != nil {
 		t.head, t.hash = c.Version.Number, c.Version.Hash
@@ -246,7 +258,7 @@ func validate(c *storage.Commit) error {
 			return errs.New(errs.Invalid, "", "The number, time or hash of version %d of object %q is wrong.", v.Number, c.Object)
 		}
 	}
-	return nil
+	return validateFiles(c)
 }
 
 func validateChange(c *storage.StateChange) error {

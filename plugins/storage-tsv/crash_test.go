@@ -31,10 +31,11 @@ type history struct {
 	acked, unknown map[id.Object][]storage.Commit
 	boot           uint64
 	tick           uint64
+	bytes          map[string]string // of files, by their hash
 }
 
 func newHistory() *history {
-	return &history{acked: map[id.Object][]storage.Commit{}, unknown: map[id.Object][]storage.Commit{}}
+	return &history{acked: map[id.Object][]storage.Commit{}, unknown: map[id.Object][]storage.Commit{}, bytes: map[string]string{}}
 }
 
 // next gives a random valid commit of the object behind the given ones.
@@ -96,6 +97,7 @@ func (h *history) commit(t *testing.T, s *Store, rnd *rand.Rand) {
 			staged[name] = slices.Clone(h.acked[name])
 		}
 		c := h.next(rnd, name, staged[name])
+		h.addFiles(t, s, rnd, &c)
 		staged[name] = append(staged[name], c)
 		batch = append(batch, c)
 	}
@@ -128,6 +130,7 @@ func (h *history) settle(t *testing.T, s *Store) {
 		all = all[:got.Sequence]
 		h.acked[name], h.unknown[name] = all, nil
 		same(t, name, s, got, all)
+		h.sameFiles(t, name, s, all)
 	}
 }
 
@@ -276,7 +279,9 @@ func crashRun(t *testing.T, seed uint64, at int, f fate) bool {
 		}
 	}
 	m = m.after(lost, rnd)
-	h.settle(t, h.start(t, m))
+	s := h.start(t, m)
+	h.settle(t, s)
+	h.nothingLeft(t, s, m)
 	return came
 }
 

@@ -34,6 +34,9 @@ func (r *replay) settle() error {
 		if err := s.dropOlder(o); err != nil {
 			s.log.Error("what the file holds could not be compared with the damaged journal", "file", o.statePath(), "error", err)
 		}
+		if err := s.dropOlderFiles(o); err != nil {
+			s.log.Error("what the file holds could not be compared with the damaged journal", "file", o.indexPath(), "error", err)
+		}
 	}
 	return nil
 }

@@ -125,7 +125,7 @@ func appendCommit(b []byte, c *storage.Commit) []byte {
 	b = append(appendText(b, c.RequestID), '\t')
 	b = append(appendNumber(b, c.Source), '\t')
 	b = append(appendNumber(b, c.HomeEpoch), '\t')
-	lines := len(c.State) + len(c.Entries)
+	lines := len(c.State) + len(c.Entries) + len(c.Files)
 	if c.Version != nil {
 		lines++
 	}
@@ -142,6 +142,11 @@ func appendCommit(b []byte, c *storage.Commit) []byte {
 		start = len(b)
 		b = append(appendVersion(append(b, "version\t"...), v), '\t')
 		b = seal(appendText(b, v.Text), start)
+	}
+	for i := range c.Files {
+		start = len(b)
+		b = append(appendFile(append(b, "file\t"...), &c.Files[i].File), '\t')
+		b = seal(append(b, c.Files[i].Upload...), start)
 	}
 	return b
 }

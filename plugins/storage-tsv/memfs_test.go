@@ -30,6 +30,7 @@ type memFS struct {
 type node struct {
 	data, durable     []byte
 	names, durableDir map[string]*node // nil for a file
+	changes           []nameChange     // of names, since they were durable
 }
 
 var errCrash = errors.New("the machine is down")
@@ -87,7 +88,7 @@ func (m *memFS) Open(name string, how mode) (file, error) {
 	}
 	if n == nil {
 		n = &node{}
-		dir.names[path.Base(name)] = n
+		dir.change(nameChange{path.Base(name): n})
 	}
 	if how == toCreate {
 		n.data = nil
@@ -105,8 +106,12 @@ func (m *memFS) Rename(from, to string) error {
 	if err, _ := m.step("rename", to); err != nil {
 		return err
 	}
-	delete(m.find(path.Dir(from)).names, path.Base(from))
-	m.find(path.Dir(to)).names[path.Base(to)] = n
+	if path.Dir(from) == path.Dir(to) {
+		m.find(path.Dir(from)).change(nameChange{path.Base(from): nil, path.Base(to): n})
+		return nil
+	}
+	m.find(path.Dir(from)).change(nameChange{path.Base(from): nil})
+	m.find(path.Dir(to)).change(nameChange{path.Base(to): n})
 	return nil
 }
 
@@ -119,7 +124,7 @@ func (m *memFS) Remove(name string) error {
 	if err, _ := m.step("remove", name); err != nil {
 		return err
 	}
-	delete(m.find(path.Dir(name)).names, path.Base(name))
+	m.find(path.Dir(name)).change(nameChange{path.Base(name): nil})
 	return nil
 }
 
@@ -132,7 +137,7 @@ func (m *memFS) Mkdir(name string) error {
 	if err, _ := m.step("mkdir", name); err != nil {
 		return err
 	}
-	m.find(path.Dir(name)).names[path.Base(name)] = newDir()
+	m.find(path.Dir(name)).change(nameChange{path.Base(name): newDir()})
 	return nil
 }
 
@@ -159,7 +164,7 @@ func (m *memFS) SyncDir(name string) error {
 	if err, _ := m.step("syncdir", name); err != nil {
 		return err
 	}
-	n.durableDir = maps.Clone(n.names)
+	n.durableDir, n.changes = maps.Clone(n.names), nil
 	return nil
 }
 
@@ -174,7 +179,7 @@ func (m *memFS) SyncAll() error {
 }
 
 func (n *node) syncAll() {
-	n.durable, n.durableDir = n.data, maps.Clone(n.names)
+	n.durable, n.durableDir, n.changes = n.data, maps.Clone(n.names), nil
 	for _, child := range n.names {
 		child.syncAll()
 	}
@@ -298,18 +303,65 @@ func (n *node) after(f fate, rnd *rand.Rand, seen map[*node]*node) *node {
 		return out
 	}
 	out.names = map[string]*node{}
-	all := maps.Clone(n.names)
-	maps.Copy(all, n.durableDir)
-	for _, name := range slices.Sorted(maps.Keys(all)) {
-		from := n.durableDir
-		if f == mixed && rnd.IntN(2) == 0 {
-			from = n.names
-		}
-		if child := from[name]; child != nil {
-			out.names[name] = child.after(f, rnd, seen)
+	left := maps.Clone(n.durableDir)
+	if f == mixed {
+		for _, group := range n.groups() {
+			for _, c := range group[:rnd.IntN(len(group)+1)] {
+				c.apply(left)
+			}
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(left)) {
+		out.names[name] = left[name].after(f, rnd, seen)
+	}
 	out.durableDir = maps.Clone(out.names)
+	return out
+}
+
+// nameChange is what one operation did to the names of a directory; nil is a name
+// that is gone. All of it reaches the disk or none: a rename within a directory is
+// one step of a file system's own journal.
+type nameChange map[string]*node
+
+func (c nameChange) apply(names map[string]*node) {
+	for name, to := range c {
+		if to == nil {
+			delete(names, name)
+		} else {
+			names[name] = to
+		}
+	}
+}
+
+func (n *node) change(c nameChange) {
+	c.apply(n.names)
+	n.changes = append(n.changes, c)
+}
+
+// groups divides the changes into those that have to do with each other, each in
+// its order: they reach the disk in that order, and those of two groups in any.
+func (n *node) groups() [][]nameChange {
+	var groups [][]int
+	for i, c := range n.changes {
+		mine := []int{i}
+		groups = slices.DeleteFunc(groups, func(g []int) bool {
+			touches := slices.ContainsFunc(g, func(k int) bool {
+				return slices.ContainsFunc(slices.Collect(maps.Keys(c)), func(name string) bool { _, ok := n.changes[k][name]; return ok })
+			})
+			if touches {
+				mine = append(mine, g...)
+			}
+			return touches
+		})
+		slices.Sort(mine)
+		groups = append(groups, mine)
+	}
+	out := make([][]nameChange, len(groups))
+	for i, g := range groups {
+		for _, k := range g {
+			out[i] = append(out[i], n.changes[k])
+		}
+	}
 	return out
 }
 

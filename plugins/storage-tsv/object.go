@@ -25,10 +25,12 @@ type object struct {
 	held    uint64   // the incarnation whose data the files hold
 	queued  bool     // the carrier knows of it
 
+
 	carried tip      // what the files hold; of the carrier, which changes it with files held
 	buckets *buckets // of what the files hold, between a carry-over and the checkpoint; guarded by files
 	touched touch    // what the next checkpoint has to sync; of the carrier alone
-	steps   [3]int   // per step of a carry-over that failed: of pending, how many are done; of the carrier alone
+	index   index    // what the carrier knows of index.tsv; of the carrier alone
+	steps   [4]int   // per step of a carry-over that failed: of pending, how many are done; of the carrier alone
 }
 
 // change is one commit on its way from the journal to the files.
@@ -39,6 +41,7 @@ type change struct {
 	state       []storage.StateChange
 	log         []byte // lines, as the log file will hold them
 	version     *storage.Version
+	files       []storage.FileChange
 }
 
 // view is a consistent picture of an object.
@@ -75,7 +78,7 @@ func versionPath(o *object, number uint64) string {
 }
 
 // touch says what of an object's files is not synced.
-type touch struct{ state, digest, log, versions mark }
+type touch struct{ state, digest, log, versions, files mark }
 
 // mark says whether a file's content, and the names in its directory, have
 // changed since they were synced.

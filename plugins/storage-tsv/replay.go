@@ -23,6 +23,7 @@ func (s *Store) replay() error {
 		return err
 	}
 	r := replay{s: s, entries: map[*object]map[id.Entry]struct{}{}}
+	before := s.damage.count()
 	for i, n := range segments {
 		if i > 0 && n != segments[i-1]+1 {
 			r.chained = false // what lay between was dropped, or lost
@@ -33,8 +34,14 @@ func (s *Store) replay() error {
 		s.journal.segment = n
 	}
 	s.journal.chain, s.journal.batch = r.chain, r.batch
+	damagedJournal := s.damage.count() > before
 	if err := r.settle(); err != nil {
 		return err
+	}
+	if damagedJournal {
+		if err := s.keepUploads(); err != nil {
+			return err
+		}
 	}
 	if r.boot >= s.boot {
 		s.boot = r.boot + 1
@@ -388,7 +395,7 @@ func parseCommit(line []byte) (c *storage.Commit, lines uint64, ok bool) {
 
 // parsePart adds one of the lines that follow to a commit.
 func parsePart(c *storage.Commit, line []byte) bool {
-	var cols [7][]byte
+	var cols [8][]byte
 	kind, _, _ := bytes.Cut(line, []byte{'\t'})
 	switch string(kind) {
 	case "state":
@@ -404,6 +411,13 @@ func parsePart(c *storage.Commit, line []byte) bool {
 		}
 		e, ok := parseEntry(cols[1:], whole)
 		c.Entries = append(c.Entries, e)
+		return ok
+	case "file":
+		if split(line, cols[:2+indexColumns]) != whole {
+			return false
+		}
+		f, ok := parseFile(cols[1:])
+		c.Files = append(c.Files, storage.FileChange{File: f, Upload: string(cols[1+indexColumns])})
 		return ok
 	case "version":
 		if split(line, cols[:2+versionsColumns]) != whole {
@@ -451,7 +465,7 @@ func (r *replay) take(c *storage.Commit) {
 		o.queued = true
 		s.dirt.add(o)
 		// The process before may have made files whose names it has not synced.
-		o.touched = touch{state: mark{names: true}, log: mark{names: true}, versions: mark{names: true}}
+		o.touched = touch{state: mark{names: true}, log: mark{names: true}, versions: mark{names: true}, files: mark{names: true}}
 	}
 	s.observe(o.tip.high)
 	s.journal.replayed++

@@ -141,7 +141,7 @@ func (s *Store) place(name id.Object, t tip) *object {
 // the incarnation, for which it takes 1 where no row says more, and the sequence,
 // which goes on from the journal or from the row that is left.
 func (s *Store) rescue() error {
-	for _, dir := range []string{"state", "logs", "versions"} {
+	for _, dir := range []string{"state", "logs", "versions", "files"} {
 		names, err := s.fs.ReadDir(dir)
 		if err != nil {
 			return err
@@ -150,6 +150,11 @@ func (s *Store) rescue() error {
 			name, err := id.ParseObject(n)
 			if err != nil {
 				continue
+			}
+			if dir == "files" {
+				if carried, err := s.exists(filesDir(name) + "/" + indexFile); !carried && (err == nil || ofFile(err)) {
+					continue // uploads alone: no commit
+				}
 			}
 			o := s.objects.get(name)
 			if o == nil {

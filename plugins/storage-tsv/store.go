@@ -46,6 +46,7 @@ type Store struct {
 	carryDelay   time.Duration
 	scan         scanLimits
 	syncAllAbove int
+	uploadLife   time.Duration
 	manual       bool // no carrier of its own: the test calls round
 
 	life   sync.RWMutex // held for reading during each call; for writing by Configure and Close
@@ -65,6 +66,7 @@ type Store struct {
 	dirt    dirt    // what the carrier has to do
 	totals  totals  // guarded by journalMu
 	damage  damage
+	uploads uploads
 
 	journalMu sync.Mutex
 	batch     batch // of Commit alone, kept to use its memory again
@@ -86,7 +88,8 @@ func New(log *slog.Logger, version string) *Store {
 	s := &Store{
 		log: log, version: version,
 		openFS: openOS, lockWait: lockWait, segmentSize: segmentSize, carryDelay: carryDelay, syncAllAbove: syncAllAbove,
-		scan: scanLimits{lines: 100_000, bytes: 4 << 20, time: 250 * time.Millisecond},
+		uploadLife: storage.UploadLife,
+		scan:       scanLimits{lines: 100_000, bytes: 4 << 20, time: 250 * time.Millisecond},
 	}
 	s.fatal = func(err error) {
 		s.log.Error("the storage ends: what was written may not be durable", "error", err)
@@ -159,7 +162,7 @@ func (s *Store) openFolder(ctx context.Context) error {
 }
 
 func (s *Store) makeFolders() error {
-	for _, name := range []string{"journal", "state", "logs", "versions"} {
+	for _, name := range []string{"journal", "state", "logs", "versions", "files"} {
 		if err := s.fs.Mkdir(name); err != nil {
 			return err
 		}
@@ -216,7 +219,7 @@ func (s *Store) Close(context.Context) error {
 	s.phase = closed
 	var err error
 	if !s.dead.Load() {
-		err = s.round(true)
+		err = errors.Join(s.round(true), s.dropUploads("storage.Close", func(string, *uploadState) bool { return true }))
 	}
 	s.sick("The storage is closed.")
 	s.journal.release()

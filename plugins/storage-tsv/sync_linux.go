@@ -56,7 +56,7 @@ func (f *osFS) oneDevice() bool {
 	if unix.Fstat(int(f.all.Fd()), &first) != nil {
 		return false
 	}
-	for _, name := range []string{"state", "logs", "versions"} {
+	for _, name := range []string{"state", "logs", "versions", "files"} {
 		var other unix.Stat_t
 		if unix.Fstatat(int(f.all.Fd()), name, &other, 0) != nil || other.Dev != first.Dev {
 			return false

@@ -35,6 +35,9 @@ func encodeCommit(c *Commit) *pb.Commit {
 	if c.Version != nil {
 		m.Version = encodeVersion(c.Version)
 	}
+	for i := range c.Files {
+		m.Files = append(m.Files, &pb.FileChange{File: encodeFile(&c.Files[i].File), Upload: []byte(c.Files[i].Upload)})
+	}
 	return m
 }
 
@@ -46,6 +49,9 @@ func decodeCommit(m *pb.Commit) Commit {
 	}
 	if m.GetVersion() != nil {
 		c.Version = decodeVersion(m.GetVersion())
+	}
+	for _, f := range m.GetFiles() {
+		c.Files = append(c.Files, FileChange{File: decodeFile(f.GetFile()), Upload: string(f.GetUpload())})
 	}
 	return c
 }
@@ -119,6 +125,40 @@ func decodeVersion(m *pb.SourceVersion) *Version {
 	return &Version{
 		Number: m.GetNumber(), Time: shim.FromMicro(m.GetTimeUs()), Author: string(m.GetAuthor()), Message: string(m.GetMessage()),
 		Hash: m.GetHash(), Text: shim.Bytes(m.GetText()),
+	}
+}
+
+func encodeFile(f *File) *pb.File {
+	return &pb.File{
+		Name: []byte(f.Name), Type: []byte(f.Type), Size: f.Size, Hash: []byte(f.Hash), TimeUs: shim.Micro(f.Time),
+		Stamp: encodeStamp(f.Stamp), Deleted: f.Deleted,
+	}
+}
+
+func decodeFile(m *pb.File) File {
+	return File{
+		Name: string(m.GetName()), Type: string(m.GetType()), Size: m.GetSize(), Hash: string(m.GetHash()), Time: shim.FromMicro(m.GetTimeUs()),
+		Stamp: decodeStamp(m.GetStamp()), Deleted: m.GetDeleted(),
+	}
+}
+
+func encodeUpload(u Upload) *pb.Upload {
+	return &pb.Upload{Id: []byte(u.ID), Size: u.Size, Hash: []byte(u.Hash)}
+}
+
+func decodeUpload(m *pb.Upload) Upload {
+	return Upload{ID: string(m.GetId()), Size: m.GetSize(), Hash: string(m.GetHash())}
+}
+
+func encodeFilesQuery(q FilesQuery) *pb.FilesQuery {
+	return &pb.FilesQuery{
+		Object: []byte(q.Object), Prefix: []byte(q.Prefix), After: []byte(q.After), Limit: int32(q.Limit), Tombstones: q.Tombstones,
+	}
+}
+
+func decodeFilesQuery(m *pb.FilesQuery) FilesQuery {
+	return FilesQuery{
+		Object: id.Object(m.GetObject()), Prefix: string(m.GetPrefix()), After: string(m.GetAfter()), Limit: int(m.GetLimit()), Tombstones: m.GetTombstones(),
 	}
 }
 

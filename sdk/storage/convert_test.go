@@ -15,6 +15,9 @@ func TestConversionsKeepEveryField(t *testing.T) {
 		out.Sum = d.Sum // which the reply does not carry: it is that of the buckets
 		return map[bool]Digest{true: out}[ok]
 	})
+	plugintest.RoundTrip(t, func(f File) File { return decodeFile(encodeFile(&f)) })
+	plugintest.RoundTrip(t, func(u Upload) Upload { return decodeUpload(encodeUpload(u)) })
+	plugintest.RoundTrip(t, func(q FilesQuery) FilesQuery { return decodeFilesQuery(encodeFilesQuery(q)) })
 	plugintest.RoundTrip(t, func(q LogsQuery) LogsQuery { return DecodeLogsQuery(EncodeLogsQuery(q)) })
 	plugintest.RoundTrip(t, func(p LogsPage) LogsPage { return DecodeLogsPage(EncodeLogsPage(p)) })
 }

@@ -12,6 +12,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"io"
 	"time"
 
 	"github.com/dbbasic/station/sdk/hlc"
@@ -32,6 +33,7 @@ type Commit struct {
 	State       []StateChange
 	Entries     []Entry
 	Version     *Version // a new source version with its text, or nil
+	Files       []FileChange
 }
 
 // StateChange sets or deletes one key. At most one change of a key stands in a commit.
@@ -80,6 +82,33 @@ func Hash(text []byte) string {
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:])
 }
+
+// File is what the store knows of one file of an object, without its bytes.
+type File struct {
+	Name    string    // CheckFileName
+	Type    string    // the media type, or empty: CheckMediaType
+	Size    int64     // bytes
+	Hash    string    // SHA-256 of the bytes, 64 lower-case hex digits
+	Time    time.Time // of the change; microseconds are kept
+	Stamp   hlc.Stamp // of the change: the commit's own where it was made here
+	Deleted bool      // a tombstone: Type, Size and Hash are empty
+}
+
+// FileChange sets or deletes one file. At most one change of a name stands in a commit.
+type FileChange struct {
+	File
+	Upload string // the bytes: what WriteFile gave; empty where Deleted
+}
+
+// Upload is bytes that WriteFile has put aside.
+type Upload struct {
+	ID   string // names it in a commit of its object
+	Size int64  // bytes
+	Hash string // SHA-256, 64 lower-case hex digits
+}
+
+// UploadLife is how long an upload that no commit has named is kept.
+const UploadLife = time.Hour
 
 // Boot is what the store says of itself after Configure.
 type Boot struct {
@@ -135,6 +164,15 @@ type VersionsQuery struct {
 	Limit  int    // 1 to MaxPage
 }
 
+// FilesQuery selects a page of an object's files in the order of their names' bytes.
+type FilesQuery struct {
+	Object     id.Object
+	Prefix     string // of the name
+	After      string // only names greater than this
+	Limit      int    // 1 to MaxPage
+	Tombstones bool   // deleted files too
+}
+
 // MaxPage is the largest Limit of a query.
 const MaxPage = 1000
 
@@ -185,4 +223,30 @@ type Storage interface {
 	// Version gives one source version with its text. Errors: errs.NotFound;
 	// errs.Corrupt where the text does not match its hash.
 	Version(ctx context.Context, object id.Object, number uint64) (Version, error)
+
+	// WriteFile puts the bytes that r gives aside, durable when it returns.
+	// Nothing shows them until a commit of the object names the upload, with its
+	// size and hash; that uses it up. One that no commit has named is gone when the
+	// store ends, and UploadLife after WriteFile returned: a commit that names it
+	// then is errs.Invalid with the code "no_upload", as is one with another size or
+	// hash. A commit that was not stored leaves its uploads as they were.
+	// An error of r, other than io.EOF, is given back as it is and leaves nothing.
+	// Errors: errs.Invalid for an id that is none.
+	WriteFile(ctx context.Context, object id.Object, r io.Reader) (Upload, error)
+
+	// DropUpload removes an upload that no commit will name. One that is not
+	// there, or was used, is no error.
+	DropUpload(ctx context.Context, object id.Object, upload string) error
+
+	// Files lists an object's files; of an unknown object the list is empty.
+	// Errors: errs.Invalid.
+	Files(ctx context.Context, q FilesQuery) ([]File, error)
+
+	// ReadFile gives a file and its bytes from an offset in bytes, 0 to its size, to
+	// its end. The reader gives the bytes of that moment, whatever is committed
+	// meanwhile, until it is closed or ctx ends. Errors, of ReadFile or of the
+	// reader: errs.NotFound; errs.Invalid for a name or an offset that is none;
+	// errs.Corrupt where the bytes are not those that were stored, which reading
+	// from 0 to the end always finds: then not all of them are given.
+	ReadFile(ctx context.Context, object id.Object, name string, from int64) (File, io.ReadCloser, error)
 }

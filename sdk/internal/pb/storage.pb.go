@@ -222,6 +222,7 @@ type Commit struct {
 	State         []*StateChange         `protobuf:"bytes,8,rep,name=state,proto3" json:"state,omitempty"`
 	Entries       []*LogEntry            `protobuf:"bytes,9,rep,name=entries,proto3" json:"entries,omitempty"`
 	Version       *SourceVersion         `protobuf:"bytes,10,opt,name=version,proto3" json:"version,omitempty"`
+	Files         []*FileChange          `protobuf:"bytes,11,rep,name=files,proto3" json:"files,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -322,6 +323,13 @@ func (x *Commit) GetEntries() []*LogEntry {
 func (x *Commit) GetVersion() *SourceVersion {
 	if x != nil {
 		return x.Version
+	}
+	return nil
+}
+
+func (x *Commit) GetFiles() []*FileChange {
+	if x != nil {
+		return x.Files
 	}
 	return nil
 }
@@ -1034,6 +1042,555 @@ func (x *VersionRequest) GetNumber() uint64 {
 	return 0
 }
 
+// File is storage.File.
+type File struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          []byte                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Type          []byte                 `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
+	Size          int64                  `protobuf:"varint,3,opt,name=size,proto3" json:"size,omitempty"`
+	Hash          []byte                 `protobuf:"bytes,4,opt,name=hash,proto3" json:"hash,omitempty"`
+	TimeUs        int64                  `protobuf:"varint,5,opt,name=time_us,json=timeUs,proto3" json:"time_us,omitempty"`
+	Stamp         *Stamp                 `protobuf:"bytes,6,opt,name=stamp,proto3" json:"stamp,omitempty"`
+	Deleted       bool                   `protobuf:"varint,7,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *File) Reset() {
+	*x = File{}
+	mi := &file_station_v1_storage_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *File) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*File) ProtoMessage() {}
+
+func (x *File) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_storage_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use File.ProtoReflect.Descriptor instead.
+func (*File) Descriptor() ([]byte, []int) {
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *File) GetName() []byte {
+	if x != nil {
+		return x.Name
+	}
+	return nil
+}
+
+func (x *File) GetType() []byte {
+	if x != nil {
+		return x.Type
+	}
+	return nil
+}
+
+func (x *File) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *File) GetHash() []byte {
+	if x != nil {
+		return x.Hash
+	}
+	return nil
+}
+
+func (x *File) GetTimeUs() int64 {
+	if x != nil {
+		return x.TimeUs
+	}
+	return 0
+}
+
+func (x *File) GetStamp() *Stamp {
+	if x != nil {
+		return x.Stamp
+	}
+	return nil
+}
+
+func (x *File) GetDeleted() bool {
+	if x != nil {
+		return x.Deleted
+	}
+	return false
+}
+
+// FileChange is storage.FileChange.
+type FileChange struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	File          *File                  `protobuf:"bytes,1,opt,name=file,proto3" json:"file,omitempty"`
+	Upload        []byte                 `protobuf:"bytes,2,opt,name=upload,proto3" json:"upload,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FileChange) Reset() {
+	*x = FileChange{}
+	mi := &file_station_v1_storage_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FileChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FileChange) ProtoMessage() {}
+
+func (x *FileChange) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_storage_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FileChange.ProtoReflect.Descriptor instead.
+func (*FileChange) Descriptor() ([]byte, []int) {
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *FileChange) GetFile() *File {
+	if x != nil {
+		return x.File
+	}
+	return nil
+}
+
+func (x *FileChange) GetUpload() []byte {
+	if x != nil {
+		return x.Upload
+	}
+	return nil
+}
+
+// WriteFileRequest is a part of an upload: the first message names the object, the others have bytes.
+type WriteFileRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Object        []byte                 `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	Chunk         []byte                 `protobuf:"bytes,2,opt,name=chunk,proto3" json:"chunk,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WriteFileRequest) Reset() {
+	*x = WriteFileRequest{}
+	mi := &file_station_v1_storage_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WriteFileRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WriteFileRequest) ProtoMessage() {}
+
+func (x *WriteFileRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_storage_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WriteFileRequest.ProtoReflect.Descriptor instead.
+func (*WriteFileRequest) Descriptor() ([]byte, []int) {
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *WriteFileRequest) GetObject() []byte {
+	if x != nil {
+		return x.Object
+	}
+	return nil
+}
+
+func (x *WriteFileRequest) GetChunk() []byte {
+	if x != nil {
+		return x.Chunk
+	}
+	return nil
+}
+
+// Upload is storage.Upload.
+type Upload struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Size          int64                  `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`
+	Hash          []byte                 `protobuf:"bytes,3,opt,name=hash,proto3" json:"hash,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Upload) Reset() {
+	*x = Upload{}
+	mi := &file_station_v1_storage_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Upload) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Upload) ProtoMessage() {}
+
+func (x *Upload) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_storage_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Upload.ProtoReflect.Descriptor instead.
+func (*Upload) Descriptor() ([]byte, []int) {
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *Upload) GetId() []byte {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+func (x *Upload) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *Upload) GetHash() []byte {
+	if x != nil {
+		return x.Hash
+	}
+	return nil
+}
+
+// DropUploadRequest names one upload.
+type DropUploadRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Object        []byte                 `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	Upload        []byte                 `protobuf:"bytes,2,opt,name=upload,proto3" json:"upload,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DropUploadRequest) Reset() {
+	*x = DropUploadRequest{}
+	mi := &file_station_v1_storage_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DropUploadRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DropUploadRequest) ProtoMessage() {}
+
+func (x *DropUploadRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_storage_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DropUploadRequest.ProtoReflect.Descriptor instead.
+func (*DropUploadRequest) Descriptor() ([]byte, []int) {
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *DropUploadRequest) GetObject() []byte {
+	if x != nil {
+		return x.Object
+	}
+	return nil
+}
+
+func (x *DropUploadRequest) GetUpload() []byte {
+	if x != nil {
+		return x.Upload
+	}
+	return nil
+}
+
+// FilesQuery is storage.FilesQuery.
+type FilesQuery struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Object        []byte                 `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	Prefix        []byte                 `protobuf:"bytes,2,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	After         []byte                 `protobuf:"bytes,3,opt,name=after,proto3" json:"after,omitempty"`
+	Limit         int32                  `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`
+	Tombstones    bool                   `protobuf:"varint,5,opt,name=tombstones,proto3" json:"tombstones,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FilesQuery) Reset() {
+	*x = FilesQuery{}
+	mi := &file_station_v1_storage_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FilesQuery) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FilesQuery) ProtoMessage() {}
+
+func (x *FilesQuery) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_storage_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FilesQuery.ProtoReflect.Descriptor instead.
+func (*FilesQuery) Descriptor() ([]byte, []int) {
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *FilesQuery) GetObject() []byte {
+	if x != nil {
+		return x.Object
+	}
+	return nil
+}
+
+func (x *FilesQuery) GetPrefix() []byte {
+	if x != nil {
+		return x.Prefix
+	}
+	return nil
+}
+
+func (x *FilesQuery) GetAfter() []byte {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+func (x *FilesQuery) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *FilesQuery) GetTombstones() bool {
+	if x != nil {
+		return x.Tombstones
+	}
+	return false
+}
+
+// FilesReply is a page of files.
+type FilesReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Files         []*File                `protobuf:"bytes,1,rep,name=files,proto3" json:"files,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FilesReply) Reset() {
+	*x = FilesReply{}
+	mi := &file_station_v1_storage_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FilesReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FilesReply) ProtoMessage() {}
+
+func (x *FilesReply) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_storage_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FilesReply.ProtoReflect.Descriptor instead.
+func (*FilesReply) Descriptor() ([]byte, []int) {
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *FilesReply) GetFiles() []*File {
+	if x != nil {
+		return x.Files
+	}
+	return nil
+}
+
+// ReadFileRequest names a file and the offset to read it from.
+type ReadFileRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Object        []byte                 `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	Name          []byte                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	From          int64                  `protobuf:"varint,3,opt,name=from,proto3" json:"from,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadFileRequest) Reset() {
+	*x = ReadFileRequest{}
+	mi := &file_station_v1_storage_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadFileRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadFileRequest) ProtoMessage() {}
+
+func (x *ReadFileRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_storage_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadFileRequest.ProtoReflect.Descriptor instead.
+func (*ReadFileRequest) Descriptor() ([]byte, []int) {
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *ReadFileRequest) GetObject() []byte {
+	if x != nil {
+		return x.Object
+	}
+	return nil
+}
+
+func (x *ReadFileRequest) GetName() []byte {
+	if x != nil {
+		return x.Name
+	}
+	return nil
+}
+
+func (x *ReadFileRequest) GetFrom() int64 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+// ReadFileReply is a part of a file: the first message says what it is, the others have bytes.
+type ReadFileReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	File          *File                  `protobuf:"bytes,1,opt,name=file,proto3" json:"file,omitempty"`
+	Chunk         []byte                 `protobuf:"bytes,2,opt,name=chunk,proto3" json:"chunk,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadFileReply) Reset() {
+	*x = ReadFileReply{}
+	mi := &file_station_v1_storage_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadFileReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadFileReply) ProtoMessage() {}
+
+func (x *ReadFileReply) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_storage_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadFileReply.ProtoReflect.Descriptor instead.
+func (*ReadFileReply) Descriptor() ([]byte, []int) {
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *ReadFileReply) GetFile() *File {
+	if x != nil {
+		return x.File
+	}
+	return nil
+}
+
+func (x *ReadFileReply) GetChunk() []byte {
+	if x != nil {
+		return x.Chunk
+	}
+	return nil
+}
+
 var File_station_v1_storage_proto protoreflect.FileDescriptor
 
 const file_station_v1_storage_proto_rawDesc = "" +
@@ -1048,7 +1605,7 @@ const file_station_v1_storage_proto_rawDesc = "" +
 	"\vCommitReply\x122\n" +
 	"\aresults\x18\x01 \x03(\v2\x18.station.v1.CommitResultR\aresults\"7\n" +
 	"\fCommitResult\x12'\n" +
-	"\x05error\x18\x01 \x01(\v2\x11.station.v1.ErrorR\x05error\"\xf1\x02\n" +
+	"\x05error\x18\x01 \x01(\v2\x11.station.v1.ErrorR\x05error\"\x9f\x03\n" +
 	"\x06Commit\x12\x16\n" +
 	"\x06object\x18\x01 \x01(\tR\x06object\x12 \n" +
 	"\vincarnation\x18\x02 \x01(\x04R\vincarnation\x12\x1a\n" +
@@ -1062,7 +1619,8 @@ const file_station_v1_storage_proto_rawDesc = "" +
 	"\x05state\x18\b \x03(\v2\x17.station.v1.StateChangeR\x05state\x12.\n" +
 	"\aentries\x18\t \x03(\v2\x14.station.v1.LogEntryR\aentries\x123\n" +
 	"\aversion\x18\n" +
-	" \x01(\v2\x19.station.v1.SourceVersionR\aversion\"\x9d\x01\n" +
+	" \x01(\v2\x19.station.v1.SourceVersionR\aversion\x12,\n" +
+	"\x05files\x18\v \x03(\v2\x16.station.v1.FileChangeR\x05files\"\x9d\x01\n" +
 	"\vStateChange\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value\x12\x18\n" +
@@ -1107,7 +1665,48 @@ const file_station_v1_storage_proto_rawDesc = "" +
 	"\bversions\x18\x01 \x03(\v2\x19.station.v1.SourceVersionR\bversions\"@\n" +
 	"\x0eVersionRequest\x12\x16\n" +
 	"\x06object\x18\x01 \x01(\tR\x06object\x12\x16\n" +
-	"\x06number\x18\x02 \x01(\x04R\x06number2\xf7\x03\n" +
+	"\x06number\x18\x02 \x01(\x04R\x06number\"\xb2\x01\n" +
+	"\x04File\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\fR\x04name\x12\x12\n" +
+	"\x04type\x18\x02 \x01(\fR\x04type\x12\x12\n" +
+	"\x04size\x18\x03 \x01(\x03R\x04size\x12\x12\n" +
+	"\x04hash\x18\x04 \x01(\fR\x04hash\x12\x17\n" +
+	"\atime_us\x18\x05 \x01(\x03R\x06timeUs\x12'\n" +
+	"\x05stamp\x18\x06 \x01(\v2\x11.station.v1.StampR\x05stamp\x12\x18\n" +
+	"\adeleted\x18\a \x01(\bR\adeleted\"J\n" +
+	"\n" +
+	"FileChange\x12$\n" +
+	"\x04file\x18\x01 \x01(\v2\x10.station.v1.FileR\x04file\x12\x16\n" +
+	"\x06upload\x18\x02 \x01(\fR\x06upload\"@\n" +
+	"\x10WriteFileRequest\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\fR\x06object\x12\x14\n" +
+	"\x05chunk\x18\x02 \x01(\fR\x05chunk\"@\n" +
+	"\x06Upload\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\fR\x02id\x12\x12\n" +
+	"\x04size\x18\x02 \x01(\x03R\x04size\x12\x12\n" +
+	"\x04hash\x18\x03 \x01(\fR\x04hash\"C\n" +
+	"\x11DropUploadRequest\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\fR\x06object\x12\x16\n" +
+	"\x06upload\x18\x02 \x01(\fR\x06upload\"\x88\x01\n" +
+	"\n" +
+	"FilesQuery\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\fR\x06object\x12\x16\n" +
+	"\x06prefix\x18\x02 \x01(\fR\x06prefix\x12\x14\n" +
+	"\x05after\x18\x03 \x01(\fR\x05after\x12\x14\n" +
+	"\x05limit\x18\x04 \x01(\x05R\x05limit\x12\x1e\n" +
+	"\n" +
+	"tombstones\x18\x05 \x01(\bR\n" +
+	"tombstones\"4\n" +
+	"\n" +
+	"FilesReply\x12&\n" +
+	"\x05files\x18\x01 \x03(\v2\x10.station.v1.FileR\x05files\"Q\n" +
+	"\x0fReadFileRequest\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\fR\x06object\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\fR\x04name\x12\x12\n" +
+	"\x04from\x18\x03 \x01(\x03R\x04from\"K\n" +
+	"\rReadFileReply\x12$\n" +
+	"\x04file\x18\x01 \x01(\v2\x10.station.v1.FileR\x04file\x12\x14\n" +
+	"\x05chunk\x18\x02 \x01(\fR\x05chunk2\xf7\x05\n" +
 	"\x0eStorageService\x120\n" +
 	"\x04Boot\x12\x11.station.v1.Empty\x1a\x15.station.v1.BootReply\x12<\n" +
 	"\x06Commit\x12\x19.station.v1.CommitRequest\x1a\x17.station.v1.CommitReply\x12D\n" +
@@ -1116,7 +1715,12 @@ const file_station_v1_storage_proto_rawDesc = "" +
 	"\x04Logs\x12\x15.station.v1.LogsQuery\x1a\x14.station.v1.LogsPage\x12<\n" +
 	"\x06Digest\x12\x19.station.v1.DigestRequest\x1a\x17.station.v1.DigestReply\x12@\n" +
 	"\bVersions\x12\x19.station.v1.VersionsQuery\x1a\x19.station.v1.VersionsReply\x12@\n" +
-	"\aVersion\x12\x1a.station.v1.VersionRequest\x1a\x19.station.v1.SourceVersionB/Z-github.com/dbbasic/station/sdk/internal/pb;pbb\x06proto3"
+	"\aVersion\x12\x1a.station.v1.VersionRequest\x1a\x19.station.v1.SourceVersion\x12?\n" +
+	"\tWriteFile\x12\x1c.station.v1.WriteFileRequest\x1a\x12.station.v1.Upload(\x01\x12>\n" +
+	"\n" +
+	"DropUpload\x12\x1d.station.v1.DropUploadRequest\x1a\x11.station.v1.Empty\x127\n" +
+	"\x05Files\x12\x16.station.v1.FilesQuery\x1a\x16.station.v1.FilesReply\x12D\n" +
+	"\bReadFile\x12\x1b.station.v1.ReadFileRequest\x1a\x19.station.v1.ReadFileReply0\x01B/Z-github.com/dbbasic/station/sdk/internal/pb;pbb\x06proto3"
 
 var (
 	file_station_v1_storage_proto_rawDescOnce sync.Once
@@ -1130,7 +1734,7 @@ func file_station_v1_storage_proto_rawDescGZIP() []byte {
 	return file_station_v1_storage_proto_rawDescData
 }
 
-var file_station_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_station_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_station_v1_storage_proto_goTypes = []any{
 	(*BootReply)(nil),          // 0: station.v1.BootReply
 	(*CommitRequest)(nil),      // 1: station.v1.CommitRequest
@@ -1149,48 +1753,70 @@ var file_station_v1_storage_proto_goTypes = []any{
 	(*VersionsQuery)(nil),      // 14: station.v1.VersionsQuery
 	(*VersionsReply)(nil),      // 15: station.v1.VersionsReply
 	(*VersionRequest)(nil),     // 16: station.v1.VersionRequest
-	(*Error)(nil),              // 17: station.v1.Error
-	(*Stamp)(nil),              // 18: station.v1.Stamp
-	(*LogEntry)(nil),           // 19: station.v1.LogEntry
-	(*Empty)(nil),              // 20: station.v1.Empty
-	(*LogsQuery)(nil),          // 21: station.v1.LogsQuery
-	(*LogsPage)(nil),           // 22: station.v1.LogsPage
+	(*File)(nil),               // 17: station.v1.File
+	(*FileChange)(nil),         // 18: station.v1.FileChange
+	(*WriteFileRequest)(nil),   // 19: station.v1.WriteFileRequest
+	(*Upload)(nil),             // 20: station.v1.Upload
+	(*DropUploadRequest)(nil),  // 21: station.v1.DropUploadRequest
+	(*FilesQuery)(nil),         // 22: station.v1.FilesQuery
+	(*FilesReply)(nil),         // 23: station.v1.FilesReply
+	(*ReadFileRequest)(nil),    // 24: station.v1.ReadFileRequest
+	(*ReadFileReply)(nil),      // 25: station.v1.ReadFileReply
+	(*Error)(nil),              // 26: station.v1.Error
+	(*Stamp)(nil),              // 27: station.v1.Stamp
+	(*LogEntry)(nil),           // 28: station.v1.LogEntry
+	(*Empty)(nil),              // 29: station.v1.Empty
+	(*LogsQuery)(nil),          // 30: station.v1.LogsQuery
+	(*LogsPage)(nil),           // 31: station.v1.LogsPage
 }
 var file_station_v1_storage_proto_depIdxs = []int32{
 	4,  // 0: station.v1.CommitRequest.commits:type_name -> station.v1.Commit
 	3,  // 1: station.v1.CommitReply.results:type_name -> station.v1.CommitResult
-	17, // 2: station.v1.CommitResult.error:type_name -> station.v1.Error
-	18, // 3: station.v1.Commit.stamp:type_name -> station.v1.Stamp
+	26, // 2: station.v1.CommitResult.error:type_name -> station.v1.Error
+	27, // 3: station.v1.Commit.stamp:type_name -> station.v1.Stamp
 	5,  // 4: station.v1.Commit.state:type_name -> station.v1.StateChange
-	19, // 5: station.v1.Commit.entries:type_name -> station.v1.LogEntry
+	28, // 5: station.v1.Commit.entries:type_name -> station.v1.LogEntry
 	6,  // 6: station.v1.Commit.version:type_name -> station.v1.SourceVersion
-	18, // 7: station.v1.StateChange.stamp:type_name -> station.v1.Stamp
-	18, // 8: station.v1.StateChange.was:type_name -> station.v1.Stamp
-	7,  // 9: station.v1.StoredObjects.objects:type_name -> station.v1.StoredObject
-	7,  // 10: station.v1.LoadReply.info:type_name -> station.v1.StoredObject
-	5,  // 11: station.v1.LoadReply.state:type_name -> station.v1.StateChange
-	6,  // 12: station.v1.VersionsReply.versions:type_name -> station.v1.SourceVersion
-	20, // 13: station.v1.StorageService.Boot:input_type -> station.v1.Empty
-	1,  // 14: station.v1.StorageService.Commit:input_type -> station.v1.CommitRequest
-	8,  // 15: station.v1.StorageService.Objects:input_type -> station.v1.StoredObjectsQuery
-	10, // 16: station.v1.StorageService.Load:input_type -> station.v1.LoadRequest
-	21, // 17: station.v1.StorageService.Logs:input_type -> station.v1.LogsQuery
-	12, // 18: station.v1.StorageService.Digest:input_type -> station.v1.DigestRequest
-	14, // 19: station.v1.StorageService.Versions:input_type -> station.v1.VersionsQuery
-	16, // 20: station.v1.StorageService.Version:input_type -> station.v1.VersionRequest
-	0,  // 21: station.v1.StorageService.Boot:output_type -> station.v1.BootReply
-	2,  // 22: station.v1.StorageService.Commit:output_type -> station.v1.CommitReply
-	9,  // 23: station.v1.StorageService.Objects:output_type -> station.v1.StoredObjects
-	11, // 24: station.v1.StorageService.Load:output_type -> station.v1.LoadReply
-	22, // 25: station.v1.StorageService.Logs:output_type -> station.v1.LogsPage
-	13, // 26: station.v1.StorageService.Digest:output_type -> station.v1.DigestReply
-	15, // 27: station.v1.StorageService.Versions:output_type -> station.v1.VersionsReply
-	6,  // 28: station.v1.StorageService.Version:output_type -> station.v1.SourceVersion
-	21, // [21:29] is the sub-list for method output_type
-	13, // [13:21] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	18, // 7: station.v1.Commit.files:type_name -> station.v1.FileChange
+	27, // 8: station.v1.StateChange.stamp:type_name -> station.v1.Stamp
+	27, // 9: station.v1.StateChange.was:type_name -> station.v1.Stamp
+	7,  // 10: station.v1.StoredObjects.objects:type_name -> station.v1.StoredObject
+	7,  // 11: station.v1.LoadReply.info:type_name -> station.v1.StoredObject
+	5,  // 12: station.v1.LoadReply.state:type_name -> station.v1.StateChange
+	6,  // 13: station.v1.VersionsReply.versions:type_name -> station.v1.SourceVersion
+	27, // 14: station.v1.File.stamp:type_name -> station.v1.Stamp
+	17, // 15: station.v1.FileChange.file:type_name -> station.v1.File
+	17, // 16: station.v1.FilesReply.files:type_name -> station.v1.File
+	17, // 17: station.v1.ReadFileReply.file:type_name -> station.v1.File
+	29, // 18: station.v1.StorageService.Boot:input_type -> station.v1.Empty
+	1,  // 19: station.v1.StorageService.Commit:input_type -> station.v1.CommitRequest
+	8,  // 20: station.v1.StorageService.Objects:input_type -> station.v1.StoredObjectsQuery
+	10, // 21: station.v1.StorageService.Load:input_type -> station.v1.LoadRequest
+	30, // 22: station.v1.StorageService.Logs:input_type -> station.v1.LogsQuery
+	12, // 23: station.v1.StorageService.Digest:input_type -> station.v1.DigestRequest
+	14, // 24: station.v1.StorageService.Versions:input_type -> station.v1.VersionsQuery
+	16, // 25: station.v1.StorageService.Version:input_type -> station.v1.VersionRequest
+	19, // 26: station.v1.StorageService.WriteFile:input_type -> station.v1.WriteFileRequest
+	21, // 27: station.v1.StorageService.DropUpload:input_type -> station.v1.DropUploadRequest
+	22, // 28: station.v1.StorageService.Files:input_type -> station.v1.FilesQuery
+	24, // 29: station.v1.StorageService.ReadFile:input_type -> station.v1.ReadFileRequest
+	0,  // 30: station.v1.StorageService.Boot:output_type -> station.v1.BootReply
+	2,  // 31: station.v1.StorageService.Commit:output_type -> station.v1.CommitReply
+	9,  // 32: station.v1.StorageService.Objects:output_type -> station.v1.StoredObjects
+	11, // 33: station.v1.StorageService.Load:output_type -> station.v1.LoadReply
+	31, // 34: station.v1.StorageService.Logs:output_type -> station.v1.LogsPage
+	13, // 35: station.v1.StorageService.Digest:output_type -> station.v1.DigestReply
+	15, // 36: station.v1.StorageService.Versions:output_type -> station.v1.VersionsReply
+	6,  // 37: station.v1.StorageService.Version:output_type -> station.v1.SourceVersion
+	20, // 38: station.v1.StorageService.WriteFile:output_type -> station.v1.Upload
+	29, // 39: station.v1.StorageService.DropUpload:output_type -> station.v1.Empty
+	23, // 40: station.v1.StorageService.Files:output_type -> station.v1.FilesReply
+	25, // 41: station.v1.StorageService.ReadFile:output_type -> station.v1.ReadFileReply
+	30, // [30:42] is the sub-list for method output_type
+	18, // [18:30] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_station_v1_storage_proto_init() }
@@ -1205,7 +1831,7 @@ func file_station_v1_storage_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_station_v1_storage_proto_rawDesc), len(file_station_v1_storage_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   17,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

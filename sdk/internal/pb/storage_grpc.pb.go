@@ -19,14 +19,18 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	StorageService_Boot_FullMethodName     = "/station.v1.StorageService/Boot"
-	StorageService_Commit_FullMethodName   = "/station.v1.StorageService/Commit"
-	StorageService_Objects_FullMethodName  = "/station.v1.StorageService/Objects"
-	StorageService_Load_FullMethodName     = "/station.v1.StorageService/Load"
-	StorageService_Logs_FullMethodName     = "/station.v1.StorageService/Logs"
-	StorageService_Digest_FullMethodName   = "/station.v1.StorageService/Digest"
-	StorageService_Versions_FullMethodName = "/station.v1.StorageService/Versions"
-	StorageService_Version_FullMethodName  = "/station.v1.StorageService/Version"
+	StorageService_Boot_FullMethodName       = "/station.v1.StorageService/Boot"
+	StorageService_Commit_FullMethodName     = "/station.v1.StorageService/Commit"
+	StorageService_Objects_FullMethodName    = "/station.v1.StorageService/Objects"
+	StorageService_Load_FullMethodName       = "/station.v1.StorageService/Load"
+	StorageService_Logs_FullMethodName       = "/station.v1.StorageService/Logs"
+	StorageService_Digest_FullMethodName     = "/station.v1.StorageService/Digest"
+	StorageService_Versions_FullMethodName   = "/station.v1.StorageService/Versions"
+	StorageService_Version_FullMethodName    = "/station.v1.StorageService/Version"
+	StorageService_WriteFile_FullMethodName  = "/station.v1.StorageService/WriteFile"
+	StorageService_DropUpload_FullMethodName = "/station.v1.StorageService/DropUpload"
+	StorageService_Files_FullMethodName      = "/station.v1.StorageService/Files"
+	StorageService_ReadFile_FullMethodName   = "/station.v1.StorageService/ReadFile"
 )
 
 // StorageServiceClient is the client API for StorageService service.
@@ -43,6 +47,10 @@ type StorageServiceClient interface {
 	Digest(ctx context.Context, in *DigestRequest, opts ...grpc.CallOption) (*DigestReply, error)
 	Versions(ctx context.Context, in *VersionsQuery, opts ...grpc.CallOption) (*VersionsReply, error)
 	Version(ctx context.Context, in *VersionRequest, opts ...grpc.CallOption) (*SourceVersion, error)
+	WriteFile(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[WriteFileRequest, Upload], error)
+	DropUpload(ctx context.Context, in *DropUploadRequest, opts ...grpc.CallOption) (*Empty, error)
+	Files(ctx context.Context, in *FilesQuery, opts ...grpc.CallOption) (*FilesReply, error)
+	ReadFile(ctx context.Context, in *ReadFileRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadFileReply], error)
 }
 
 type storageServiceClient struct {
@@ -142,6 +150,58 @@ func (c *storageServiceClient) Version(ctx context.Context, in *VersionRequest, 
 	return out, nil
 }
 
+func (c *storageServiceClient) WriteFile(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[WriteFileRequest, Upload], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[1], StorageService_WriteFile_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WriteFileRequest, Upload]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type StorageService_WriteFileClient = grpc.ClientStreamingClient[WriteFileRequest, Upload]
+
+func (c *storageServiceClient) DropUpload(ctx context.Context, in *DropUploadRequest, opts ...grpc.CallOption) (*Empty, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Empty)
+	err := c.cc.Invoke(ctx, StorageService_DropUpload_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *storageServiceClient) Files(ctx context.Context, in *FilesQuery, opts ...grpc.CallOption) (*FilesReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(FilesReply)
+	err := c.cc.Invoke(ctx, StorageService_Files_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *storageServiceClient) ReadFile(ctx context.Context, in *ReadFileRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadFileReply], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[2], StorageService_ReadFile_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ReadFileRequest, ReadFileReply]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type StorageService_ReadFileClient = grpc.ServerStreamingClient[ReadFileReply]
+
 // StorageServiceServer is the server API for StorageService service.
 // All implementations must embed UnimplementedStorageServiceServer
 // for forward compatibility.
@@ -156,6 +216,10 @@ type StorageServiceServer interface {
 	Digest(context.Context, *DigestRequest) (*DigestReply, error)
 	Versions(context.Context, *VersionsQuery) (*VersionsReply, error)
 	Version(context.Context, *VersionRequest) (*SourceVersion, error)
+	WriteFile(grpc.ClientStreamingServer[WriteFileRequest, Upload]) error
+	DropUpload(context.Context, *DropUploadRequest) (*Empty, error)
+	Files(context.Context, *FilesQuery) (*FilesReply, error)
+	ReadFile(*ReadFileRequest, grpc.ServerStreamingServer[ReadFileReply]) error
 	mustEmbedUnimplementedStorageServiceServer()
 }
 
@@ -189,6 +253,18 @@ func (UnimplementedStorageServiceServer) Versions(context.Context, *VersionsQuer
 }
 func (UnimplementedStorageServiceServer) Version(context.Context, *VersionRequest) (*SourceVersion, error) {
 	return nil, status.Error(codes.Unimplemented, "method Version not implemented")
+}
+func (UnimplementedStorageServiceServer) WriteFile(grpc.ClientStreamingServer[WriteFileRequest, Upload]) error {
+	return status.Error(codes.Unimplemented, "method WriteFile not implemented")
+}
+func (UnimplementedStorageServiceServer) DropUpload(context.Context, *DropUploadRequest) (*Empty, error) {
+	return nil, status.Error(codes.Unimplemented, "method DropUpload not implemented")
+}
+func (UnimplementedStorageServiceServer) Files(context.Context, *FilesQuery) (*FilesReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Files not implemented")
+}
+func (UnimplementedStorageServiceServer) ReadFile(*ReadFileRequest, grpc.ServerStreamingServer[ReadFileReply]) error {
+	return status.Error(codes.Unimplemented, "method ReadFile not implemented")
 }
 func (UnimplementedStorageServiceServer) mustEmbedUnimplementedStorageServiceServer() {}
 func (UnimplementedStorageServiceServer) testEmbeddedByValue()                        {}
@@ -348,6 +424,60 @@ func _StorageService_Version_Handler(srv interface{}, ctx context.Context, dec f
 	return interceptor(ctx, in, info, handler)
 }
 
+func _StorageService_WriteFile_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(StorageServiceServer).WriteFile(&grpc.GenericServerStream[WriteFileRequest, Upload]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type StorageService_WriteFileServer = grpc.ClientStreamingServer[WriteFileRequest, Upload]
+
+func _StorageService_DropUpload_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DropUploadRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StorageServiceServer).DropUpload(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: StorageService_DropUpload_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StorageServiceServer).DropUpload(ctx, req.(*DropUploadRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _StorageService_Files_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(FilesQuery)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StorageServiceServer).Files(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: StorageService_Files_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StorageServiceServer).Files(ctx, req.(*FilesQuery))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _StorageService_ReadFile_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ReadFileRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(StorageServiceServer).ReadFile(m, &grpc.GenericServerStream[ReadFileRequest, ReadFileReply]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type StorageService_ReadFileServer = grpc.ServerStreamingServer[ReadFileReply]
+
 // StorageService_ServiceDesc is the grpc.ServiceDesc for StorageService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -383,11 +513,29 @@ var StorageService_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "Version",
 			Handler:    _StorageService_Version_Handler,
 		},
+		{
+			MethodName: "DropUpload",
+			Handler:    _StorageService_DropUpload_Handler,
+		},
+		{
+			MethodName: "Files",
+			Handler:    _StorageService_Files_Handler,
+		},
 	},
 	Streams: []grpc.StreamDesc{
 		{
 			StreamName:    "Load",
 			Handler:       _StorageService_Load_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "WriteFile",
+			Handler:       _StorageService_WriteFile_Handler,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "ReadFile",
+			Handler:       _StorageService_ReadFile_Handler,
 			ServerStreams: true,
 		},
 	},

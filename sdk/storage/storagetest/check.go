@@ -48,7 +48,7 @@ func checkCommit(c *storage.Commit) error {
 			return errs.New(errs.Invalid, "", "The version's number, time or hash is wrong.")
 		}
 	}
-	return nil
+	return checkFiles(c)
 }
 
 func checkEntry(e storage.Entry) error {

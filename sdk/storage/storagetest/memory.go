@@ -75,6 +75,7 @@ type folder struct {
 	high    hlc.Time
 	owner   *memoryStore
 	objects map[id.Object]*record
+	uploads map[string]content // by id; those of this opening
 }
 
 // record is all that a folder knows of one object.
@@ -85,14 +86,16 @@ type record struct {
 	state    map[string]storage.StateChange
 	entries  []storage.Entry
 	versions []storage.Version // ascending
+	files    map[string]content
 }
 
 // memoryStore is one opening of a folder.
 type memoryStore struct {
 	disk *Memory
 
-	mu  sync.Mutex
-	dir *folder // nil before Configure and after Close
+	mu      sync.Mutex
+	dir     *folder // nil before Configure and after Close
+	uploads int     // how many there have been
 }
 
 var _ storage.Storage = (*memoryStore)(nil)
@@ -124,6 +127,7 @@ func (s *memoryStore) Configure(_ context.Context, c plugin.Config) error {
 		return errs.New(errs.Unavailable, "", "The data folder %s is in use.", c.DataDir)
 	}
 	f.owner = s
+	f.uploads = map[string]content{}
 	f.boot++
 	s.mu.Lock()
 	s.dir = f
@@ -218,7 +222,7 @@ func (f *folder) apply(c *storage.Commit, failed bool) error {
 	}
 	r := f.objects[c.Object]
 	if r == nil {
-		r = &record{own: map[uint64]uint64{}, state: map[string]storage.StateChange{}}
+		r = &record{own: map[uint64]uint64{}, state: map[string]storage.StateChange{}, files: map[string]content{}}
 	}
 	sameLife := c.Incarnation == r.info.Incarnation
 	switch {
@@ -238,8 +242,12 @@ func (f *folder) apply(c *storage.Commit, failed bool) error {
 			return errs.New(errs.Invalid, "bad_was", "The change of key %q says that it replaces %v, not %v.", ch.Key, ch.Was, present[ch.Key].Stamp)
 		}
 	}
+	if err := f.checkUploads(c); err != nil {
+		return err
+	}
 	if !sameLife {
 		r.state, r.entries, r.versions, r.info.Hash = map[string]storage.StateChange{}, nil, nil, ""
+		r.files = map[string]content{}
 	}
 	r.info.Object, r.info.Incarnation, r.info.Sequence, r.epoch = c.Object, c.Incarnation, c.Sequence, c.HomeEpoch
 	f.high = max(f.high, c.Stamp.Time)
@@ -257,6 +265,7 @@ func (f *folder) apply(c *storage.Commit, failed bool) error {
 		r.versions = append(r.versions, cloneVersion(*c.Version))
 		r.info.Head, r.info.Hash = c.Version.Number, c.Version.Hash
 	}
+	f.takeFiles(r, c)
 	f.objects[c.Object] = r
 	return nil
 }

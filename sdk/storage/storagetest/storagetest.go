@@ -13,6 +13,7 @@ package storagetest
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/dbbasic/station/sdk/id"
@@ -75,6 +76,18 @@ var checks = []check{
 	{"ManyObjects", checkMany},
 	{"ConcurrentReads", checkConcurrent},
 	{"CallerOwnsSlices", checkOwnership},
+	{"FilesRoundTrip", checkFilesRoundTrip},
+	{"FilesLarge", checkFilesLarge},
+	{"FilesReplaceAndDelete", checkFilesReplace},
+	{"FilesList", checkFilesList},
+	{"FilesFromAnOffset", checkFilesRange},
+	{"Uploads", checkUploads},
+	{"UploadReaderError", checkReaderError},
+	{"FilesClosedEarly", checkFilesClose},
+	{"FilesConcurrentReads", checkFilesConcurrent},
+	{"FilesInvalid", checkFilesInvalid},
+	{"FilesIncarnations", checkFilesIncarnation},
+	{"FilesAtomic", checkFilesAtomic},
 	{"Closed", checkClosed},
 }
 
@@ -175,6 +188,13 @@ func checkClosed(s *subject) {
 	s.kind("Versions after Close", err, unavailable)
 	_, err = s.Version(s.ctx, "a", 1)
 	s.kind("Version after Close", err, unavailable)
+	_, err = s.WriteFile(s.ctx, "a", strings.NewReader("x"))
+	s.kind("WriteFile after Close", err, unavailable)
+	s.kind("DropUpload after Close", s.DropUpload(s.ctx, "a", "1-1"), unavailable)
+	_, err = s.Files(s.ctx, storage.FilesQuery{Object: "a", Limit: 1})
+	s.kind("Files after Close", err, unavailable)
+	_, _, err = s.ReadFile(s.ctx, "a", "f", 0)
+	s.kind("ReadFile after Close", err, unavailable)
 	s.Storage = s.open(s.t, s.config)
 	if got := s.load("a").Sequence; got != 1 {
 		s.Errorf("sequence %d after closing and opening, want 1: nothing of what came after Close", got)

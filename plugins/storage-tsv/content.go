@@ -1,0 +1,430 @@
+package storagetsv
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/dbbasic/station/sdk/errs"
+	"github.com/dbbasic/station/sdk/hlc"
+	"github.com/dbbasic/station/sdk/id"
+	"github.com/dbbasic/station/sdk/storage"
+)
+
+const (
+	indexFile    = "index.tsv"
+	indexHeader  = "name\ttype\tsize\thash\ttimestamp\tstamp\tcrc\n"
+	indexColumns = 6
+	indexSmall   = 1000 // lines up to which an index is never rewritten
+)
+
+func (o *object) indexPath() string { return filesDir(o.id) + "/" + indexFile }
+
+// diskName gives the file that holds a file's bytes: its own name, with a % before
+// it where the store has a use for that name. No two names give the same one.
+func diskName(name string) string {
+	if name[0] == '%' || name[0] == '.' || name == indexFile || strings.HasSuffix(name, ".tmp") {
+		return "%" + name
+	}
+	return name
+}
+
+func (o *object) filePath(name string) string { return filesDir(o.id) + "/" + diskName(name) }
+
+func appendFile(b []byte, f *storage.File) []byte {
+	b = append(appendText(b, f.Name), '\t')
+	b = append(appendText(b, f.Type), '\t')
+	b = append(appendNumber(b, uint64(f.Size)), '\t')
+	b = append(append(b, f.Hash...), '\t')
+	b = append(appendTime(b, f.Time), '\t')
+	return f.Stamp.AppendTo(b)
+}
+
+// parseFile reads a line of an index. Names are checked here too: what a person
+// wrote must not become a path unchecked.
+func parseFile(cols [][]byte) (f storage.File, ok bool) {
+	name, ok1 := text(cols[0])
+	media, ok2 := text(cols[1])
+	size, ok3 := number(cols[2])
+	t, ok4 := parseTime(cols[4])
+	stamp, err := hlc.Parse(string(cols[5]))
+	f = storage.File{Name: string(name), Type: string(media), Size: int64(size), Hash: string(cols[3]), Time: t, Stamp: stamp, Deleted: len(cols[3]) == 0}
+	return f, ok1 && ok2 && ok3 && ok4 && err == nil && size < 1<<62 && checkFile(&f) == nil
+}
+
+// checkFile is what holds of every file that the store takes or reads.
+func checkFile(f *storage.File) error {
+	if err := storage.CheckFileName(f.Name); err != nil {
+		return err
+	}
+	if err := storage.CheckMediaType(f.Type); err != nil {
+		return err
+	}
+	switch {
+	case f.Deleted && (f.Type != "" || f.Size != 0 || f.Hash != ""):
+		return errs.New(errs.Invalid, "", "The deletion of file %q has a content.", f.Name)
+	case !f.Deleted && !isHash(f.Hash), f.Size < 0:
+		return errs.New(errs.Invalid, "", "The size or the hash of file %q is wrong.", f.Name)
+	case !validStamp(f.Stamp):
+		return errs.New(errs.Invalid, "", "The stamp of file %q names no station.", f.Name)
+	case !validYear(f.Time.UTC().Year()):
+		return errs.New(errs.Invalid, "", "The time of file %q is out of range.", f.Name)
+	}
+	return nil
+}
+
+func isHash(s string) bool {
+	b, err := hex.DecodeString(s)
+	return err == nil && len(b) == 32 && s == strings.ToLower(s)
+}
+
+// validateFiles checks the file changes of a commit.
+func validateFiles(c *storage.Commit) error {
+	if len(c.Files) == 0 {
+		return nil
+	}
+	seen := map[string]bool{}
+	for i := range c.Files {
+		f := &c.Files[i]
+		if err := checkFile(&f.File); err != nil {
+			return err
+		}
+		if _, ok := parseUploadID(f.Upload); f.Deleted && f.Upload != "" || !f.Deleted && !ok {
+			return errs.New(errs.Invalid, "no_upload", "There is no upload %q of object %q.", f.Upload, c.Object)
+		}
+		if seen[f.Name] {
+			return errs.New(errs.Invalid, "", "One change of object %q names the file %q twice.", c.Object, f.Name)
+		}
+		seen[f.Name] = true
+	}
+	return nil
+}
+
+// newestFiles gives the newest change of each name, and the uploads of the others.
+func newestFiles(pending []change) (newest []*storage.FileChange, superseded []string) {
+	seen := map[string]bool{}
+	for i := len(pending) - 1; i >= 0; i-- {
+		for k := range pending[i].files {
+			f := &pending[i].files[k]
+			switch {
+			case !seen[f.Name]:
+				seen[f.Name] = true
+				newest = append(newest, f)
+			case !f.Deleted:
+				superseded = append(superseded, f.Upload)
+			}
+		}
+	}
+	slices.Reverse(newest)
+	return newest, superseded
+}
+
+// carryFiles gives the newest upload of each name its name, removes what was
+// deleted or superseded, and appends the lines of the index. All of it may be
+// done again: after a failure, and after a crash in any state between.
+func (s *Store) carryFiles(o *object, pending []change) error {
+	newest, superseded := newestFiles(pending)
+	if len(newest) == 0 {
+		return nil
+	}
+	if err := s.readyFiles(o.id); err != nil {
+		return err
+	}
+	t := &o.touched.files
+	t.names = true
+	for _, u := range superseded {
+		if err := s.drop(o, uploadPath(o.id, u), &mark{}); err != nil {
+			return err
+		}
+	}
+	var b []byte
+	for _, f := range newest {
+		var err error
+		if f.Deleted {
+			err = s.drop(o, o.filePath(f.Name), &mark{})
+		} else {
+			err = s.placeFile(o, f)
+		}
+		if err != nil {
+			return err
+		}
+		start := len(b)
+		b = seal(appendFile(b, &f.File), start)
+	}
+	if err := s.carryLines(o, o.indexPath(), indexHeader, b, t); err != nil {
+		return err
+	}
+	return s.tidyIndex(o, len(newest))
+}
+
+// placeFile renames an upload to the file's name. Where the upload is not there
+// the process before has renamed it: only a later change of the name could have
+// put other bytes there, and that one would be the newest. The size is compared
+// because it costs nothing; whoever reads the file compares the hash.
+func (s *Store) placeFile(o *object, f *storage.FileChange) error {
+	from, to := uploadPath(o.id, f.Upload), o.filePath(f.Name)
+	err := s.orAnew(o, to, &o.touched.files, func() error { return unlessMissing(s.fs.Rename(from, to)) })
+	if err != nil {
+		return err
+	}
+	c, err := s.fs.Open(to, toRead)
+	if errors.Is(err, fs.ErrNotExist) {
+		s.badFile(o, f.Name, "its bytes are lost: neither the file nor its upload "+f.Upload+" is there")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	size, err := c.Size()
+	if err == nil && size != f.Size {
+		s.badFile(o, f.Name, fmt.Sprintf("it has %d bytes, %d were stored", size, f.Size))
+	}
+	return err
+}
+
+// badFile reports a file whose bytes are not those that were stored, once.
+func (s *Store) badFile(o *object, name, why string) {
+	if report, _ := s.damage.note(o.filePath(name), 0); report {
+		s.log.Warn("damage: a file is not what was stored", "file", o.filePath(name), "index", o.indexPath(), "why", why)
+	}
+}
+
+// index is what the carrier knows of an object's index.
+type index struct {
+	counted bool
+	lines   int // without the header
+	next    int // lines at which it may be half stale
+}
+
+// tidyIndex rewrites an index, sorted, of which more than half is stale. Lines
+// are counted once in a run, and again when all new ones could be stale.
+func (s *Store) tidyIndex(o *object, added int) error {
+	x := &o.index
+	x.lines += added
+	if x.counted && x.lines < x.next {
+		return nil
+	}
+	err := s.countIndex(o)
+	if _, ok := errors.AsType[fsyncError](err); ok || err == nil {
+		return err
+	}
+	// What was carried is there. A later change tries this again.
+	s.log.Warn("an index could not be rewritten", "file", o.indexPath(), "error", err)
+	x.next = x.lines + indexSmall
+	return nil
+}
+
+func (s *Store) countIndex(o *object) error {
+	f, size, err := s.openWhole(o.indexPath(), toRead)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	files := map[string]storage.File{}
+	x := &o.index
+	x.counted, x.lines = true, 0
+	cols := make([][]byte, indexColumns)
+	type bad struct {
+		at  int64
+		raw []byte
+	}
+	var damagedLines []bad
+	for lines := readForward(f, 0, size); ; {
+		line, at, err := lines.next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		if len(line) == 0 || at == 0 && isHeader(line, indexHeader) {
+			continue
+		}
+		x.lines++
+		how := split(line, cols)
+		if g, ok := parseFile(cols); how != damaged && ok {
+			files[g.Name] = g
+		} else {
+			damagedLines = append(damagedLines, bad{at, slices.Clone(line)})
+		}
+	}
+	x.next = max(indexSmall, 2*len(files)) + 1
+	if x.lines < x.next {
+		return nil
+	}
+	for _, d := range damagedLines { // their only copy
+		if err := s.keepAside(o.indexPath(), f, d.at, d.raw, "it cannot be read, and the index is written anew"); err != nil {
+			return err
+		}
+	}
+	b := []byte(indexHeader)
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		g := files[name]
+		start := len(b)
+		b = seal(appendFile(b, &g), start)
+	}
+	x.lines = len(files)
+	o.touched.files.names = true
+	return s.replaceFile(o.indexPath(), b, false)
+}
+
+// eachFile calls use with the lines of an object's index as it is, in order.
+func (s *Store) eachFile(o *object, f file, size int64, use func(storage.File)) error {
+	return s.eachLine(o.indexPath(), f, size, indexColumns, indexHeader, func(cols [][]byte, _ verdict) bool {
+		g, ok := parseFile(cols)
+		if ok {
+			use(g)
+		}
+		return ok
+	})
+}
+
+// wipeFiles drops the files of an older incarnation: those that the index names
+// or that a commit named that was not carried over, and the uploads of such
+// commits. What a start replays may have been carried over before, wipe and all.
+// So a name whose newest change has no upload any more holds that change's bytes,
+// the only copy, and stays.
+func (s *Store) wipeFiles(o *object, older, pending []change) error {
+	names, err := s.wipeNames(o, older)
+	if err != nil {
+		return err
+	}
+	newest, _ := newestFiles(pending)
+	for _, f := range newest {
+		if !f.Deleted && names[f.Name] {
+			there, err := s.exists(uploadPath(o.id, f.Upload))
+			if err != nil {
+				return err
+			}
+			if !there {
+				delete(names, f.Name)
+			}
+		}
+	}
+	var paths []string
+	for n := range names {
+		paths = append(paths, o.filePath(n))
+	}
+	for i := range older {
+		for k := range older[i].files {
+			if f := &older[i].files[k]; !f.Deleted {
+				paths = append(paths, uploadPath(o.id, f.Upload))
+			}
+		}
+	}
+	slices.Sort(paths)
+	var gone mark
+	for _, p := range paths {
+		if err := s.drop(o, p, &gone); err != nil {
+			return err
+		}
+	}
+	if gone.names {
+		// The index is what names them: it goes once they are gone for good.
+		if err := s.syncDir(filesDir(o.id)); err != nil {
+			return err
+		}
+		o.touched.files.names = true
+	}
+	o.index = index{}
+	for _, n := range []string{o.indexPath(), o.indexPath() + ".tmp"} {
+		if err := s.drop(o, n, &o.touched.files); err != nil {
+			return err
+		}
+	}
+	o.touched.files.data = false
+	return nil
+}
+
+// wipeNames gives the names whose files an older incarnation may have left.
+func (s *Store) wipeNames(o *object, older []change) (map[string]bool, error) {
+	names := map[string]bool{}
+	for i := range older {
+		for k := range older[i].files {
+			names[older[i].files[k].Name] = true
+		}
+	}
+	f, size, err := s.openWhole(o.indexPath(), toRead)
+	if errors.Is(err, fs.ErrNotExist) || ofFile(err) { // drop moves aside what cannot be used
+		return names, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return names, s.eachFile(o, f, size, func(g storage.File) { names[g.Name] = true })
+}
+
+func (s *Store) exists(name string) (bool, error) {
+	f, err := s.fs.Open(name, toRead)
+	if err != nil {
+		return false, unlessMissing(err)
+	}
+	return true, f.Close()
+}
+
+// dropOlderFiles is dropOlder for files: it removes from the pending changes
+// those of which the index holds a later one.
+func (s *Store) dropOlderFiles(o *object) error {
+	v, f, size, err := s.openView(o, o.indexPath())
+	if f == nil || err != nil {
+		return err
+	}
+	defer f.Close()
+	held := map[string]hlc.Stamp{}
+	err = s.eachFile(o, f, size, func(g storage.File) {
+		held[g.Name] = g.Stamp
+		s.observe(g.Stamp.Time)
+	})
+	for i := range v.pending {
+		v.pending[i].files = slices.DeleteFunc(v.pending[i].files, func(c storage.FileChange) bool {
+			h, ok := held[c.Name]
+			return ok && h.Compare(c.Stamp) > 0
+		})
+	}
+	return err
+}
+
+// keepUploads is for a start whose journal is damaged: a line that is lost may
+// have named an upload, which nothing else holds. All that no commit names are
+// moved to damaged/, where they would otherwise be removed.
+func (s *Store) keepUploads() error {
+	names, err := s.fs.ReadDir("files")
+	if err != nil {
+		return err
+	}
+	moved := 0
+	for _, n := range names {
+		name, err := id.ParseObject(n)
+		if err != nil {
+			continue
+		}
+		left, err := s.leftUploads(name)
+		if ofFile(err) {
+			continue // something else than a folder
+		} else if err != nil {
+			return err
+		}
+		for _, l := range left {
+			if err := s.fs.Mkdir("damaged"); err != nil {
+				return err
+			}
+			to := "damaged/upload-" + n + "-" + strings.TrimPrefix(l, uploadPrefix)
+			if err := s.fs.Rename(filesDir(name)+"/"+l, to); err != nil {
+				return err
+			}
+			moved++
+			s.log.Warn("damage: an upload that no readable commit names is kept, since one that is damaged may have named it", "file", filesDir(name)+"/"+l, "moved_to", to)
+		}
+	}
+	if moved == 0 {
+		return nil
+	}
+	return errors.Join(s.syncDir("."), s.syncDir("damaged"))
+}

@@ -1,0 +1,71 @@
+package storage
+
+import (
+	"io"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/dbbasic/station/sdk/errs"
+)
+
+// The most bytes of a file's name and of its media type.
+const (
+	MaxFileName  = 200
+	MaxMediaType = 255
+)
+
+// CheckFileName says why a text is no name of a file: it is not 1 to MaxFileName
+// bytes of UTF-8, is "." or "..", or has a slash, a backslash or a control
+// character. Errors: errs.Invalid.
+func CheckFileName(name string) error {
+	why := ""
+	switch {
+	case name == "":
+		why = "a name has at least one byte"
+	case len(name) > MaxFileName:
+		return errs.New(errs.Invalid, "bad_file_name", "A file's name of %d bytes is too long; the most is %d.", len(name), MaxFileName)
+	case !utf8.ValidString(name):
+		why = "a name is UTF-8"
+	case name == "." || name == "..":
+		why = "that is a folder's name"
+	case strings.ContainsAny(name, `/\`):
+		why = "a name has no slash and no backslash"
+	case strings.ContainsFunc(name, unicode.IsControl):
+		why = "a name has no control characters"
+	default:
+		return nil
+	}
+	return errs.New(errs.Invalid, "bad_file_name", "%q is not a file's name: %s.", name, why)
+}
+
+// CheckMediaType says why a text is no media type that a store keeps: it is not
+// at most MaxMediaType bytes of printable ASCII. Errors: errs.Invalid.
+func CheckMediaType(t string) error {
+	if len(t) <= MaxMediaType && !strings.ContainsFunc(t, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return nil
+	}
+	return errs.New(errs.Invalid, "bad_media_type", "A media type is at most %d bytes of printable ASCII.", MaxMediaType)
+}
+
+// ReadChunk fills b from r as far as r goes, and says whether that was its end.
+// Only io.EOF itself is an end: io.ErrUnexpectedEOF, or an error that wraps one
+// of the two, is how a reader says that it was cut off.
+func ReadChunk(r io.Reader, b []byte) (n int, end bool, err error) {
+	for idle := 0; n < len(b); {
+		m, err := r.Read(b[n:])
+		n += m
+		if err == io.EOF { //nolint:errorlint // see above
+			return n, true, nil
+		}
+		if err != nil {
+			return n, false, err
+		}
+		if idle++; m > 0 {
+			idle = 0
+		} else if idle == 100 {
+			return n, false, io.ErrNoProgress
+		}
+	}
+	return n, false, nil
+}
