@@ -25,7 +25,6 @@ type object struct {
 	held    uint64   // the incarnation whose data the files hold
 	queued  bool     // the carrier knows of it
 
-
 	carried tip      // what the files hold; of the carrier, which changes it with files held
 	buckets *buckets // of what the files hold, between a carry-over and the checkpoint; guarded by files
 	touched touch    // what the next checkpoint has to sync; of the carrier alone
