@@ -229,8 +229,8 @@ func (s *Store) carryAll() error {
 const maxErrors = 4
 
 // carryObject appends an object's pending commits to its files. It may be done
-// again after a failure: it goes on with the step that failed, and the lines of
-// a step are appended all or none.
+// again after a failure: it goes on with the step that failed. The lines of a
+// step are appended all or none, those of the log all that go into one file.
 func (s *Store) carryObject(o *object) error {
 	o.files.Lock()
 	defer o.files.Unlock()
@@ -246,7 +246,7 @@ func (s *Store) carryObject(o *object) error {
 		if err := s.wipe(o); err != nil {
 			return err
 		}
-		o.steps = [3]int{}
+		o.steps, o.log, o.logDone = [3]int{}, nil, 0
 		o.mu.Lock()
 		o.held = v.incarnation // none of it yet; another try must not wipe what this one writes
 		o.mu.Unlock()
@@ -258,7 +258,7 @@ func (s *Store) carryObject(o *object) error {
 		}
 		o.steps[i] = v.all
 	}
-	o.carried, o.steps = v.tip, [3]int{}
+	o.carried, o.steps, o.logDone = v.tip, [3]int{}, 0
 	o.mu.Lock()
 	o.pending = slices.Clone(o.pending[v.all:])
 	o.mu.Unlock()
@@ -285,15 +285,6 @@ func (s *Store) carryState(o *object, pending []change) error {
 	}
 	s.carrier.buf = b
 	return s.carryLines(o, o.statePath(), stateHeader, b, &o.touched.state)
-}
-
-func (s *Store) carryLog(o *object, pending []change) error {
-	b := s.carrier.buf[:0]
-	for i := range pending {
-		b = append(b, pending[i].log...)
-	}
-	s.carrier.buf = b
-	return s.carryLines(o, o.logPath(), logHeader, b, &o.touched.log)
 }
 
 // carryVersions writes each text aside, synced and renamed, before the line
@@ -342,7 +333,7 @@ func (s *Store) wipe(o *object) error {
 	if err := s.drop(o, o.statePath(), &t.state); err != nil {
 		return err
 	}
-	if err := s.drop(o, o.logPath(), &t.log); err != nil {
+	if err := s.wipeLog(o); err != nil {
 		return err
 	}
 	names, err := s.fs.ReadDir(o.versionsDir())

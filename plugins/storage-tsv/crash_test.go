@@ -182,6 +182,7 @@ func (h *history) start(t *testing.T, m *memFS) *Store {
 	s.openFS = func(string) (fsys, error) { return m, nil }
 	s.fatal = func(error) {}
 	s.manual, s.segmentSize, s.syncAllAbove = true, 1500, 1 // both ways of a checkpoint
+	s.logSize = 200                                         // a few entries
 	if err := s.Configure(context.Background(), plugin.Config{Station: here, DataDir: "/data"}); err != nil {
 		if !errors.Is(err, errCrash) {
 			t.Fatalf("Configure: %v", err)

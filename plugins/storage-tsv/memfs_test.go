@@ -30,6 +30,7 @@ type memFS struct {
 type node struct {
 	data, durable     []byte
 	names, durableDir map[string]*node // nil for a file
+	moved             [][2]string      // names that were given to another name of the directory since its last sync
 }
 
 var errCrash = errors.New("the machine is down")
@@ -105,8 +106,12 @@ func (m *memFS) Rename(from, to string) error {
 	if err, _ := m.step("rename", to); err != nil {
 		return err
 	}
+	dir, name := m.find(path.Dir(to)), path.Base(to)
+	if old := path.Base(from); dir == m.find(path.Dir(from)) && dir.names[name] == nil && dir.durableDir[name] == nil {
+		dir.moved = append(dir.moved, [2]string{old, name})
+	}
 	delete(m.find(path.Dir(from)).names, path.Base(from))
-	m.find(path.Dir(to)).names[path.Base(to)] = n
+	dir.names[name] = n
 	return nil
 }
 
@@ -159,7 +164,7 @@ func (m *memFS) SyncDir(name string) error {
 	if err, _ := m.step("syncdir", name); err != nil {
 		return err
 	}
-	n.durableDir = maps.Clone(n.names)
+	n.durableDir, n.moved = maps.Clone(n.names), nil
 	return nil
 }
 
@@ -174,7 +179,7 @@ func (m *memFS) SyncAll() error {
 }
 
 func (n *node) syncAll() {
-	n.durable, n.durableDir = n.data, maps.Clone(n.names)
+	n.durable, n.durableDir, n.moved = n.data, maps.Clone(n.names), nil
 	for _, child := range n.names {
 		child.syncAll()
 	}
@@ -300,9 +305,16 @@ func (n *node) after(f fate, rnd *rand.Rand, seen map[*node]*node) *node {
 	out.names = map[string]*node{}
 	all := maps.Clone(n.names)
 	maps.Copy(all, n.durableDir)
+	fresh := map[string]bool{}
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		fresh[name] = f == mixed && rnd.IntN(2) == 0
+	}
+	for _, move := range n.moved { // a rename to a new name is one step: a file never loses both
+		fresh[move[1]] = fresh[move[0]]
+	}
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		from := n.durableDir
-		if f == mixed && rnd.IntN(2) == 0 {
+		if fresh[name] {
 			from = n.names
 		}
 		if child := from[name]; child != nil {
