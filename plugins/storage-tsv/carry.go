@@ -23,6 +23,7 @@ type carrier struct {
 	touched map[*object]struct{} // since the last checkpoint
 	rows    int                  // lines of objects.tsv
 	buf     []byte
+	sweep   sweep
 }
 
 // dirt is what Commit leaves for the carrier, and how each waits for the other.
@@ -115,6 +116,7 @@ func (s *Store) startCarrier() {
 		close(s.carrier.done)
 		return
 	}
+	s.startSweeps()
 	s.dirt.wake(false) // what was replayed
 	go s.carry(ctx)
 }
@@ -143,6 +145,14 @@ func (s *Store) carry(ctx context.Context) {
 			return
 		case <-checkpoint.C:
 			due = true
+		case <-s.carrier.sweep.due():
+			if err := s.sweepSome(); err != nil {
+				s.log.Error("old log entries could not be removed; it is tried again", "error", err)
+			}
+			if s.dead.Load() {
+				return
+			}
+			continue
 		case <-s.dirt.urgent:
 		case <-s.dirt.work:
 			select {

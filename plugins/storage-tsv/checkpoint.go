@@ -14,11 +14,18 @@ func (s *Store) checkpoint(sealed []uint64) error {
 	if err := s.writeRows(); err != nil {
 		return err
 	}
+	var covered []*object
 	for o := range s.carrier.touched {
 		o.touched = touch{}
+		if s.logRetention > 0 {
+			covered = append(covered, o)
+		}
 	}
 	clear(s.carrier.touched)
-	return s.dropSegments(sealed)
+	if err := s.dropSegments(sealed); err != nil {
+		return err
+	}
+	return s.expireTouched(covered)
 }
 
 // syncTouched syncs what the carrier wrote, then the directories that hold new

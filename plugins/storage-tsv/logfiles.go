@@ -3,7 +3,6 @@ package storagetsv
 import (
 	"bytes"
 	"errors"
-	"slices"
 	"time"
 )
 
@@ -308,48 +307,6 @@ func (s *Store) wipeLog(o *object) error {
 		if err := s.drop(o, o.logDir()+"/"+n, &o.touched.log); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// expire closes log.tsv where it is old enough, and removes the closed files
-// whose newest entry is too old. Only what a checkpoint has covered may go, so
-// that no replay writes a part of it again. The caller holds o.files.
-func (s *Store) expire(o *object) error {
-	f, size, err := s.openWhole(o.logPath(), toRead)
-	if err := unlessMissing(err); err != nil {
-		return err
-	}
-	if f != nil {
-		defer f.Close()
-	}
-	l, err := s.knowLog(o, f, size)
-	if err != nil {
-		return err
-	}
-	if s.dueToClose(&l.active) {
-		if err := s.closeLog(o); err != nil {
-			return err
-		}
-	}
-	for len(l.closed) > 0 {
-		oldest := l.closed[0]
-		// The file behind it begins no earlier than it ends, which saves reading its end.
-		if len(l.closed) == 1 || !s.tooOld(l.closed[1].time, s.logRetention) {
-			end, err := s.endOfClosed(o, oldest)
-			if err != nil || !s.tooOld(end, s.logRetention) {
-				return err
-			}
-		}
-		s.dropIndex(o.closedIndex(oldest))
-		if err := unlessMissing(s.fs.Remove(o.closedPath(oldest))); err != nil {
-			return err
-		}
-		s.log.Info("a file of a log was removed: its entries are older than the log is kept", "file", o.closedPath(oldest))
-		l.closed = slices.Delete(slices.Clone(l.closed), 0, 1)
-	}
-	if l.active.name == (logName{}) {
-		l.active.newest = noTime // as after a start
 	}
 	return nil
 }

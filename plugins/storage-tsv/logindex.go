@@ -131,14 +131,26 @@ func lastIndexed(index []byte, log io.ReaderAt, size int64) (l indexLine, good [
 	return l, nil, nil
 }
 
-// firstIndexed gives the first line of an index where it counts.
+// firstIndexed gives the first line of an index where it counts and is that of
+// the file's first entry.
 func firstIndexed(index []byte, log io.ReaderAt, size int64) (l indexLine, ok bool, err error) {
 	line, _, found := bytes.Cut(index, []byte{'\n'})
 	if l, ok = parseIndexLine(line); !ok || !found {
 		return l, false, nil
 	}
-	ok, err = l.stands(log, size)
-	return l, ok, err
+	if ok, err = l.stands(log, size); !ok || err != nil {
+		return l, false, err
+	}
+	x := indexer{newest: noTime, last: -1}
+	for lines := readForward(log, 0, l.at); ; {
+		line, at, err := lines.next()
+		if errors.Is(err, io.EOF) {
+			return l, true, nil
+		}
+		if entry, _ := x.add(line, at); entry || err != nil {
+			return l, false, err
+		}
+	}
 }
 
 // errIndex is an index that does not fit its file.
