@@ -5,8 +5,6 @@ import (
 	"errors"
 	"io"
 	"sort"
-
-	"github.com/dbbasic/station/sdk/id"
 )
 
 // The index of a file of a log tells where about every 64 KiB of it begins and
@@ -81,11 +79,8 @@ func (x *indexer) add(line []byte, at int64) (isEntry, indexed bool) {
 		return false, false
 	}
 	t, ok := parseTime(x.cols[1])
-	if how == byHand {
+	if how == byHand { // of a line that the store wrote nothing else needs a look
 		_, ok = parseEntry(x.cols[:], how)
-	} else if ok {
-		_, err := id.ParseEntry(string(x.cols[0]))
-		ok = err == nil
 	}
 	if !ok {
 		return false, false

@@ -51,7 +51,13 @@ func (s *Store) Logs(_ context.Context, q storage.LogsQuery) (storage.LogsPage, 
 const maxTries = 8
 
 func (s *Store) logsPage(o *object, q storage.LogsQuery) (storage.LogsPage, error) {
-	v, err := s.openLog(o, !q.Since.IsZero() || !q.Until.IsZero())
+	latest := int64(noTime)
+	for _, t := range [...]time.Time{q.Since, q.Until} {
+		if !t.IsZero() {
+			latest = max(latest, micro(t))
+		}
+	}
+	v, err := s.openLog(o, latest)
 	if err != nil {
 		return storage.LogsPage{}, err
 	}

@@ -38,7 +38,7 @@ type logView struct {
 	closed []logName
 	active logName // of log.tsv and what is pending behind it; zero without an entry
 	disk   logEnd  // of what is on disk of it
-	index  []byte  // of what is on disk of it, where times are asked for
+	index  []byte  // of what is on disk of it, where a time is sought in it
 	files  map[int]*logFile
 }
 
@@ -51,9 +51,9 @@ type logFile struct {
 	size  int64
 }
 
-// openLog gives a view of an object's log; timed says that times are going to
-// be sought in it.
-func (s *Store) openLog(o *object, timed bool) (*logView, error) {
+// openLog gives a view of an object's log, in which times up to latest are
+// going to be sought.
+func (s *Store) openLog(o *object, latest int64) (*logView, error) {
 	o.files.Lock()
 	defer o.files.Unlock()
 	v := &logView{view: o.look(), s: s, o: o, disk: logEnd{newest: noTime}, files: map[int]*logFile{}}
@@ -67,7 +67,7 @@ func (s *Store) openLog(o *object, timed bool) (*logView, error) {
 			return nil, err
 		}
 		l, err := s.knowLog(o, f, size)
-		if err == nil && timed {
+		if err == nil && l.active.name != (logName{}) && l.active.name.time < latest {
 			v.index, err = s.readAll(o.logIndex())
 		}
 		if err != nil {
