@@ -200,12 +200,11 @@ func (s *Store) appendLog(o *object, lines []byte) error {
 	defer f.Close()
 	a := &l.active
 	x := indexer{newest: a.newest, last: a.indexed}
-	var head []byte
+	n, begin := 0, a.size
 	if a.size == 0 {
-		head = []byte(logHeader)
+		begin = int64(len(logHeader))
 		o.touched.log.names = true
 	}
-	n, begin := 0, a.size+int64(len(head))
 	for line := range bytes.Lines(lines) {
 		at := begin + int64(n)
 		if n > 0 && at >= s.logSize {
@@ -214,7 +213,11 @@ func (s *Store) appendLog(o *object, lines []byte) error {
 		x.add(line[:len(line)-1], at)
 		n += len(line)
 	}
-	if err := writeAll(f, append(head, lines[:n]...), a.size); err != nil {
+	text := lines[:n]
+	if a.size == 0 {
+		text = append([]byte(logHeader), text...)
+	}
+	if err := writeAll(f, text, a.size); err != nil {
 		return err
 	}
 	o.touched.log.data = true

@@ -330,3 +330,51 @@ func TestFailedSyncOfALogEnds(t *testing.T) {
 		t.Errorf("it was closed: %v", names)
 	}
 }
+
+// TestViewOfAnOlderLife opens a closed file whose name the next life has used again.
+func TestViewOfAnOlderLife(t *testing.T) {
+	f := newFolder(t)
+	s := f.small(300)
+	count(t, s, "a", 1, 10)
+	if err := s.round(true); err != nil {
+		t.Fatal(err)
+	}
+	v, err := s.openLog(s.objects.get("a"), noTime)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.close()
+	for n := uint64(11); n < 21; n++ {
+		c := numbered("a", n)
+		c.Incarnation = 2
+		if err := s.Commit(t.Context(), []storage.Commit{c})[0]; err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.round(true); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(f.path(s.objects.get("a").closedPath(v.name(0)))); err != nil {
+		t.Fatalf("the test wants a file of that name: %v", err)
+	}
+	if _, err := v.open(0); !errors.Is(err, errGone) {
+		t.Errorf("a file of the next life was opened: %v", err)
+	}
+}
+
+// TestClosedFileRemovedByHand removes a file while the store runs.
+func TestClosedFileRemovedByHand(t *testing.T) {
+	f := newFolder(t)
+	s := f.small(300)
+	count(t, s, "a", 1, 12)
+	if err := s.round(true); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(f.logDir("a", "log-*.tsv")[1]); err != nil {
+		t.Fatal(err)
+	}
+	got, err := walk(s, storage.LogsQuery{Object: "a", Limit: 100})
+	if err != nil || len(got) == 0 || len(got) >= 12 {
+		t.Errorf("%d entries, %v; want those of the files that are left", len(got), err)
+	}
+}

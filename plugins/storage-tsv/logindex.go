@@ -177,11 +177,12 @@ func seek(log io.ReaderAt, size int64, index []byte, seed, t int64) (int64, erro
 	}
 	for rest := readForward(log, from, size); ; {
 		line, at, err := rest.next()
-		if errors.Is(err, io.EOF) && i == len(lines) {
+		switch {
+		case errors.Is(err, io.EOF) && i == len(lines):
 			return size, nil
-		} else if errors.Is(err, io.EOF) {
+		case errors.Is(err, io.EOF):
 			return 0, errIndex
-		} else if err != nil {
+		case err != nil:
 			return 0, err
 		}
 		entry, indexed := x.add(line, at)

@@ -309,8 +309,12 @@ func (n *node) after(f fate, rnd *rand.Rand, seen map[*node]*node) *node {
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		fresh[name] = f == mixed && rnd.IntN(2) == 0
 	}
-	for _, move := range n.moved { // a rename to a new name is one step: a file never loses both
-		fresh[move[1]] = fresh[move[0]]
+	for _, move := range n.moved {
+		// A rename to a new name is one step, so that the file does not lose both. What
+		// is made under its old name afterwards may be there before that step is.
+		if n.names[move[0]] == nil {
+			fresh[move[1]] = fresh[move[0]]
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		from := n.durableDir

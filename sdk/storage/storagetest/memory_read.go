@@ -65,9 +65,9 @@ func (s *memoryStore) Logs(_ context.Context, q storage.LogsQuery) (storage.Logs
 	if r == nil {
 		r = &record{}
 	}
-	head, step, at, end := "n"+strconv.FormatUint(r.info.Incarnation, 10)+".", -1, len(r.entries)-1, -1
+	head, step, at := "n"+strconv.FormatUint(r.info.Incarnation, 10)+".", -1, len(r.entries)-1
 	if q.Oldest {
-		head, step, at, end = "o"+head[1:], 1, 0, len(r.entries)
+		head, step, at = "o"+head[1:], 1, 0
 	}
 	if q.Cursor != "" {
 		n, err := strconv.Atoi(strings.TrimPrefix(q.Cursor, head))
@@ -77,10 +77,11 @@ func (s *memoryStore) Logs(_ context.Context, q storage.LogsQuery) (storage.Logs
 		at = n
 	}
 	from, to := timeRange(r.entries, q)
+	end := from - 1
 	if q.Oldest {
 		at, end = max(at, from), to
 	} else {
-		at, end = min(at, to-1), from-1
+		at = min(at, to-1)
 	}
 	var page storage.LogsPage
 	for ; (end-at)*step > 0 && len(page.Entries) < q.Limit; at += step {
