@@ -86,6 +86,30 @@ func TestIndexDamage(t *testing.T) {
 	}
 }
 
+// TestIndexGap takes each line out of an index: a search that comes to the gap
+// has the index made anew, lest every one after it reads on through it.
+func TestIndexGap(t *testing.T) {
+	f, want := blocks(t)
+	for _, name := range []string{f.logDir("a", "log-*.idx")[1], f.path("logs/a/log.idx")} {
+		good, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := bytes.SplitAfter(bytes.TrimSuffix(good, []byte("\n")), []byte("\n"))
+		for i := range lines {
+			if err := os.WriteFile(name, bytes.Join(slices.Concat(lines[:i], lines[i+1:]), nil), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			s := f.small(300_000)
+			sameRanges(t, s, "a", want)
+			f.kill(s)
+			if b, err := os.ReadFile(name); err != nil || !bytes.Equal(b, good) {
+				t.Errorf("%s without line %d became, %v:\n%s\nwant\n%s", name, i, err, b, good)
+			}
+		}
+	}
+}
+
 // TestEditedLogFiles removes a line from the middle of a file, and edits one, with the
 // station stopped: times are found as the files now say.
 func TestEditedLogFiles(t *testing.T) {
