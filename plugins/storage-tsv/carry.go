@@ -24,6 +24,7 @@ type carrier struct {
 	rows    int                  // lines of objects.tsv
 	buckets int                  // carry-overs whose buckets wait in memory
 	buf     []byte
+	sweep   sweep
 }
 
 // dirt is what Commit leaves for the carrier, and how each waits for the other.
@@ -116,6 +117,7 @@ func (s *Store) startCarrier() {
 		close(s.carrier.done)
 		return
 	}
+	s.startSweeps()
 	s.dirt.wake(false) // what was replayed
 	go s.carry(ctx)
 }
@@ -144,6 +146,14 @@ func (s *Store) carry(ctx context.Context) {
 			return
 		case <-checkpoint.C:
 			due = true
+		case <-s.carrier.sweep.due():
+			if err := s.sweepSome(); err != nil {
+				s.log.Error("old log entries could not be removed; it is tried again", "error", err)
+			}
+			if s.dead.Load() {
+				return
+			}
+			continue
 		case <-s.dirt.urgent:
 		case <-s.dirt.work:
 			select {
@@ -233,8 +243,8 @@ func (s *Store) carryAll() error {
 const maxErrors = 4
 
 // carryObject appends an object's pending commits to its files. It may be done
-// again after a failure: it goes on with the step that failed, and the lines of
-// a step are appended all or none.
+// again after a failure: it goes on with the step that failed. The lines of a
+// step are appended all or none, those of the log all that go into one file.
 func (s *Store) carryObject(o *object) error {
 	o.files.Lock()
 	defer o.files.Unlock()
@@ -253,7 +263,7 @@ func (s *Store) carryObject(o *object) error {
 		if err := s.wipe(o, older, v.pending); err != nil {
 			return err
 		}
-		o.steps = [4]int{}
+		o.steps, o.log, o.logDone = [4]int{}, nil, 0
 		o.mu.Lock()
 		o.held = v.incarnation // none of it yet; another try must not wipe what this one writes
 		o.mu.Unlock()
@@ -268,7 +278,7 @@ func (s *Store) carryObject(o *object) error {
 	if err := s.carryDigest(o, v); err != nil {
 		return err
 	}
-	o.carried, o.steps = v.tip, [4]int{}
+	o.carried, o.steps, o.logDone = v.tip, [4]int{}, 0
 	o.carried.summed = v.summed && o.look().summed
 	o.mu.Lock()
 	o.pending = slices.Clone(o.pending[v.all:])
@@ -296,15 +306,6 @@ func (s *Store) carryState(o *object, pending []change) error {
 	}
 	s.carrier.buf = b
 	return s.carryLines(o, o.statePath(), stateHeader, b, &o.touched.state)
-}
-
-func (s *Store) carryLog(o *object, pending []change) error {
-	b := s.carrier.buf[:0]
-	for i := range pending {
-		b = append(b, pending[i].log...)
-	}
-	s.carrier.buf = b
-	return s.carryLines(o, o.logPath(), logHeader, b, &o.touched.log)
 }
 
 // carryVersions writes each text aside, synced and renamed, before the line
@@ -358,7 +359,7 @@ func (s *Store) wipe(o *object, older, pending []change) error {
 		return err
 	}
 	o.buckets = nil
-	if err := s.drop(o, o.logPath(), &t.log); err != nil {
+	if err := s.wipeLog(o); err != nil {
 		return err
 	}
 	names, err := s.fs.ReadDir(o.versionsDir())

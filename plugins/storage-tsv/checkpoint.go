@@ -17,12 +17,19 @@ func (s *Store) checkpoint(sealed []uint64) error {
 	if err := s.writeRows(); err != nil {
 		return err
 	}
+	var covered []*object
 	for o := range s.carrier.touched {
 		o.touched = touch{}
+		if s.logRetention > 0 {
+			covered = append(covered, o)
+		}
 	}
 	clear(s.carrier.touched)
 	s.carrier.buckets = 0
-	return s.dropSegments(sealed)
+	if err := s.dropSegments(sealed); err != nil {
+		return err
+	}
+	return s.expireTouched(covered)
 }
 
 func (s *Store) writeDigests() error {

@@ -73,7 +73,8 @@ func (h *history) next(rnd *rand.Rand, name id.Object, before []storage.Commit) 
 	}
 	for range rnd.IntN(3) {
 		h.tick++
-		c.Entries = append(c.Entries, storage.Entry{ID: id.Entry{Station: here, Boot: 1, Sequence: h.tick}, Time: time.Unix(int64(h.tick), 0).UTC(),
+		late := int64(rnd.IntN(2) * rnd.IntN(20))
+		c.Entries = append(c.Entries, storage.Entry{ID: id.Entry{Station: here, Boot: 1, Sequence: h.tick}, Time: time.Unix(int64(h.tick)-late, 0).UTC(),
 			Level: storage.Info, Message: strings.Repeat("m\n", rnd.IntN(20))})
 	}
 	if rnd.IntN(5) == 0 {
@@ -181,6 +182,7 @@ func same(t *testing.T, name id.Object, s *Store, got storage.Object, commits []
 		t.Fatalf("Logs: %v", err)
 	}
 	diff(t, "log of "+string(name), page.Entries, log)
+	sameRanges(t, s, name, log)
 	list, err := s.Versions(context.Background(), storage.VersionsQuery{Object: name, Limit: 1000})
 	if err != nil {
 		t.Fatalf("Versions: %v", err)
@@ -192,6 +194,56 @@ func same(t *testing.T, name id.Object, s *Store, got storage.Object, commits []
 		}
 	}
 	diff(t, "versions of "+string(name), list, versions)
+}
+
+// sameRanges asks for parts of a log by their times, in small pages.
+func sameRanges(t *testing.T, s *Store, name id.Object, log []storage.Entry) {
+	t.Helper()
+	for i, e := range log {
+		if i%5 != 2 {
+			continue
+		}
+		for _, oldest := range []bool{true, false} {
+			q := storage.LogsQuery{Object: name, Since: e.Time, Until: e.Time.Add(9 * time.Second), Limit: 4, Oldest: oldest}
+			got, err := walk(s, q)
+			if err != nil {
+				t.Fatalf("Logs %+v: %v", q, err)
+			}
+			want := inRange(log, q.Since, q.Until)
+			if !oldest {
+				slices.Reverse(want)
+			}
+			diff(t, fmt.Sprintf("a range of the log of %s", name), got, want)
+		}
+	}
+}
+
+// inRange is what the law says of Since and Until.
+func inRange(log []storage.Entry, since, until time.Time) (want []storage.Entry) {
+	newest := time.Time{}
+	for _, e := range log {
+		if e.Time.After(newest) {
+			newest = e.Time
+		}
+		if !newest.Before(since) && newest.Before(until) {
+			want = append(want, e)
+		}
+	}
+	return want
+}
+
+// walk reads all pages of a query.
+func walk(s *Store, q storage.LogsQuery) (all []storage.Entry, err error) {
+	for {
+		p, err := s.Logs(context.Background(), q)
+		if err != nil {
+			return all, err
+		}
+		all = append(all, p.Entries...)
+		if q.Cursor = p.Next; q.Cursor == "" {
+			return all, nil
+		}
+	}
 }
 
 func diff(t *testing.T, what string, got, want any) {
@@ -208,6 +260,7 @@ func (h *history) start(t *testing.T, m *memFS) *Store {
 	s.openFS = func(string) (fsys, error) { return m, nil }
 	s.fatal = func(error) {}
 	s.manual, s.segmentSize, s.syncAllAbove = true, 1500, 1 // both ways of a checkpoint
+	s.logSize = 200                                         // a few entries
 	if err := s.Configure(context.Background(), plugin.Config{Station: here, DataDir: "/data"}); err != nil {
 		if !errors.Is(err, errCrash) {
 			t.Fatalf("Configure: %v", err)

@@ -18,11 +18,7 @@ import (
 func (r *replay) settle() error {
 	s := r.s
 	for o, ids := range r.entries {
-		if err := s.cutLog(o, ids, r.damaged); ofFile(err) {
-			if err := s.giveUp(o, o.logPath(), &o.touched.log, err); err != nil {
-				return err
-			}
-		} else if err != nil {
+		if err := r.cutLog(o, ids); err != nil {
 			return err
 		}
 	}
@@ -41,12 +37,32 @@ func (r *replay) settle() error {
 	return nil
 }
 
+// cutLog is Store.cutLog, over files that can be used: others are moved aside.
+func (r *replay) cutLog(o *object, ids map[id.Entry]struct{}) error {
+	for {
+		err := r.s.cutLog(o, ids, r.damaged)
+		bad, ok := errors.AsType[closedError](err)
+		switch {
+		case ok && ofFile(bad.error):
+			if err := r.s.giveUpClosed(o, bad); err != nil {
+				return err
+			}
+		case !ok && ofFile(err):
+			return r.s.giveUp(o, o.logPath(), &o.touched.log, err)
+		default:
+			return err
+		}
+	}
+}
+
 // cutLog takes from the end of an object's log what the carrier had written of
 // commits that are pending again, so that no entry stands twice: back to the
 // last valid line whose entry is not one of those, or that a person wrote.
 // Garbage that a power cut left there is set aside. Where lines of pending
 // entries may stand before one that is kept, because a person wrote it or
-// because the journal lost it, they are taken from the pending ones instead.
+// because the journal lost it, they are taken from the pending ones instead. So
+// are those that stand in a closed file, which is never cut: it was durable
+// before it was closed.
 func (s *Store) cutLog(o *object, ids map[id.Entry]struct{}, journalDamaged bool) error {
 	if !o.look().onDisk {
 		return nil // of an older incarnation: the carrier drops it
@@ -59,7 +75,7 @@ func (s *Store) cutLog(o *object, ids map[id.Entry]struct{}, journalDamaged bool
 		return err
 	}
 	defer f.Close()
-	cut, keeps, err := s.endOfKept(o, f, size, ids)
+	cut, keeps, empty, err := s.endOfKept(o, f, size, ids)
 	if err != nil {
 		return err
 	}
@@ -68,27 +84,28 @@ func (s *Store) cutLog(o *object, ids map[id.Entry]struct{}, journalDamaged bool
 			return err
 		}
 	}
-	if keeps || journalDamaged {
-		return s.dropKept(o, f, cut, ids)
+	if keeps || empty || journalDamaged {
+		return s.dropKept(o, f, cut, ids, !keeps && !journalDamaged)
 	}
 	return nil
 }
 
 // endOfKept finds where the log is cut. Keeps says that it ends in a line that
-// is kept though the journal may hold its entry, or entries before it.
-func (s *Store) endOfKept(o *object, f file, size int64, ids map[id.Entry]struct{}) (cut int64, keeps bool, err error) {
+// is kept though the journal may hold its entry, or entries before it; empty
+// that no line is kept.
+func (s *Store) endOfKept(o *object, f file, size int64, ids map[id.Entry]struct{}) (cut int64, keeps, empty bool, err error) {
 	lines := readBackward(f, 0, size)
 	cols := make([][]byte, logColumns)
 	for cut = size; ; {
 		line, at, err := lines.next()
 		if errors.Is(err, io.EOF) {
-			return cut, false, nil
+			return cut, false, true, nil
 		}
 		if err != nil {
-			return cut, false, err
+			return cut, false, false, err
 		}
 		if at == 0 && isHeader(line, logHeader) {
-			return cut, false, nil
+			return cut, false, true, nil
 		}
 		how := split(line, cols)
 		e, ok := parseEntry(cols, how)
@@ -97,41 +114,38 @@ func (s *Store) endOfKept(o *object, f file, size int64, ids map[id.Entry]struct
 		case len(line) == 0:
 		case how == damaged || !ok:
 			if err := s.keepAside(o.logPath(), f, at, line, "unreadable behind the last entry that was known to be durable"); err != nil {
-				return cut, true, nil //nolint:nilerr // it was logged, and without a copy the line stays
+				return cut, true, false, nil //nolint:nilerr // it was logged, and without a copy the line stays
 			}
 		case how == byHand:
-			return cut, true, nil
+			return cut, true, false, nil
 		case !again:
-			return cut, false, nil
+			return cut, false, false, nil
 		}
 		cut = at
 	}
 }
 
-// dropKept removes from the pending log lines those that stand before cut. It
-// looks at no more lines than twice as many as are pending, and some.
-func (s *Store) dropKept(o *object, f file, cut int64, ids map[id.Entry]struct{}) error {
-	kept := map[string]struct{}{}
-	lines := readBackward(f, 0, cut)
-	cols := make([][]byte, logColumns)
-	for range 2*len(ids) + 1000 {
-		line, _, err := lines.next()
-		if errors.Is(err, io.EOF) {
+// dropKept removes from the pending log lines those that stand before cut, or
+// in a closed file. It looks at no more lines than twice as many as are pending,
+// and some. Sure says that the files end in lines of pending entries alone, so
+// that the first other one ends the search.
+func (s *Store) dropKept(o *object, f file, cut int64, ids map[id.Entry]struct{}, sure bool) error {
+	k := keptLines{ids: ids, kept: map[string]struct{}{}, left: 2*len(ids) + 1000, sure: sure}
+	if err := k.walk(f, cut); err != nil {
+		return err
+	}
+	if err := s.listLog(o); err != nil {
+		return err
+	}
+	for _, name := range slices.Backward(o.log.closed) {
+		if k.left == 0 {
 			break
 		}
-		if err != nil {
-			return err
-		}
-		how := split(line, cols)
-		if how == damaged {
-			continue
-		}
-		if e, ok := parseEntry(cols, how); ok {
-			if _, again := ids[e.ID]; again {
-				kept[e.ID.String()] = struct{}{}
-			}
+		if err := s.keptInClosed(o, name, &k); err != nil {
+			return closedError{name, err}
 		}
 	}
+	kept := k.kept
 	if len(kept) == 0 {
 		return nil
 	}
@@ -146,6 +160,52 @@ func (s *Store) dropKept(o *object, f file, cut int64, ids map[id.Entry]struct{}
 		o.pending[i].log = left
 	}
 	return nil
+}
+
+// keptLines collects the ids of pending entries that stand in the files.
+type keptLines struct {
+	ids  map[id.Entry]struct{}
+	kept map[string]struct{}
+	left int // lines to look at
+	sure bool
+}
+
+// walk looks at the lines before an offset, last to first.
+func (k *keptLines) walk(f file, end int64) error {
+	cols := make([][]byte, logColumns)
+	for lines := readBackward(f, 0, end); k.left > 0; k.left-- {
+		line, _, err := lines.next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		how := split(line, cols)
+		if how == damaged {
+			continue
+		}
+		e, ok := parseEntry(cols, how)
+		if !ok {
+			continue
+		}
+		if _, again := k.ids[e.ID]; again {
+			k.kept[e.ID.String()] = struct{}{}
+		} else if k.sure && how == whole {
+			k.left = 0
+			return nil
+		}
+	}
+	return nil
+}
+
+func (s *Store) keptInClosed(o *object, name logName, k *keptLines) error {
+	f, size, err := s.openWhole(o.closedPath(name), toRead)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return k.walk(f, size)
 }
 
 // dropOlder removes from the pending changes those that state.tsv holds a later

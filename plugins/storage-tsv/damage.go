@@ -74,6 +74,13 @@ func (d *damage) note(name string, at int64) (report, more bool) {
 	return !more, more
 }
 
+// forget is for a name that is going to lead to another file.
+func (d *damage) forget(name string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.seen, name)
+}
+
 // setAside reports a line that is left out, once, and keeps a copy in
 // damaged/lines.tsv. f is where it stands, to count the lines before it; line is
 // its number where that is known, else 0. Of one file's lines the first

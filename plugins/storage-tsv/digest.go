@@ -165,6 +165,22 @@ func (s *Store) distrust(o *object) {
 	s.setTip(o, t)
 }
 
+// forgetSum makes it durable that an object's digest is unknown, before a part of
+// what it sums up goes. It is for the carrier, with o.files held.
+func (s *Store) forgetSum(o *object) error {
+	s.distrust(o)
+	o.buckets = nil
+	if !o.carried.summed {
+		return nil
+	}
+	o.carried.summed = false
+	s.carrier.rows++
+	if _, err := s.appendLines(objectsFile, objectsHeader, seal(appendRow(nil, o.id, &o.carried), 0)); err != nil {
+		return err
+	}
+	return s.syncFile(objectsFile)
+}
+
 // distrustFile is distrust for the object that a file belongs to, if it is one
 // that digests sum up.
 func (s *Store) distrustFile(name string) {
@@ -373,31 +389,46 @@ func (s *Store) stateOf(o *object, v view) (map[string]storage.StateChange, erro
 
 // eachEntry gives the id of every log entry of a view. The caller holds o.files.
 func (s *Store) eachEntry(o *object, v view, use func(entry []byte)) error {
+	done := 0 // bytes of the pending lines that the files hold
 	if v.onDisk {
-		f, size, err := s.openWhole(o.logPath(), toRead)
-		if unlessMissing(err) != nil {
+		if err := s.listLog(o); err != nil {
 			return err
 		}
-		if err == nil {
-			defer f.Close()
-			if err := s.eachLine(o.logPath(), f, size, logColumns, logHeader, func(cols [][]byte, how verdict) bool {
-				e, ok := parseEntry(cols, how)
-				if ok {
-					use([]byte(e.ID.String()))
-				}
-				return ok
-			}); err != nil {
+		for _, name := range o.log.closed {
+			if err := s.eachEntryIn(o.closedPath(name), use); err != nil {
 				return err
 			}
 		}
+		if err := s.eachEntryIn(o.logPath(), use); err != nil {
+			return err
+		}
+		done = o.logDone
 	}
 	for i := range v.pending {
-		for line := range bytes.Lines(v.pending[i].log) {
+		lines := v.pending[i].log
+		skip := min(done, len(lines))
+		done -= skip
+		for line := range bytes.Lines(lines[skip:]) {
 			entry, _, _ := bytes.Cut(line, []byte{'\t'})
 			use(entry)
 		}
 	}
 	return nil
+}
+
+func (s *Store) eachEntryIn(name string, use func(entry []byte)) error {
+	f, size, err := s.openWhole(name, toRead)
+	if err != nil {
+		return unlessMissing(err)
+	}
+	defer f.Close()
+	return s.eachLine(name, f, size, logColumns, logHeader, func(cols [][]byte, how verdict) bool {
+		e, ok := parseEntry(cols, how)
+		if ok {
+			use([]byte(e.ID.String()))
+		}
+		return ok
+	})
 }
 
 // overlay puts what is pending above the state that the files hold.

@@ -453,13 +453,17 @@ func TestScanLimit(t *testing.T) {
 	s := f.open()
 	s.scan.lines = 10
 	count(t, s, "a", 1, 25)
-	q := storage.LogsQuery{Object: "a", Limit: 5, Levels: []storage.Level{storage.Error}}
-	for i, want := range []int{10, 10, 5} {
-		p, err := s.Logs(t.Context(), q)
-		if err != nil || len(p.Entries) != 0 || p.Scanned != want || (p.Next == "") != (i == 2) {
-			t.Errorf("page %d: %+v, %v; want %d scanned", i, p, err, want)
+	for _, q := range []storage.LogsQuery{
+		{Levels: []storage.Level{storage.Error}}, {Text: "nowhere"}, {Fields: []storage.FieldFilter{{Name: "user", Value: "ann"}}},
+	} {
+		q.Object, q.Limit = "a", 5
+		for i, want := range []int{10, 10, 5} {
+			p, err := s.Logs(t.Context(), q)
+			if err != nil || len(p.Entries) != 0 || p.Scanned != want || (p.Next == "") != (i == 2) {
+				t.Errorf("page %d: %+v, %v; want %d scanned", i, p, err, want)
+			}
+			q.Cursor = p.Next
 		}
-		q.Cursor = p.Next
 	}
 }
 

@@ -60,12 +60,7 @@ func sealedLine(line []byte) bool {
 // and header line, where it is missing. All of them are written or none. made
 // says that the file is new. An error that could not be undone is an fsyncError.
 func (s *Store) appendLines(name, header string, lines []byte) (made bool, err error) {
-	f, size, err := s.openWhole(name, toWrite)
-	if errors.Is(err, fs.ErrNotExist) {
-		if err = s.fs.Mkdir(path.Dir(name)); err == nil {
-			f, size, err = s.openWhole(name, toWrite)
-		}
-	}
+	f, size, err := s.openMade(name)
 	if err != nil {
 		return false, err
 	}
@@ -73,13 +68,32 @@ func (s *Store) appendLines(name, header string, lines []byte) (made bool, err e
 	if size == 0 {
 		lines = append([]byte(header), lines...)
 	}
-	if _, err := f.WriteAt(lines, size); err != nil {
-		if back := f.Truncate(size); back != nil {
-			return false, fsyncError{errors.Join(err, back)}
+	return size == 0, writeAll(f, lines, size)
+}
+
+// openMade opens a file to append to it, and makes it, with its directory, where
+// it is missing.
+func (s *Store) openMade(name string) (f file, size int64, err error) {
+	f, size, err = s.openWhole(name, toWrite)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = s.fs.Mkdir(path.Dir(name)); err == nil {
+			f, size, err = s.openWhole(name, toWrite)
 		}
-		return false, err
 	}
-	return size == 0, nil
+	return f, size, err
+}
+
+// writeAll appends all of the lines to a file of that size, or none of them. An
+// error that could not be undone is an fsyncError.
+func writeAll(f file, lines []byte, size int64) error {
+	_, err := f.WriteAt(lines, size)
+	if err == nil {
+		return nil
+	}
+	if back := f.Truncate(size); back != nil {
+		return fsyncError{errors.Join(err, back)}
+	}
+	return err
 }
 
 // replaceFile gives a file a new content by writing it aside, synced, and

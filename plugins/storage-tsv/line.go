@@ -177,6 +177,8 @@ const timeLayout = "2006-01-02T15:04:05.000000Z07:00"
 
 func appendTime(b []byte, t time.Time) []byte { return t.UTC().AppendFormat(b, timeLayout) }
 
+func appendMicro(b []byte, us int64) []byte { return appendTime(b, time.UnixMicro(us)) }
+
 // parseTime also takes what a person may write: any RFC 3339 time.
 func parseTime(b []byte) (time.Time, bool) {
 	t, err := time.Parse(time.RFC3339Nano, string(b))

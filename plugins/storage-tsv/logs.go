@@ -1,11 +1,8 @@
 package storagetsv
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"io"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,139 +18,161 @@ type scanLimits struct {
 	time  time.Duration
 }
 
-// A log is read as if it were one file that holds every acknowledged entry:
-// what the carrier has written, and behind it the very lines that it is going to
-// append. So an entry's offset is known before it is on disk and never changes,
-// and a cursor is an offset: "n" or "o" for the direction, the incarnation, a
-// dot, and the offset where the page before ended.
-
 // Logs implements storage.Storage.
 func (s *Store) Logs(_ context.Context, q storage.LogsQuery) (storage.LogsPage, error) {
-	var page storage.LogsPage
 	if err := s.enter(); err != nil {
-		return page, err
+		return storage.LogsPage{}, err
 	}
 	defer s.leave()
-	if err := checkLimit(q.Limit); err != nil {
-		return page, err
-	}
-	for _, l := range q.Levels {
-		if !knownLevel(l) {
-			return page, errs.New(errs.Invalid, "bad_level", "%q is not a log level.", l)
-		}
+	if err := checkLogs(&q); err != nil {
+		return storage.LogsPage{}, err
 	}
 	o := s.objects.get(q.Object)
 	if o == nil {
 		if q.Cursor != "" {
-			return page, badCursor(q.Cursor)
+			return storage.LogsPage{}, badCursor(q.Cursor)
 		}
-		return page, nil
+		return storage.LogsPage{}, nil
 	}
-	v, f, size, err := s.openView(o, o.logPath())
+	for try := 1; ; try++ {
+		page, err := s.logsPage(o, q)
+		if errors.Is(err, errGone) && try < maxTries {
+			continue
+		}
+		if err != nil && !errs.Is(err, errs.Invalid) {
+			err = readError("storage.Logs", q.Object, err)
+		}
+		return page, err
+	}
+}
+
+// maxTries is how often a page is begun again because a file that its view
+// names was removed, or closed files were wiped, before it was opened.
+const maxTries = 8
+
+func (s *Store) logsPage(o *object, q storage.LogsQuery) (storage.LogsPage, error) {
+	latest := int64(noTime)
+	for _, t := range [...]time.Time{q.Since, q.Until} {
+		if !t.IsZero() {
+			latest = max(latest, micro(t))
+		}
+	}
+	v, err := s.openLog(o, latest)
 	if err != nil {
-		return page, readError("storage.Logs", q.Object, err)
+		return storage.LogsPage{}, err
 	}
-	if f != nil {
-		defer f.Close()
-	}
-	p := &pager{s: s, name: o.logPath(), q: q, whole: wholeLog(v, f, size), incarnation: v.incarnation}
-	page, err = p.run()
-	if err != nil && !errs.Is(err, errs.Invalid) {
-		return page, readError("storage.Logs", q.Object, err)
-	}
-	return page, err
+	defer v.close()
+	p := &pager{v: v, q: q, filter: newLogFilter(&q)}
+	return p.run()
 }
 
 func badCursor(c string) error {
 	return errs.New(errs.Invalid, "bad_cursor", "%q is not a cursor of this log.", c)
 }
 
-// wholeLog joins the file and the lines that it does not hold yet.
-func wholeLog(v view, f file, size int64) *chain {
-	c := &chain{}
-	if f != nil && size > 0 {
-		c.add(f, size)
-	} else {
-		c.add(strings.NewReader(logHeader), int64(len(logHeader)))
-	}
-	for i := range v.pending {
-		c.add(bytes.NewReader(v.pending[i].log), int64(len(v.pending[i].log)))
-	}
-	return c
-}
-
-// pager makes one page.
+// pager makes one page: the lines between two places, filtered, to a limit.
 type pager struct {
-	s           *Store
-	name        string
-	q           storage.LogsQuery
-	whole       *chain
-	incarnation uint64
+	v      *logView
+	q      storage.LogsQuery
+	filter logFilter
 
 	page   storage.LogsPage
+	began  time.Time
 	looked int // lines, blank ones included
 	bytes  int
 	cols   [logColumns][]byte
 }
 
 func (p *pager) run() (storage.LogsPage, error) {
-	first, err := p.firstLine()
-	if err != nil {
+	p.began = time.Now()
+	from, to, err := p.bounds()
+	if err != nil || from.file > to.file {
 		return p.page, err
 	}
-	from, to := first, p.whole.size
-	if p.q.Cursor != "" {
-		at, err := p.cursor(first)
-		if err != nil {
+	if p.q.Oldest {
+		for i := from.file; i <= to.file; i++ {
+			if done, err := p.piece(i, from, to); done || err != nil {
+				return p.page, err
+			}
+		}
+		return p.page, nil
+	}
+	for i := to.file; i >= from.file; i-- {
+		if done, err := p.piece(i, from, to); done || err != nil {
 			return p.page, err
 		}
-		if p.q.Oldest {
-			from = at
-		} else {
-			to = at
-		}
-	}
-	next := p.lines(from, to)
-	began := time.Now()
-	for from < to && !p.full(began) {
-		line, at, err := next()
-		if err != nil {
-			return p.page, err
-		}
-		p.take(line, at)
-		if p.q.Oldest {
-			from = at + int64(len(line)) + 1
-		} else {
-			to = at
-		}
-	}
-	if from < to {
-		p.page.Next = p.prefix() + strconv.FormatInt(map[bool]int64{true: from, false: to}[p.q.Oldest], 10)
 	}
 	return p.page, nil
 }
 
-// firstLine is the offset behind the header line.
-func (p *pager) firstLine() (int64, error) {
-	b := make([]byte, min(int64(len(logHeader)), p.whole.size))
-	if err := readFull(p.whole, b, 0); err != nil {
-		return 0, err
+// bounds gives the range of the page: that of the times, from the cursor on.
+func (p *pager) bounds() (from, to place, err error) {
+	to = p.v.end()
+	if !p.q.Since.IsZero() {
+		if from, err = p.v.seek(micro(p.q.Since)); err != nil {
+			return from, to, err
+		}
 	}
-	if string(b) == logHeader {
-		return int64(len(b)), nil
+	if !p.q.Until.IsZero() {
+		if to, err = p.v.seek(micro(p.q.Until)); err != nil {
+			return from, to, err
+		}
 	}
-	return 0, nil
+	if p.q.Cursor == "" {
+		return from, to, nil
+	}
+	at, err := p.cursor()
+	if err != nil {
+		return from, to, err
+	}
+	if p.q.Oldest && at.compare(from) > 0 {
+		from = at
+	}
+	if !p.q.Oldest && at.compare(to) < 0 {
+		to = at
+	}
+	return from, to, nil
 }
 
-func (p *pager) lines(from, to int64) func() ([]byte, int64, error) {
-	if !p.q.Oldest {
-		return readBackward(p.whole, from, to).next
+// piece takes the lines of the range that stand in one file. Done says that
+// the page ends there, with a line of the range left.
+func (p *pager) piece(i int, from, to place) (done bool, err error) {
+	if i == to.file && to.at == 0 {
+		return false, nil
 	}
-	f := readForward(p.whole, from, to)
-	return func() ([]byte, int64, error) {
-		line, at, err := f.next()
-		return line, at, err
+	f, err := p.v.open(i)
+	if err != nil {
+		return false, err
 	}
+	start, end := f.first, f.size
+	if i == from.file {
+		start = max(start, from.at)
+	}
+	if i == to.file {
+		end = min(end, to.at)
+	}
+	next := f.lines(p.q.Oldest, start, end)
+	for start < end {
+		if p.full() {
+			at := place{i, end}
+			if p.q.Oldest {
+				at.at = start
+			}
+			p.page.Next = p.prefix() + p.v.name(i).String() + "." + strconv.FormatInt(at.at, 10)
+			return true, nil
+		}
+		line, at, err := next()
+		if err != nil {
+			return false, err
+		}
+		p.take(f, line, at)
+		if p.q.Oldest {
+			start = at + int64(len(line)) + 1
+		} else {
+			end = at
+		}
+	}
+	return false, nil
 }
 
 func (p *pager) prefix() string {
@@ -161,61 +180,84 @@ func (p *pager) prefix() string {
 	if p.q.Oldest {
 		d = "o"
 	}
-	return d + strconv.FormatUint(p.incarnation, 10) + "."
+	return d + strconv.FormatUint(p.v.incarnation, 10) + "."
 }
 
-// cursor reads the query's cursor: an offset where a line begins.
-func (p *pager) cursor(first int64) (int64, error) {
-	digits, ok := strings.CutPrefix(p.q.Cursor, p.prefix())
+// cursor reads the query's cursor: the name of a file, and an offset in it
+// where a line begins. An offset behind the end of a file that was closed since
+// counts on in the next one. Where the file has been removed since, what is left
+// of the log is newer.
+func (p *pager) cursor() (place, error) {
+	rest, ok := strings.CutPrefix(p.q.Cursor, p.prefix())
+	file, digits, dot := strings.Cut(rest, ".")
+	name, named := parseLogCursor(file)
 	at, err := strconv.ParseInt(digits, 10, 64)
-	if !ok || err != nil || at < first || at > p.whole.size {
-		return 0, badCursor(p.q.Cursor)
+	if !ok || !dot || !named || err != nil || at < 0 {
+		return place{}, badCursor(p.q.Cursor)
 	}
-	if at > 0 {
-		b := make([]byte, 1)
-		if err := readFull(p.whole, b, at-1); err != nil && !errors.Is(err, io.EOF) {
-			return 0, err
+	i, removed, ok := p.v.find(name)
+	if removed {
+		return place{}, nil
+	}
+	for ; ok && i <= p.v.last(); i++ {
+		f, err := p.v.open(i)
+		if err != nil {
+			return place{}, err
 		}
-		if b[0] != '\n' {
-			return 0, badCursor(p.q.Cursor)
+		if at <= f.size {
+			begins, err := f.lineBegins(at)
+			if err != nil {
+				return place{}, err
+			}
+			if !begins {
+				break
+			}
+			return place{i, at}, nil
+		}
+		if i < p.v.last() {
+			next, err := p.v.open(i + 1)
+			if err != nil {
+				return place{}, err
+			}
+			at += next.first - f.size
 		}
 	}
-	return at, nil
+	return place{}, badCursor(p.q.Cursor)
 }
 
 // full reports whether the page ends here. It has looked at one line at least.
-func (p *pager) full(began time.Time) bool {
-	n, l := p.looked, &p.s.scan
+func (p *pager) full() bool {
+	n, l := p.looked, &p.v.s.scan
 	return len(p.page.Entries) >= p.q.Limit || p.bytes >= l.bytes || n >= l.lines ||
-		n > 0 && n%256 == 0 && time.Since(began) > l.time
+		n > 0 && n%256 == 0 && time.Since(p.began) > l.time
 }
 
 // take adds a line's entry to the page if it is asked for.
-func (p *pager) take(line []byte, at int64) {
+func (p *pager) take(f *logFile, line []byte, at int64) {
 	p.looked++
 	if len(line) == 0 || at == 0 && isHeader(line, logHeader) {
 		return
 	}
+	s := p.v.s
 	p.page.Scanned++
 	how := split(line, p.cols[:])
 	if how == damaged {
-		p.s.setAside(p.name, p.whole, at, 0, line, reason(how))
+		s.setAside(f.path, f.r, at, 0, line, reason(how))
 		return
 	}
-	if how == whole && len(p.q.Levels) > 0 && !slices.Contains(p.q.Levels, storage.Level(p.cols[2])) {
+	if how == whole && !p.filter.takesLevel(storage.Level(p.cols[2])) {
 		return
 	}
 	e, ok := parseEntry(p.cols[:], how)
 	if !ok {
-		p.s.setAside(p.name, p.whole, at, 0, line, reason(how))
+		s.setAside(f.path, f.r, at, 0, line, reason(how))
 		return
 	}
 	if how == byHand {
-		p.s.tookEdited(p.name)
-		if len(p.q.Levels) > 0 && !slices.Contains(p.q.Levels, e.Level) {
-			return
-		}
+		s.tookEdited(f.path)
 	}
-	p.page.Entries = append(p.page.Entries, e)
-	p.bytes += len(line)
+	if p.filter.takes(&e) {
+		p.page.Entries = append(p.page.Entries, e)
+		p.bytes += len(line)
+	}
 }

@@ -25,6 +25,9 @@ type object struct {
 	held    uint64   // the incarnation whose data the files hold
 	queued  bool     // the carrier knows of it
 
+	log     *logFiles // what is known of the log's files, or nil; guarded by files
+	logDone int       // bytes of the pending log lines that the files hold already; guarded by files
+
 	carried tip      // what the files hold; of the carrier, which changes it with files held
 	buckets *buckets // of what the files hold, between a carry-over and the checkpoint; guarded by files
 	touched touch    // what the next checkpoint has to sync; of the carrier alone

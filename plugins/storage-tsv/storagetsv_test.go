@@ -16,6 +16,8 @@ func TestContract(t *testing.T) {
 		"Default": func(*Store) {},
 		// Small segments and a carrier that never rests: reads meet rounds and checkpoints.
 		"Eager": func(s *Store) { s.segmentSize, s.carryDelay = 4<<10, 0 },
+		// A log of many files: pages, cursors and times meet their ends everywhere.
+		"SmallLogFiles": func(s *Store) { s.logSize, s.carryDelay = 300, 0 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			storagetest.Run(t, func(t *testing.T, c plugin.Config) storage.Storage {
@@ -26,13 +28,13 @@ func TestContract(t *testing.T) {
 	// Reads come from the files alone, nothing being pending.
 	t.Run("FilesOnly", func(t *testing.T) {
 		storagetest.Run(t, func(t *testing.T, c plugin.Config) storage.Storage {
-			return carried{openStore(t, c, func(s *Store) { s.manual = true })}
+			return carried{openStore(t, c, func(s *Store) { s.manual, s.logSize = true, 1000 })}
 		})
 	})
 	// Each store is killed, never closed: reads after opening come from a replay.
 	t.Run("Killed", func(t *testing.T) {
 		storagetest.Run(t, func(t *testing.T, c plugin.Config) storage.Storage {
-			return mortal{openStore(t, c, func(s *Store) { s.segmentSize, s.carryDelay = 64<<10, time.Millisecond })}
+			return mortal{openStore(t, c, func(s *Store) { s.segmentSize, s.logSize, s.carryDelay = 64<<10, 500, time.Millisecond })}
 		})
 	})
 }

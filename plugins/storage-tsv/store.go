@@ -26,6 +26,7 @@ import (
 const (
 	lockWait        = 5 * time.Second       // for a folder that another process holds
 	segmentSize     = 16 << 20              // bytes after which a journal segment is full
+	logSize         = 16 << 20              // bytes after which a file of a log is closed
 	maxSealed       = 4                     // full segments that may wait to be carried over
 	carryDelay      = 50 * time.Millisecond // between rounds of the carrier, so that changes of a key gather
 	retryDelay      = time.Second           // after a round that failed
@@ -43,6 +44,9 @@ type Store struct {
 	fatal        func(error) // ends the process
 	lockWait     time.Duration
 	segmentSize  int64
+	logSize      int64
+	logRetention time.Duration    // how long a log's entries are kept; 0 for ever
+	now          func() time.Time // tells what is too old
 	carryDelay   time.Duration
 	scan         scanLimits
 	syncAllAbove int
@@ -88,8 +92,8 @@ func New(log *slog.Logger, version string) *Store {
 	s := &Store{
 		log: log, version: version,
 		openFS: openOS, lockWait: lockWait, segmentSize: segmentSize, carryDelay: carryDelay, syncAllAbove: syncAllAbove,
-		uploadLife: storage.UploadLife,
-		scan:       scanLimits{lines: 100_000, bytes: 4 << 20, time: 250 * time.Millisecond},
+		uploadLife: storage.UploadLife, logSize: logSize, now: time.Now,
+		scan: scanLimits{lines: 100_000, bytes: 4 << 20, time: 250 * time.Millisecond},
 	}
 	s.fatal = func(err error) {
 		s.log.Error("the storage ends: what was written may not be durable", "error", err)

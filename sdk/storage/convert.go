@@ -174,18 +174,30 @@ func decodeInfo(m *pb.StoredObject) ObjectInfo {
 
 // EncodeLogsQuery is for the shims of the sdk, whose host contract passes the same query.
 func EncodeLogsQuery(q LogsQuery) *pb.LogsQuery {
-	m := &pb.LogsQuery{Object: string(q.Object), Limit: int32(q.Limit), Oldest: q.Oldest, Cursor: []byte(q.Cursor)}
+	m := &pb.LogsQuery{
+		Object: string(q.Object), Limit: int32(q.Limit), Oldest: q.Oldest, Cursor: []byte(q.Cursor),
+		SinceUs: shim.Micro(q.Since), UntilUs: shim.Micro(q.Until), Text: []byte(q.Text),
+	}
 	for _, l := range q.Levels {
 		m.Levels = append(m.Levels, []byte(l))
+	}
+	for _, f := range q.Fields {
+		m.Fields = append(m.Fields, &pb.FieldFilter{Name: []byte(f.Name), Value: []byte(f.Value)})
 	}
 	return m
 }
 
 // DecodeLogsQuery is the reverse of EncodeLogsQuery.
 func DecodeLogsQuery(m *pb.LogsQuery) LogsQuery {
-	q := LogsQuery{Object: id.Object(m.GetObject()), Limit: int(m.GetLimit()), Oldest: m.GetOldest(), Cursor: string(m.GetCursor())}
+	q := LogsQuery{
+		Object: id.Object(m.GetObject()), Limit: int(m.GetLimit()), Oldest: m.GetOldest(), Cursor: string(m.GetCursor()),
+		Since: shim.FromMicro(m.GetSinceUs()), Until: shim.FromMicro(m.GetUntilUs()), Text: string(m.GetText()),
+	}
 	for _, l := range m.GetLevels() {
 		q.Levels = append(q.Levels, Level(l))
+	}
+	for _, f := range m.GetFields() {
+		q.Fields = append(q.Fields, FieldFilter{Name: string(f.GetName()), Value: string(f.GetValue())})
 	}
 	return q
 }

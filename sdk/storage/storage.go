@@ -141,16 +141,48 @@ type ObjectsQuery struct {
 }
 
 // LogsQuery selects a page of an object's log.
+//
+// The order of a log is the order of arrival. Since and Until select a
+// contiguous range of it by the running maximum of the entries' times: an entry
+// that arrived late, with a time before that of an entry which stands before it,
+// counts as of the newest entry before it. So it is found where it arrived, and
+// a store finds both ends of the range without reading the log. Whole
+// microseconds of Since and Until count.
+//
+// Levels, Text and Fields leave entries of that range out. A store looks at the
+// entries one by one for them, so a page may end before its limit.
 type LogsQuery struct {
 	Object id.Object
-	Levels []Level // none means all
-	Limit  int     // 1 to MaxPage
-	Oldest bool    // oldest first; otherwise newest first
-	Cursor string  // from the page before, or empty
+	Since  time.Time     // entries from this time on; zero means from the first
+	Until  time.Time     // entries before this time, which is not before Since; zero means to the last
+	Levels []Level       // none means all
+	Text   string        // entries that contain it, ignoring case, at most MaxText bytes; empty means all
+	Fields []FieldFilter // that all hold, at most MaxFields; none means all
+	Limit  int           // 1 to MaxPage
+	Oldest bool          // oldest first; otherwise newest first
+	Cursor string        // from the page before, with the same query otherwise; or empty
 }
 
-// LogsPage is a page of a log. Next is empty on the last page; a page may hold
-// fewer entries than asked for, even none, and still have a Next.
+// FieldFilter holds for an entry whose field of that name has that text. The
+// text of a string is what it says, of any other value its JSON without white
+// space between its parts: true, 42, null, [1,2].
+//
+// Text of a query is looked for in the message and in the text of each field,
+// all in the lower case of Unicode; bytes that are not UTF-8 stand for themselves.
+type FieldFilter struct {
+	Name  string
+	Value string
+}
+
+// The largest Text of a query, in bytes, and the most Fields.
+const (
+	MaxText   = 1 << 10
+	MaxFields = 16
+)
+
+// LogsPage is a page of a log. Next is empty on the last page. A page may hold
+// fewer entries than asked for, even none, and still have a Next: it ends after
+// a bounded amount of work.
 type LogsPage struct {
 	Entries []Entry
 	Next    string
@@ -205,7 +237,8 @@ type Storage interface {
 	Load(ctx context.Context, object id.Object) (Object, error)
 
 	// Logs gives a page of an object's log; of an unknown object it is empty.
-	// Errors: errs.Invalid for a limit, level or cursor that is none.
+	// Errors: errs.Invalid for a limit, level or cursor that is none, for times
+	// in the wrong order, and for a text or filters above their bounds.
 	Logs(ctx context.Context, q LogsQuery) (LogsPage, error)
 
 	// Digest sums up an object's present state and log, or, where object is

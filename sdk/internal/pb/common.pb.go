@@ -382,6 +382,10 @@ type LogsQuery struct {
 	Limit         int32                  `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
 	Oldest        bool                   `protobuf:"varint,4,opt,name=oldest,proto3" json:"oldest,omitempty"`
 	Cursor        []byte                 `protobuf:"bytes,5,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	SinceUs       int64                  `protobuf:"varint,6,opt,name=since_us,json=sinceUs,proto3" json:"since_us,omitempty"`
+	UntilUs       int64                  `protobuf:"varint,7,opt,name=until_us,json=untilUs,proto3" json:"until_us,omitempty"`
+	Text          []byte                 `protobuf:"bytes,8,opt,name=text,proto3" json:"text,omitempty"`
+	Fields        []*FieldFilter         `protobuf:"bytes,9,rep,name=fields,proto3" json:"fields,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -451,6 +455,87 @@ func (x *LogsQuery) GetCursor() []byte {
 	return nil
 }
 
+func (x *LogsQuery) GetSinceUs() int64 {
+	if x != nil {
+		return x.SinceUs
+	}
+	return 0
+}
+
+func (x *LogsQuery) GetUntilUs() int64 {
+	if x != nil {
+		return x.UntilUs
+	}
+	return 0
+}
+
+func (x *LogsQuery) GetText() []byte {
+	if x != nil {
+		return x.Text
+	}
+	return nil
+}
+
+func (x *LogsQuery) GetFields() []*FieldFilter {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
+// FieldFilter is storage.FieldFilter.
+type FieldFilter struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          []byte                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Value         []byte                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FieldFilter) Reset() {
+	*x = FieldFilter{}
+	mi := &file_station_v1_common_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FieldFilter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FieldFilter) ProtoMessage() {}
+
+func (x *FieldFilter) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_common_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FieldFilter.ProtoReflect.Descriptor instead.
+func (*FieldFilter) Descriptor() ([]byte, []int) {
+	return file_station_v1_common_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *FieldFilter) GetName() []byte {
+	if x != nil {
+		return x.Name
+	}
+	return nil
+}
+
+func (x *FieldFilter) GetValue() []byte {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
 // LogsPage is storage.LogsPage.
 type LogsPage struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -463,7 +548,7 @@ type LogsPage struct {
 
 func (x *LogsPage) Reset() {
 	*x = LogsPage{}
-	mi := &file_station_v1_common_proto_msgTypes[6]
+	mi := &file_station_v1_common_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -475,7 +560,7 @@ func (x *LogsPage) String() string {
 func (*LogsPage) ProtoMessage() {}
 
 func (x *LogsPage) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_common_proto_msgTypes[6]
+	mi := &file_station_v1_common_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -488,7 +573,7 @@ func (x *LogsPage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsPage.ProtoReflect.Descriptor instead.
 func (*LogsPage) Descriptor() ([]byte, []int) {
-	return file_station_v1_common_proto_rawDescGZIP(), []int{6}
+	return file_station_v1_common_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *LogsPage) GetEntries() []*LogEntry {
@@ -544,13 +629,20 @@ const file_station_v1_common_proto_rawDesc = "" +
 	"\atime_us\x18\x04 \x01(\x03R\x06timeUs\x12\x14\n" +
 	"\x05level\x18\x05 \x01(\tR\x05level\x12\x18\n" +
 	"\amessage\x18\x06 \x01(\fR\amessage\x12\x16\n" +
-	"\x06fields\x18\a \x01(\fR\x06fields\"\x81\x01\n" +
+	"\x06fields\x18\a \x01(\fR\x06fields\"\xfc\x01\n" +
 	"\tLogsQuery\x12\x16\n" +
 	"\x06object\x18\x01 \x01(\tR\x06object\x12\x16\n" +
 	"\x06levels\x18\x02 \x03(\fR\x06levels\x12\x14\n" +
 	"\x05limit\x18\x03 \x01(\x05R\x05limit\x12\x16\n" +
 	"\x06oldest\x18\x04 \x01(\bR\x06oldest\x12\x16\n" +
-	"\x06cursor\x18\x05 \x01(\fR\x06cursor\"h\n" +
+	"\x06cursor\x18\x05 \x01(\fR\x06cursor\x12\x19\n" +
+	"\bsince_us\x18\x06 \x01(\x03R\asinceUs\x12\x19\n" +
+	"\buntil_us\x18\a \x01(\x03R\auntilUs\x12\x12\n" +
+	"\x04text\x18\b \x01(\fR\x04text\x12/\n" +
+	"\x06fields\x18\t \x03(\v2\x17.station.v1.FieldFilterR\x06fields\"7\n" +
+	"\vFieldFilter\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\fR\x04name\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value\"h\n" +
 	"\bLogsPage\x12.\n" +
 	"\aentries\x18\x01 \x03(\v2\x14.station.v1.LogEntryR\aentries\x12\x12\n" +
 	"\x04next\x18\x02 \x01(\tR\x04next\x12\x18\n" +
@@ -568,23 +660,25 @@ func file_station_v1_common_proto_rawDescGZIP() []byte {
 	return file_station_v1_common_proto_rawDescData
 }
 
-var file_station_v1_common_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_station_v1_common_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_station_v1_common_proto_goTypes = []any{
-	(*Empty)(nil),     // 0: station.v1.Empty
-	(*Error)(nil),     // 1: station.v1.Error
-	(*Stamp)(nil),     // 2: station.v1.Stamp
-	(*Field)(nil),     // 3: station.v1.Field
-	(*LogEntry)(nil),  // 4: station.v1.LogEntry
-	(*LogsQuery)(nil), // 5: station.v1.LogsQuery
-	(*LogsPage)(nil),  // 6: station.v1.LogsPage
+	(*Empty)(nil),       // 0: station.v1.Empty
+	(*Error)(nil),       // 1: station.v1.Error
+	(*Stamp)(nil),       // 2: station.v1.Stamp
+	(*Field)(nil),       // 3: station.v1.Field
+	(*LogEntry)(nil),    // 4: station.v1.LogEntry
+	(*LogsQuery)(nil),   // 5: station.v1.LogsQuery
+	(*FieldFilter)(nil), // 6: station.v1.FieldFilter
+	(*LogsPage)(nil),    // 7: station.v1.LogsPage
 }
 var file_station_v1_common_proto_depIdxs = []int32{
-	4, // 0: station.v1.LogsPage.entries:type_name -> station.v1.LogEntry
-	1, // [1:1] is the sub-list for method output_type
-	1, // [1:1] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	6, // 0: station.v1.LogsQuery.fields:type_name -> station.v1.FieldFilter
+	4, // 1: station.v1.LogsPage.entries:type_name -> station.v1.LogEntry
+	2, // [2:2] is the sub-list for method output_type
+	2, // [2:2] is the sub-list for method input_type
+	2, // [2:2] is the sub-list for extension type_name
+	2, // [2:2] is the sub-list for extension extendee
+	0, // [0:2] is the sub-list for field type_name
 }
 
 func init() { file_station_v1_common_proto_init() }
@@ -598,7 +692,7 @@ func file_station_v1_common_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_station_v1_common_proto_rawDesc), len(file_station_v1_common_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

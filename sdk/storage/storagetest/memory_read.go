@@ -58,21 +58,16 @@ func (s *memoryStore) Logs(_ context.Context, q storage.LogsQuery) (storage.Logs
 		return storage.LogsPage{}, err
 	}
 	defer f.mu.Unlock()
-	if err := checkLimit(q.Limit); err != nil {
+	if err := checkLogs(q); err != nil {
 		return storage.LogsPage{}, err
-	}
-	for _, l := range q.Levels {
-		if !knownLevel(l) {
-			return storage.LogsPage{}, errs.New(errs.Invalid, "", "%q is not a log level.", l)
-		}
 	}
 	r := f.objects[q.Object]
 	if r == nil {
 		r = &record{}
 	}
-	head, step, at, end := "n"+strconv.FormatUint(r.info.Incarnation, 10)+".", -1, len(r.entries)-1, -1
+	head, step, at := "n"+strconv.FormatUint(r.info.Incarnation, 10)+".", -1, len(r.entries)-1
 	if q.Oldest {
-		head, step, at, end = "o"+head[1:], 1, 0, len(r.entries)
+		head, step, at = "o"+head[1:], 1, 0
 	}
 	if q.Cursor != "" {
 		n, err := strconv.Atoi(strings.TrimPrefix(q.Cursor, head))
@@ -81,14 +76,21 @@ func (s *memoryStore) Logs(_ context.Context, q storage.LogsQuery) (storage.Logs
 		}
 		at = n
 	}
+	from, to := timeRange(r.entries, q)
+	end := from - 1
+	if q.Oldest {
+		at, end = max(at, from), to
+	} else {
+		at = min(at, to-1)
+	}
 	var page storage.LogsPage
-	for ; at != end && len(page.Entries) < q.Limit; at += step {
+	for ; (end-at)*step > 0 && len(page.Entries) < q.Limit; at += step {
 		page.Scanned++
-		if e := r.entries[at]; len(q.Levels) == 0 || slices.Contains(q.Levels, e.Level) {
+		if e := r.entries[at]; asked(e, q) {
 			page.Entries = append(page.Entries, cloneEntry(e))
 		}
 	}
-	if at != end {
+	if (end-at)*step > 0 {
 		page.Next = head + strconv.Itoa(at)
 	}
 	return page, nil

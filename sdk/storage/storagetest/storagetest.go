@@ -33,6 +33,7 @@ func Run(t *testing.T, open Opener) {
 		})
 	}
 	t.Run("Property", func(t *testing.T) { property(newSubject(t, t, open)) })
+	t.Run("LogsProperty", func(t *testing.T) { logsProperty(newSubject(t, t, open)) })
 }
 
 // report is what a check tells its verdict to: a *testing.T, or in the tests
@@ -69,6 +70,11 @@ var checks = []check{
 	{"LogLevels", checkLogLevels},
 	{"LogCursorsWhileAppending", checkLogCursors},
 	{"LogBadQueries", checkLogBad},
+	{"LogTimes", checkLogTimes},
+	{"LogText", checkLogText},
+	{"LogFields", checkLogFields},
+	{"LogQueryBounds", checkLogBounds},
+	{"LogRangeWhileAppending", checkLogRangeWhileAppending},
 	{"Digest", checkDigest},
 	{"Versions", checkVersions},
 	{"Objects", checkObjects},

@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/dbbasic/station/sdk/errs"
 	"github.com/dbbasic/station/sdk/id"
@@ -98,6 +101,12 @@ func TestPlantedFaults(t *testing.T) {
 		{"gaps accepted", "Sequences", func(s storage.Storage) storage.Storage { return &anySequence{Storage: s, last: map[id.Object]uint64{}} }},
 		{"short results", "FailedCommitFailsItsFollowers", func(s storage.Storage) storage.Storage { return shortResults{s} }},
 		{"shared memory", "CallerOwnsSlices", func(s storage.Storage) storage.Storage { return &shared{Storage: s} }},
+		{"times by the entry alone", "LogTimes", func(s storage.Storage) storage.Storage { return ownTimes{s} }},
+		{"until that includes its time", "LogTimes", func(s storage.Storage) storage.Storage { return lateEnd{s} }},
+		{"text with its case", "LogText", func(s storage.Storage) storage.Storage { return exactText{s} }},
+		{"one field filter for all", "LogFields", func(s storage.Storage) storage.Storage { return oneField{s} }},
+		{"unbounded queries", "LogQueryBounds", func(s storage.Storage) storage.Storage { return unbounded{s} }},
+		{"times on the first page alone", "LogRangeWhileAppending", func(s storage.Storage) storage.Storage { return firstPageTimes{s} }},
 		{"answers when closed", "Closed", func(s storage.Storage) storage.Storage { return neverClosed{s} }},
 	} {
 		t.Run(f.fault, func(t *testing.T) {
@@ -302,3 +311,52 @@ func (f *shared) Load(ctx context.Context, o id.Object) (storage.Object, error) 
 type neverClosed struct{ storage.Storage }
 
 func (neverClosed) Close(context.Context) error { return nil }
+
+// ownTimes takes entries by their own times, not by those before them.
+type ownTimes struct{ storage.Storage }
+
+func (f ownTimes) Logs(ctx context.Context, q storage.LogsQuery) (storage.LogsPage, error) {
+	p, err := f.Storage.Logs(ctx, q)
+	p.Entries = slices.DeleteFunc(p.Entries, func(e storage.Entry) bool { return e.Time.Before(micro(q.Since)) })
+	return p, err
+}
+
+type lateEnd struct{ storage.Storage }
+
+func (f lateEnd) Logs(ctx context.Context, q storage.LogsQuery) (storage.LogsPage, error) {
+	if !q.Until.IsZero() {
+		q.Until = q.Until.Add(time.Microsecond)
+	}
+	return f.Storage.Logs(ctx, q)
+}
+
+type exactText struct{ storage.Storage }
+
+func (f exactText) Logs(ctx context.Context, q storage.LogsQuery) (storage.LogsPage, error) {
+	p, err := f.Storage.Logs(ctx, q)
+	p.Entries = slices.DeleteFunc(p.Entries, func(e storage.Entry) bool { return !strings.Contains(e.Message+string(e.Fields), q.Text) })
+	return p, err
+}
+
+type oneField struct{ storage.Storage }
+
+func (f oneField) Logs(ctx context.Context, q storage.LogsQuery) (storage.LogsPage, error) {
+	q.Fields = q.Fields[:min(1, len(q.Fields))]
+	return f.Storage.Logs(ctx, q)
+}
+
+type unbounded struct{ storage.Storage }
+
+func (f unbounded) Logs(ctx context.Context, q storage.LogsQuery) (storage.LogsPage, error) {
+	q.Fields = q.Fields[:min(storage.MaxFields, len(q.Fields))]
+	return f.Storage.Logs(ctx, q)
+}
+
+type firstPageTimes struct{ storage.Storage }
+
+func (f firstPageTimes) Logs(ctx context.Context, q storage.LogsQuery) (storage.LogsPage, error) {
+	if q.Cursor != "" {
+		q.Since, q.Until = time.Time{}, time.Time{}
+	}
+	return f.Storage.Logs(ctx, q)
+}
