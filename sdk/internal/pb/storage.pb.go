@@ -777,6 +777,128 @@ func (x *LoadReply) GetState() []*StateChange {
 	return nil
 }
 
+// StoredStateQuery is storage.StateQuery.
+type StoredStateQuery struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Object        string                 `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	Prefix        []byte                 `protobuf:"bytes,2,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	After         []byte                 `protobuf:"bytes,3,opt,name=after,proto3" json:"after,omitempty"`
+	Limit         int32                  `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StoredStateQuery) Reset() {
+	*x = StoredStateQuery{}
+	mi := &file_station_v1_storage_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StoredStateQuery) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StoredStateQuery) ProtoMessage() {}
+
+func (x *StoredStateQuery) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_storage_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StoredStateQuery.ProtoReflect.Descriptor instead.
+func (*StoredStateQuery) Descriptor() ([]byte, []int) {
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *StoredStateQuery) GetObject() string {
+	if x != nil {
+		return x.Object
+	}
+	return ""
+}
+
+func (x *StoredStateQuery) GetPrefix() []byte {
+	if x != nil {
+		return x.Prefix
+	}
+	return nil
+}
+
+func (x *StoredStateQuery) GetAfter() []byte {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+func (x *StoredStateQuery) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+// StoredState is storage.StatePage.
+type StoredState struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Items         []*StateChange         `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"`
+	Next          []byte                 `protobuf:"bytes,2,opt,name=next,proto3" json:"next,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StoredState) Reset() {
+	*x = StoredState{}
+	mi := &file_station_v1_storage_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StoredState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StoredState) ProtoMessage() {}
+
+func (x *StoredState) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_storage_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StoredState.ProtoReflect.Descriptor instead.
+func (*StoredState) Descriptor() ([]byte, []int) {
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *StoredState) GetItems() []*StateChange {
+	if x != nil {
+		return x.Items
+	}
+	return nil
+}
+
+func (x *StoredState) GetNext() []byte {
+	if x != nil {
+		return x.Next
+	}
+	return nil
+}
+
 // VersionsQuery is storage.VersionsQuery.
 type VersionsQuery struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -789,7 +911,7 @@ type VersionsQuery struct {
 
 func (x *VersionsQuery) Reset() {
 	*x = VersionsQuery{}
-	mi := &file_station_v1_storage_proto_msgTypes[12]
+	mi := &file_station_v1_storage_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -801,7 +923,7 @@ func (x *VersionsQuery) String() string {
 func (*VersionsQuery) ProtoMessage() {}
 
 func (x *VersionsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_storage_proto_msgTypes[12]
+	mi := &file_station_v1_storage_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -814,7 +936,7 @@ func (x *VersionsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionsQuery.ProtoReflect.Descriptor instead.
 func (*VersionsQuery) Descriptor() ([]byte, []int) {
-	return file_station_v1_storage_proto_rawDescGZIP(), []int{12}
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *VersionsQuery) GetObject() string {
@@ -848,7 +970,7 @@ type VersionsReply struct {
 
 func (x *VersionsReply) Reset() {
 	*x = VersionsReply{}
-	mi := &file_station_v1_storage_proto_msgTypes[13]
+	mi := &file_station_v1_storage_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -860,7 +982,7 @@ func (x *VersionsReply) String() string {
 func (*VersionsReply) ProtoMessage() {}
 
 func (x *VersionsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_storage_proto_msgTypes[13]
+	mi := &file_station_v1_storage_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -873,7 +995,7 @@ func (x *VersionsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionsReply.ProtoReflect.Descriptor instead.
 func (*VersionsReply) Descriptor() ([]byte, []int) {
-	return file_station_v1_storage_proto_rawDescGZIP(), []int{13}
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *VersionsReply) GetVersions() []*SourceVersion {
@@ -894,7 +1016,7 @@ type VersionRequest struct {
 
 func (x *VersionRequest) Reset() {
 	*x = VersionRequest{}
-	mi := &file_station_v1_storage_proto_msgTypes[14]
+	mi := &file_station_v1_storage_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -906,7 +1028,7 @@ func (x *VersionRequest) String() string {
 func (*VersionRequest) ProtoMessage() {}
 
 func (x *VersionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_storage_proto_msgTypes[14]
+	mi := &file_station_v1_storage_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -919,7 +1041,7 @@ func (x *VersionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionRequest.ProtoReflect.Descriptor instead.
 func (*VersionRequest) Descriptor() ([]byte, []int) {
-	return file_station_v1_storage_proto_rawDescGZIP(), []int{14}
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *VersionRequest) GetObject() string {
@@ -995,7 +1117,15 @@ const file_station_v1_storage_proto_rawDesc = "" +
 	"\x04info\x18\x01 \x01(\v2\x18.station.v1.StoredObjectR\x04info\x12\x12\n" +
 	"\x04boot\x18\x04 \x01(\x04R\x04boot\x12\x18\n" +
 	"\aentries\x18\x02 \x01(\x04R\aentries\x12-\n" +
-	"\x05state\x18\x03 \x03(\v2\x17.station.v1.StateChangeR\x05state\"U\n" +
+	"\x05state\x18\x03 \x03(\v2\x17.station.v1.StateChangeR\x05state\"n\n" +
+	"\x10StoredStateQuery\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\tR\x06object\x12\x16\n" +
+	"\x06prefix\x18\x02 \x01(\fR\x06prefix\x12\x14\n" +
+	"\x05after\x18\x03 \x01(\fR\x05after\x12\x14\n" +
+	"\x05limit\x18\x04 \x01(\x05R\x05limit\"P\n" +
+	"\vStoredState\x12-\n" +
+	"\x05items\x18\x01 \x03(\v2\x17.station.v1.StateChangeR\x05items\x12\x12\n" +
+	"\x04next\x18\x02 \x01(\fR\x04next\"U\n" +
 	"\rVersionsQuery\x12\x16\n" +
 	"\x06object\x18\x01 \x01(\tR\x06object\x12\x16\n" +
 	"\x06before\x18\x02 \x01(\x04R\x06before\x12\x14\n" +
@@ -1004,12 +1134,13 @@ const file_station_v1_storage_proto_rawDesc = "" +
 	"\bversions\x18\x01 \x03(\v2\x19.station.v1.SourceVersionR\bversions\"@\n" +
 	"\x0eVersionRequest\x12\x16\n" +
 	"\x06object\x18\x01 \x01(\tR\x06object\x12\x16\n" +
-	"\x06number\x18\x02 \x01(\x04R\x06number2\xb9\x03\n" +
+	"\x06number\x18\x02 \x01(\x04R\x06number2\xf9\x03\n" +
 	"\x0eStorageService\x120\n" +
 	"\x04Boot\x12\x11.station.v1.Empty\x1a\x15.station.v1.BootReply\x12<\n" +
 	"\x06Commit\x12\x19.station.v1.CommitRequest\x1a\x17.station.v1.CommitReply\x12D\n" +
 	"\aObjects\x12\x1e.station.v1.StoredObjectsQuery\x1a\x19.station.v1.StoredObjects\x128\n" +
-	"\x04Load\x12\x17.station.v1.LoadRequest\x1a\x15.station.v1.LoadReply0\x01\x123\n" +
+	"\x04Load\x12\x17.station.v1.LoadRequest\x1a\x15.station.v1.LoadReply0\x01\x12>\n" +
+	"\x05State\x12\x1c.station.v1.StoredStateQuery\x1a\x17.station.v1.StoredState\x123\n" +
 	"\x04Logs\x12\x15.station.v1.LogsQuery\x1a\x14.station.v1.LogsPage\x12@\n" +
 	"\bVersions\x12\x19.station.v1.VersionsQuery\x1a\x19.station.v1.VersionsReply\x12@\n" +
 	"\aVersion\x12\x1a.station.v1.VersionRequest\x1a\x19.station.v1.SourceVersionB/Z-github.com/dbbasic/station/sdk/internal/pb;pbb\x06proto3"
@@ -1026,7 +1157,7 @@ func file_station_v1_storage_proto_rawDescGZIP() []byte {
 	return file_station_v1_storage_proto_rawDescData
 }
 
-var file_station_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_station_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_station_v1_storage_proto_goTypes = []any{
 	(*BootReply)(nil),          // 0: station.v1.BootReply
 	(*CommitRequest)(nil),      // 1: station.v1.CommitRequest
@@ -1040,48 +1171,53 @@ var file_station_v1_storage_proto_goTypes = []any{
 	(*StoredObjects)(nil),      // 9: station.v1.StoredObjects
 	(*LoadRequest)(nil),        // 10: station.v1.LoadRequest
 	(*LoadReply)(nil),          // 11: station.v1.LoadReply
-	(*VersionsQuery)(nil),      // 12: station.v1.VersionsQuery
-	(*VersionsReply)(nil),      // 13: station.v1.VersionsReply
-	(*VersionRequest)(nil),     // 14: station.v1.VersionRequest
-	(*Error)(nil),              // 15: station.v1.Error
-	(*Stamp)(nil),              // 16: station.v1.Stamp
-	(*LogEntry)(nil),           // 17: station.v1.LogEntry
-	(*Empty)(nil),              // 18: station.v1.Empty
-	(*LogsQuery)(nil),          // 19: station.v1.LogsQuery
-	(*LogsPage)(nil),           // 20: station.v1.LogsPage
+	(*StoredStateQuery)(nil),   // 12: station.v1.StoredStateQuery
+	(*StoredState)(nil),        // 13: station.v1.StoredState
+	(*VersionsQuery)(nil),      // 14: station.v1.VersionsQuery
+	(*VersionsReply)(nil),      // 15: station.v1.VersionsReply
+	(*VersionRequest)(nil),     // 16: station.v1.VersionRequest
+	(*Error)(nil),              // 17: station.v1.Error
+	(*Stamp)(nil),              // 18: station.v1.Stamp
+	(*LogEntry)(nil),           // 19: station.v1.LogEntry
+	(*Empty)(nil),              // 20: station.v1.Empty
+	(*LogsQuery)(nil),          // 21: station.v1.LogsQuery
+	(*LogsPage)(nil),           // 22: station.v1.LogsPage
 }
 var file_station_v1_storage_proto_depIdxs = []int32{
 	4,  // 0: station.v1.CommitRequest.commits:type_name -> station.v1.Commit
 	3,  // 1: station.v1.CommitReply.results:type_name -> station.v1.CommitResult
-	15, // 2: station.v1.CommitResult.error:type_name -> station.v1.Error
-	16, // 3: station.v1.Commit.stamp:type_name -> station.v1.Stamp
+	17, // 2: station.v1.CommitResult.error:type_name -> station.v1.Error
+	18, // 3: station.v1.Commit.stamp:type_name -> station.v1.Stamp
 	5,  // 4: station.v1.Commit.state:type_name -> station.v1.StateChange
-	17, // 5: station.v1.Commit.entries:type_name -> station.v1.LogEntry
+	19, // 5: station.v1.Commit.entries:type_name -> station.v1.LogEntry
 	6,  // 6: station.v1.Commit.version:type_name -> station.v1.SourceVersion
-	16, // 7: station.v1.StateChange.stamp:type_name -> station.v1.Stamp
+	18, // 7: station.v1.StateChange.stamp:type_name -> station.v1.Stamp
 	7,  // 8: station.v1.StoredObjects.objects:type_name -> station.v1.StoredObject
 	7,  // 9: station.v1.LoadReply.info:type_name -> station.v1.StoredObject
 	5,  // 10: station.v1.LoadReply.state:type_name -> station.v1.StateChange
-	6,  // 11: station.v1.VersionsReply.versions:type_name -> station.v1.SourceVersion
-	18, // 12: station.v1.StorageService.Boot:input_type -> station.v1.Empty
-	1,  // 13: station.v1.StorageService.Commit:input_type -> station.v1.CommitRequest
-	8,  // 14: station.v1.StorageService.Objects:input_type -> station.v1.StoredObjectsQuery
-	10, // 15: station.v1.StorageService.Load:input_type -> station.v1.LoadRequest
-	19, // 16: station.v1.StorageService.Logs:input_type -> station.v1.LogsQuery
-	12, // 17: station.v1.StorageService.Versions:input_type -> station.v1.VersionsQuery
-	14, // 18: station.v1.StorageService.Version:input_type -> station.v1.VersionRequest
-	0,  // 19: station.v1.StorageService.Boot:output_type -> station.v1.BootReply
-	2,  // 20: station.v1.StorageService.Commit:output_type -> station.v1.CommitReply
-	9,  // 21: station.v1.StorageService.Objects:output_type -> station.v1.StoredObjects
-	11, // 22: station.v1.StorageService.Load:output_type -> station.v1.LoadReply
-	20, // 23: station.v1.StorageService.Logs:output_type -> station.v1.LogsPage
-	13, // 24: station.v1.StorageService.Versions:output_type -> station.v1.VersionsReply
-	6,  // 25: station.v1.StorageService.Version:output_type -> station.v1.SourceVersion
-	19, // [19:26] is the sub-list for method output_type
-	12, // [12:19] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	5,  // 11: station.v1.StoredState.items:type_name -> station.v1.StateChange
+	6,  // 12: station.v1.VersionsReply.versions:type_name -> station.v1.SourceVersion
+	20, // 13: station.v1.StorageService.Boot:input_type -> station.v1.Empty
+	1,  // 14: station.v1.StorageService.Commit:input_type -> station.v1.CommitRequest
+	8,  // 15: station.v1.StorageService.Objects:input_type -> station.v1.StoredObjectsQuery
+	10, // 16: station.v1.StorageService.Load:input_type -> station.v1.LoadRequest
+	12, // 17: station.v1.StorageService.State:input_type -> station.v1.StoredStateQuery
+	21, // 18: station.v1.StorageService.Logs:input_type -> station.v1.LogsQuery
+	14, // 19: station.v1.StorageService.Versions:input_type -> station.v1.VersionsQuery
+	16, // 20: station.v1.StorageService.Version:input_type -> station.v1.VersionRequest
+	0,  // 21: station.v1.StorageService.Boot:output_type -> station.v1.BootReply
+	2,  // 22: station.v1.StorageService.Commit:output_type -> station.v1.CommitReply
+	9,  // 23: station.v1.StorageService.Objects:output_type -> station.v1.StoredObjects
+	11, // 24: station.v1.StorageService.Load:output_type -> station.v1.LoadReply
+	13, // 25: station.v1.StorageService.State:output_type -> station.v1.StoredState
+	22, // 26: station.v1.StorageService.Logs:output_type -> station.v1.LogsPage
+	15, // 27: station.v1.StorageService.Versions:output_type -> station.v1.VersionsReply
+	6,  // 28: station.v1.StorageService.Version:output_type -> station.v1.SourceVersion
+	21, // [21:29] is the sub-list for method output_type
+	13, // [13:21] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_station_v1_storage_proto_init() }
@@ -1096,7 +1232,7 @@ func file_station_v1_storage_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_station_v1_storage_proto_rawDesc), len(file_station_v1_storage_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   15,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
