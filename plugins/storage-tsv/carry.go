@@ -21,6 +21,8 @@ type carrier struct {
 	stop    context.CancelFunc
 	done    chan struct{}
 	touched map[*object]struct{} // since the last checkpoint
+	merges  []*object            // whose files of state are to be merged
+	failing []*object            // whose merge failed: tried again with the next round that does everything
 	rows    int                  // lines of objects.tsv
 	buf     []byte
 }
@@ -29,6 +31,7 @@ type carrier struct {
 type dirt struct {
 	mu     sync.Mutex
 	list   []*object
+	merges []*object
 	failed error         // of the last round
 	freed  chan struct{} // closed when a round has ended; nil while nobody waits
 
@@ -47,6 +50,20 @@ func (d *dirt) take() []*object {
 	defer d.mu.Unlock()
 	list := d.list
 	d.list = nil
+	return list
+}
+
+func (d *dirt) addMerge(o *object) {
+	d.mu.Lock()
+	d.merges = append(d.merges, o)
+	d.mu.Unlock()
+}
+
+func (d *dirt) takeMerges() []*object {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	list := d.merges
+	d.merges = nil
 	return list
 }
 
@@ -189,10 +206,13 @@ func (s *Store) round(all bool) error {
 		s.end(fe)
 	} else if err != nil {
 		s.sick("The storage cannot write its files: " + err.Error())
-	} else {
+	} else if len(s.carrier.failing) == 0 {
 		s.well()
 	}
 	s.dirt.ended(err)
+	if !s.dead.Load() {
+		s.mergeAll(all)
+	}
 	return err
 }
 
@@ -284,7 +304,13 @@ func (s *Store) carryState(o *object, pending []change) error {
 		b = seal(appendChange(b, c), start)
 	}
 	s.carrier.buf = b
-	return s.carryLines(o, o.statePath(), stateHeader, b, &o.touched.state)
+	if err := s.carryLines(o, o.statePath(), stateHeader, b, &o.touched.state); err != nil {
+		return err
+	}
+	if o.touched.state.size > s.levels.recent {
+		s.wantMerge(o, nil)
+	}
+	return nil
 }
 
 func (s *Store) carryLog(o *object, pending []change) error {
@@ -326,9 +352,9 @@ func (s *Store) carryLines(o *object, name, header string, lines []byte, t *mark
 		return nil
 	}
 	return s.orAnew(o, name, t, func() error {
-		made, err := s.appendLines(name, header, lines)
+		made, size, err := s.appendLines(name, header, lines)
 		if err == nil {
-			t.data = true
+			t.data, t.size = true, size
 			t.names = t.names || made
 		}
 		return err
@@ -339,8 +365,10 @@ func (s *Store) carryLines(o *object, name, header string, lines []byte, t *mark
 // not made. Readers that have opened them read on.
 func (s *Store) wipe(o *object) error {
 	t := &o.touched
-	if err := s.drop(o, o.statePath(), &t.state); err != nil {
-		return err
+	for l := range allLevels {
+		if err := s.drop(o, o.levelPath(l), &t.state); err != nil {
+			return err
+		}
 	}
 	if err := s.drop(o, o.logPath(), &t.log); err != nil {
 		return err

@@ -58,8 +58,9 @@ func sealedLine(line []byte) bool {
 
 // appendLines appends whole lines to a file, which it makes, with its directory
 // and header line, where it is missing. All of them are written or none. made
-// says that the file is new. An error that could not be undone is an fsyncError.
-func (s *Store) appendLines(name, header string, lines []byte) (made bool, err error) {
+// says that the file is new, and size how large it now is. An error that could
+// not be undone is an fsyncError.
+func (s *Store) appendLines(name, header string, lines []byte) (made bool, size int64, err error) {
 	f, size, err := s.openWhole(name, toWrite)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err = s.fs.Mkdir(path.Dir(name)); err == nil {
@@ -67,7 +68,7 @@ func (s *Store) appendLines(name, header string, lines []byte) (made bool, err e
 		}
 	}
 	if err != nil {
-		return false, err
+		return false, 0, err
 	}
 	defer f.Close()
 	if size == 0 {
@@ -75,11 +76,11 @@ func (s *Store) appendLines(name, header string, lines []byte) (made bool, err e
 	}
 	if _, err := f.WriteAt(lines, size); err != nil {
 		if back := f.Truncate(size); back != nil {
-			return false, fsyncError{errors.Join(err, back)}
+			return false, 0, fsyncError{errors.Join(err, back)}
 		}
-		return false, err
+		return false, 0, err
 	}
-	return size == 0, nil
+	return size == 0, size + int64(len(lines)), nil
 }
 
 // replaceFile gives a file a new content by writing it aside, synced, and

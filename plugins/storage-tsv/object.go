@@ -24,6 +24,7 @@ type object struct {
 	pending []change // acknowledged, oldest first; elements are never changed
 	held    uint64   // the incarnation whose data the files hold
 	queued  bool     // the carrier knows of it
+	merge   merge
 
 	carried tip    // what the files hold; of the carrier alone
 	touched touch  // what the next checkpoint has to sync; of the carrier alone
@@ -59,7 +60,7 @@ func (o *object) look() view {
 	return v
 }
 
-func (o *object) statePath() string   { return "state/" + string(o.id) + "/state.tsv" }
+func (o *object) statePath() string   { return o.levelPath(recent) }
 func (o *object) logPath() string     { return "logs/" + string(o.id) + "/log.tsv" }
 func (o *object) versionsDir() string { return "versions/" + string(o.id) }
 func (o *object) versionsPath() string {
@@ -75,4 +76,7 @@ type touch struct{ state, log, versions mark }
 
 // mark says whether a file's content, and the names in its directory, have
 // changed since they were synced.
-type mark struct{ data, names bool }
+type mark struct {
+	data, names bool
+	size        int64 // of the file behind what was last appended
+}

@@ -62,51 +62,6 @@ func (s *Store) openView(o *object, name string) (v view, f file, size int64, er
 	return v, f, size, err
 }
 
-// Load implements storage.Storage: the lines of state.tsv, the last of a key
-// wins, then the commits that are not there yet.
-func (s *Store) Load(_ context.Context, name id.Object) (storage.Object, error) {
-	if err := s.enter(); err != nil {
-		return storage.Object{}, err
-	}
-	defer s.leave()
-	out := storage.Object{ObjectInfo: storage.ObjectInfo{Object: name}, Boot: s.boot}
-	o := s.objects.get(name)
-	if o == nil {
-		return out, nil
-	}
-	v, f, size, err := s.openView(o, o.statePath())
-	if err != nil {
-		return out, readError("storage.Load", name, err)
-	}
-	out.ObjectInfo, out.Entries = info(name, v.tip), v.own
-	state := map[string]storage.StateChange{}
-	if f != nil {
-		defer f.Close()
-		err := s.eachLine(o.statePath(), f, size, stateColumns, stateHeader, func(cols [][]byte, how verdict) bool {
-			c, ok := parseChange(cols, how)
-			if ok {
-				state[c.Key] = c
-			}
-			return ok
-		})
-		if err != nil {
-			return out, readError("storage.Load", name, err)
-		}
-	}
-	for i := range v.pending {
-		for _, c := range v.pending[i].state {
-			c.Value = slices.Clone(c.Value)
-			state[c.Key] = c
-		}
-	}
-	out.State = make([]storage.StateChange, 0, len(state))
-	for _, c := range state {
-		out.State = append(out.State, c)
-	}
-	slices.SortFunc(out.State, func(a, b storage.StateChange) int { return strings.Compare(a.Key, b.Key) })
-	return out, nil
-}
-
 // Versions implements storage.Storage.
 func (s *Store) Versions(_ context.Context, q storage.VersionsQuery) ([]storage.Version, error) {
 	if err := s.enter(); err != nil {

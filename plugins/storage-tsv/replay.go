@@ -449,7 +449,8 @@ func (r *replay) take(c *storage.Commit) {
 		o.queued = true
 		s.dirt.add(o)
 		// The process before may have made files whose names it has not synced.
-		o.touched = touch{mark{names: true}, mark{names: true}, mark{names: true}}
+		names := mark{names: true}
+		o.touched = touch{names, names, names}
 	}
 	s.observe(o.tip.high)
 	s.journal.replayed++
