@@ -16,6 +16,8 @@ func TestContract(t *testing.T) {
 		"Default": func(*Store) {},
 		// Small segments and a carrier that never rests: reads meet rounds and checkpoints.
 		"Eager": func(s *Store) { s.segmentSize, s.carryDelay = 4<<10, 0 },
+		// Merges all the time.
+		"Merging": func(s *Store) { s.levels, s.carryDelay = levelSizes{recent: 300, middle: 500}, 0 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			storagetest.Run(t, func(t *testing.T, c plugin.Config) storage.Storage {
@@ -26,7 +28,7 @@ func TestContract(t *testing.T) {
 	// Reads come from the files alone, nothing being pending.
 	t.Run("FilesOnly", func(t *testing.T) {
 		storagetest.Run(t, func(t *testing.T, c plugin.Config) storage.Storage {
-			return carried{openStore(t, c, func(s *Store) { s.manual = true })}
+			return carried{openStore(t, c, func(s *Store) { s.manual, s.levels = true, levelSizes{recent: 1 << 10, middle: 4 << 10} })}
 		})
 	})
 	// Each store is killed, never closed: reads after opening come from a replay.
