@@ -94,6 +94,15 @@ func (s *Storage) Load(ctx context.Context, object id.Object) (storage.Object, e
 	return c.Load(ctx, object)
 }
 
+// State implements storage.Storage.
+func (s *Storage) State(ctx context.Context, q storage.StateQuery) (storage.StatePage, error) {
+	c, err := s.get("State")
+	if err != nil {
+		return storage.StatePage{}, err
+	}
+	return c.State(ctx, q)
+}
+
 // Logs implements storage.Storage.
 func (s *Storage) Logs(ctx context.Context, q storage.LogsQuery) (storage.LogsPage, error) {
 	c, err := s.get("Logs")

@@ -21,6 +21,8 @@ type carrier struct {
 	stop    context.CancelFunc
 	done    chan struct{}
 	touched map[*object]struct{} // since the last checkpoint
+	merges  []*object            // whose files of state are to be merged
+	failing []*object            // whose merge failed: tried again with the next round that does everything
 	rows    int                  // lines of objects.tsv
 	buckets int                  // carry-overs whose buckets wait in memory
 	buf     []byte
@@ -31,6 +33,7 @@ type carrier struct {
 type dirt struct {
 	mu     sync.Mutex
 	list   []*object
+	merges []*object
 	failed error         // of the last round
 	freed  chan struct{} // closed when a round has ended; nil while nobody waits
 
@@ -49,6 +52,20 @@ func (d *dirt) take() []*object {
 	defer d.mu.Unlock()
 	list := d.list
 	d.list = nil
+	return list
+}
+
+func (d *dirt) addMerge(o *object) {
+	d.mu.Lock()
+	d.merges = append(d.merges, o)
+	d.mu.Unlock()
+}
+
+func (d *dirt) takeMerges() []*object {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	list := d.merges
+	d.merges = nil
 	return list
 }
 
@@ -203,10 +220,13 @@ func (s *Store) round(all bool) error {
 		s.end(fe)
 	} else if err != nil {
 		s.sick("The storage cannot write its files: " + err.Error())
-	} else {
+	} else if len(s.carrier.failing) == 0 {
 		s.well()
 	}
 	s.dirt.ended(err)
+	if !s.dead.Load() {
+		s.mergeAll(all)
+	}
 	return err
 }
 
@@ -305,7 +325,13 @@ func (s *Store) carryState(o *object, pending []change) error {
 		b = seal(appendChange(b, c), start)
 	}
 	s.carrier.buf = b
-	return s.carryLines(o, o.statePath(), stateHeader, b, &o.touched.state)
+	if err := s.carryLines(o, o.statePath(), stateHeader, b, &o.touched.state); err != nil {
+		return err
+	}
+	if o.touched.state.size > s.levels.recent {
+		s.wantMerge(o, nil)
+	}
+	return nil
 }
 
 // carryVersions writes each text aside, synced and renamed, before the line
@@ -338,9 +364,9 @@ func (s *Store) carryLines(o *object, name, header string, lines []byte, t *mark
 		return nil
 	}
 	return s.orAnew(o, name, t, func() error {
-		made, err := s.appendLines(name, header, lines)
+		made, size, err := s.appendLines(name, header, lines)
 		if err == nil {
-			t.data = true
+			t.data, t.size = true, size
 			t.names = t.names || made
 		}
 		return err
@@ -352,8 +378,10 @@ func (s *Store) carryLines(o *object, name, header string, lines []byte, t *mark
 // an incarnation that were not carried over, pending those of the present one.
 func (s *Store) wipe(o *object, older, pending []change) error {
 	t := &o.touched
-	if err := s.drop(o, o.statePath(), &t.state); err != nil {
-		return err
+	for l := range allLevels {
+		if err := s.drop(o, o.levelPath(l), &t.state); err != nil {
+			return err
+		}
 	}
 	if err := s.drop(o, o.digestPath(), &t.digest); err != nil {
 		return err

@@ -115,7 +115,7 @@ func (s *Store) writeRows() error {
 		start := len(b)
 		b = seal(appendRow(b, o.id, &o.carried), start)
 	}
-	if _, err := s.appendLines(objectsFile, objectsHeader, b); err != nil {
+	if _, _, err := s.appendLines(objectsFile, objectsHeader, b); err != nil {
 		return err
 	}
 	s.carrier.rows += len(s.carrier.touched)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -32,6 +33,7 @@ type history struct {
 	boot           uint64
 	tick           uint64
 	bytes          map[string]string // of files, by their hash
+	renamed        map[string]int    // how often a file of that name was replaced
 }
 
 func newHistory() *history {
@@ -177,6 +179,8 @@ func same(t *testing.T, name id.Object, s *Store, got storage.Object, commits []
 		t.Fatalf("Digest: %v", err)
 	}
 	diff(t, "digest of "+string(name), summed, digest)
+	live := slices.DeleteFunc(slices.Clone(want.State), func(c storage.StateChange) bool { return c.Deleted })
+	diff(t, "keys of "+string(name), pages(t, s, storage.StateQuery{Object: name, Limit: 2}), live)
 	page, err := s.Logs(context.Background(), storage.LogsQuery{Object: name, Limit: 1000, Oldest: true})
 	if err != nil {
 		t.Fatalf("Logs: %v", err)
@@ -246,6 +250,22 @@ func walk(s *Store, q storage.LogsQuery) (all []storage.Entry, err error) {
 	}
 }
 
+// pages walks the keys to their end.
+func pages(t *testing.T, s *Store, q storage.StateQuery) []storage.StateChange {
+	t.Helper()
+	var all []storage.StateChange
+	for {
+		p, err := s.State(context.Background(), q)
+		if err != nil {
+			t.Fatalf("State: %v", err)
+		}
+		all = append(all, p.Items...)
+		if q.After = p.Next; q.After == "" {
+			return all
+		}
+	}
+}
+
 func diff(t *testing.T, what string, got, want any) {
 	t.Helper()
 	if d := cmp.Diff(want, got, cmpopts.EquateEmpty()); d != "" {
@@ -258,9 +278,16 @@ func (h *history) start(t *testing.T, m *memFS) *Store {
 	t.Helper()
 	s := New(slog.New(slog.DiscardHandler), "test")
 	s.openFS = func(string) (fsys, error) { return m, nil }
+	m.fail = func(op, name string) error {
+		if op == "rename" && h.renamed != nil {
+			h.renamed[path.Base(name)]++
+		}
+		return nil
+	}
 	s.fatal = func(error) {}
 	s.manual, s.segmentSize, s.syncAllAbove = true, 1500, 1 // both ways of a checkpoint
 	s.logSize = 200                                         // a few entries
+	s.levels = levelSizes{recent: 80, middle: 120}          // several merges of both kinds
 	if err := s.Configure(context.Background(), plugin.Config{Station: here, DataDir: "/data"}); err != nil {
 		if !errors.Is(err, errCrash) {
 			t.Fatalf("Configure: %v", err)
@@ -299,11 +326,12 @@ func (h *history) work(t *testing.T, s *Store, rnd *rand.Rand, m *memFS, steps i
 
 // crashRun runs one workload that crashes at one operation, twice over, and
 // checks what is left. It says whether the crash came before the end.
-func crashRun(t *testing.T, seed uint64, at int, f fate) bool {
+func crashRun(t *testing.T, seed uint64, at int, f fate, renamed map[string]int) bool {
 	t.Helper()
 	rnd := rand.New(rand.NewPCG(seed, uint64(at)<<2|uint64(f)))
 	work := rand.New(rand.NewPCG(seed, 0)) // the same operations for each at
 	h, m := newHistory(), newMemFS()
+	h.renamed = renamed
 	m.crashAt = at
 	if s := h.start(t, m); s != nil {
 		h.work(t, s, work, m, 25)
@@ -345,18 +373,21 @@ func TestCrashEverywhere(t *testing.T) {
 	if testing.Short() {
 		seeds = 1
 	}
-	runs := 0
+	runs, renamed := 0, map[string]int{}
 	for seed := range seeds {
 		for _, f := range []fate{lost, killed, mixed} {
 			for at := 1; ; at++ {
 				came := false
 				name := fmt.Sprintf("seed %d, fate %d, operation %d", seed, f, at)
-				if !t.Run(name, func(t *testing.T) { came = crashRun(t, seed, at, f) }) || !came {
+				if !t.Run(name, func(t *testing.T) { came = crashRun(t, seed, at, f, renamed) }) || !came {
 					break
 				}
 				runs++
 			}
 		}
 	}
-	t.Logf("%d crashes", runs)
+	t.Logf("%d crashes, files that were replaced: %v", runs, renamed)
+	if renamed["middle.tsv"] < 2*runs || renamed["base.tsv"] < runs {
+		t.Error("too few merges for a test of them")
+	}
 }

@@ -208,26 +208,21 @@ func (s *Store) keptInClosed(o *object, name logName, k *keptLines) error {
 	return k.walk(f, size)
 }
 
-// dropOlder removes from the pending changes those that state.tsv holds a later
-// one of. The journal lost that one, the carrier had written it: putting the
-// older value above it would leave half of its commit.
+// dropOlder removes from the pending changes those that the files of state hold
+// a later one of. The journal lost that one, the carrier had written it: putting
+// the older value above it would leave half of its commit.
 func (s *Store) dropOlder(o *object) error {
-	v, f, size, err := s.openView(o, o.statePath())
-	if f == nil || err != nil {
-		return err
-	}
-	defer f.Close()
 	held := map[string]hlc.Stamp{}
-	err = s.eachLine(o.statePath(), f, size, stateColumns, stateHeader, func(cols [][]byte, how verdict) bool {
-		c, ok := parseChange(cols, how)
-		if ok {
+	var pending []change
+	err := s.readState(o, func(v *stateView) error {
+		pending = v.pending
+		return s.eachChange(v, false, func(c storage.StateChange) {
 			held[c.Key] = c.Stamp
 			s.observe(c.Stamp.Time) // a lost commit's stamp is not given again
-		}
-		return ok
+		})
 	})
-	for i := range v.pending {
-		v.pending[i].state = slices.DeleteFunc(v.pending[i].state, func(c storage.StateChange) bool {
+	for i := range pending {
+		pending[i].state = slices.DeleteFunc(pending[i].state, func(c storage.StateChange) bool {
 			h, ok := held[c.Key]
 			return ok && h.Compare(c.Stamp) > 0
 		})

@@ -22,7 +22,8 @@ type damage struct {
 	seen  map[string]map[int64]bool // by file: where the lines begin, maxReports and one more at most
 	lines int                       // reported
 
-	byHand map[string]bool // files that hold lines without checksum
+	byHand   map[string]bool // files that hold lines without checksum
+	unsorted map[string]bool // files of which it was said that they are not sorted
 
 	copies sync.Mutex   // orders the writes of damaged/lines.tsv
 	edited atomic.Int64 // lines without checksum that were read; for the start-up report
@@ -74,11 +75,26 @@ func (d *damage) note(name string, at int64) (report, more bool) {
 	return !more, more
 }
 
-// forget is for a name that is going to lead to another file.
+// noteUnsorted reports whether it is news that a file is not sorted.
+func (d *damage) noteUnsorted(name string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.unsorted[name] {
+		return false
+	}
+	if d.unsorted == nil {
+		d.unsorted = map[string]bool{}
+	}
+	d.unsorted[name] = true
+	return true
+}
+
+// forget is for a file that was replaced: what was noted of its lines is of others.
 func (d *damage) forget(name string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(d.seen, name)
+	delete(d.unsorted, name)
 }
 
 // setAside reports a line that is left out, once, and keeps a copy in

@@ -3,7 +3,6 @@ package storagetsv
 import (
 	"bytes"
 	"context"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -175,7 +174,7 @@ func (s *Store) forgetSum(o *object) error {
 	}
 	o.carried.summed = false
 	s.carrier.rows++
-	if _, err := s.appendLines(objectsFile, objectsHeader, seal(appendRow(nil, o.id, &o.carried), 0)); err != nil {
+	if _, _, err := s.appendLines(objectsFile, objectsHeader, seal(appendRow(nil, o.id, &o.carried), 0)); err != nil {
 		return err
 	}
 	return s.syncFile(objectsFile)
@@ -327,14 +326,20 @@ func (s *Store) readBuckets(o *object) (*buckets, error) {
 // holds o.files, so that nothing is carried over meanwhile.
 func (s *Store) sumUp(o *object) (*buckets, error) {
 	s.log.Info("the digest of an object is summed up anew", "object", o.id)
-	v := o.look()
-	b := &buckets{sequence: v.sequence}
-	state, err := s.stateOf(o, v)
+	state, err := s.viewState(o)
 	if err != nil {
 		return nil, err
 	}
-	for _, c := range state {
-		b.sums[storage.Bucket(c.Key)].Add(storage.StateItem(o.id, v.incarnation, c.Key, c.Stamp))
+	defer state.close()
+	v := state.view
+	b := &buckets{}
+	if err := s.walkState(o, state, func(state *stateView) error {
+		*b = buckets{sequence: v.sequence}
+		return s.eachChange(state, true, func(c storage.StateChange) {
+			b.sums[storage.Bucket(c.Key)].Add(storage.StateItem(o.id, v.incarnation, c.Key, c.Stamp))
+		})
+	}); err != nil {
+		return nil, err
 	}
 	if err := s.eachEntry(o, v, func(entry []byte) {
 		b.sums[storage.Bucket(string(entry))].Add(storage.LogItem(o.id, v.incarnation, entry))
@@ -366,25 +371,6 @@ func (s *Store) sumUp(o *object) (*buckets, error) {
 	t.digest, t.summed = full.digest().Sum, true
 	s.setTip(o, t)
 	return &full, nil
-}
-
-// stateOf gives the state of a view by key, tombstones included. The caller holds o.files.
-func (s *Store) stateOf(o *object, v view) (map[string]storage.StateChange, error) {
-	state := map[string]storage.StateChange{}
-	if v.onDisk {
-		f, size, err := s.openWhole(o.statePath(), toRead)
-		if unlessMissing(err) != nil {
-			return nil, err
-		}
-		if err == nil {
-			defer f.Close()
-			if err := s.readState(o, f, size, state); err != nil {
-				return nil, err
-			}
-		}
-	}
-	v.overlay(state)
-	return state, nil
 }
 
 // eachEntry gives the id of every log entry of a view. The caller holds o.files.
@@ -429,14 +415,4 @@ func (s *Store) eachEntryIn(name string, use func(entry []byte)) error {
 		}
 		return ok
 	})
-}
-
-// overlay puts what is pending above the state that the files hold.
-func (v *view) overlay(state map[string]storage.StateChange) {
-	for i := range v.pending {
-		for _, c := range v.pending[i].state {
-			c.Value = slices.Clone(c.Value)
-			state[c.Key] = c
-		}
-	}
 }

@@ -58,17 +58,18 @@ func sealedLine(line []byte) bool {
 
 // appendLines appends whole lines to a file, which it makes, with its directory
 // and header line, where it is missing. All of them are written or none. made
-// says that the file is new. An error that could not be undone is an fsyncError.
-func (s *Store) appendLines(name, header string, lines []byte) (made bool, err error) {
+// says that the file is new, and size how large it now is. An error that could
+// not be undone is an fsyncError.
+func (s *Store) appendLines(name, header string, lines []byte) (made bool, size int64, err error) {
 	f, size, err := s.openMade(name)
 	if err != nil {
-		return false, err
+		return false, 0, err
 	}
 	defer f.Close()
 	if size == 0 {
 		lines = append([]byte(header), lines...)
 	}
-	return size == 0, writeAll(f, lines, size)
+	return size == 0, size + int64(len(lines)), writeAll(f, lines, size)
 }
 
 // openMade opens a file to append to it, and makes it, with its directory, where

@@ -16,6 +16,7 @@ type forward struct {
 	pos, end int64 // pos is the offset of the next line
 	buf      []byte
 	used     int // buf[:used] has been given out
+	block    int // how much to read next where that is less than blockSize; doubles
 }
 
 func readForward(r io.ReaderAt, from, to int64) *forward {
@@ -54,7 +55,12 @@ func (f *forward) next() (line []byte, at int64, err error) {
 func (f *forward) fill() (more bool, err error) {
 	left := len(f.buf) - f.used
 	from := f.pos + int64(left)
-	n := int(min(int64(max(blockSize, left)), f.end-from)) // doubles within a long line
+	block := blockSize
+	if f.block > 0 && f.block < blockSize {
+		block = f.block
+		f.block *= 2
+	}
+	n := int(min(int64(max(block, left)), f.end-from)) // doubles within a long line
 	if n <= 0 {
 		return false, nil
 	}

@@ -227,7 +227,7 @@ func (s *Store) appendLog(o *object, lines []byte) error {
 		a.name = after(l.closed, x.first)
 	}
 	if len(x.lines) > 0 {
-		_, err := s.appendLines(o.logIndex(), "", x.lines)
+		_, _, err := s.appendLines(o.logIndex(), "", x.lines)
 		s.indexFailed(o.logIndex(), err)
 		a.known = err == nil
 	}

@@ -24,6 +24,7 @@ type object struct {
 	pending []change // acknowledged, oldest first; elements are never changed
 	held    uint64   // the incarnation whose data the files hold
 	queued  bool     // the carrier knows of it
+	merge   merge
 
 	log     *logFiles // what is known of the log's files, or nil; guarded by files
 	logDone int       // bytes of the pending log lines that the files hold already; guarded by files
@@ -67,8 +68,8 @@ func (o *object) look() view {
 	return v
 }
 
-func (o *object) statePath() string   { return "state/" + string(o.id) + "/state.tsv" }
-func (o *object) digestPath() string  { return "state/" + string(o.id) + "/digest.tsv" }
+func (o *object) statePath() string   { return o.levelPath(recent) }
+func (o *object) digestPath() string  { return stateDir(o.id) + "/digest.tsv" }
 func (o *object) logPath() string     { return "logs/" + string(o.id) + "/log.tsv" }
 func (o *object) versionsDir() string { return "versions/" + string(o.id) }
 func (o *object) versionsPath() string {
@@ -84,4 +85,7 @@ type touch struct{ state, digest, log, versions, files mark }
 
 // mark says whether a file's content, and the names in its directory, have
 // changed since they were synced.
-type mark struct{ data, names bool }
+type mark struct {
+	data, names bool
+	size        int64 // of the file behind what was last appended
+}

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/dbbasic/station/sdk/errs"
-	"github.com/dbbasic/station/sdk/hlc"
 	"github.com/dbbasic/station/sdk/id"
 	"github.com/dbbasic/station/sdk/storage"
 )
@@ -61,51 +60,6 @@ func (s *Store) openView(o *object, name string) (v view, f file, size int64, er
 		return v, nil, 0, nil
 	}
 	return v, f, size, err
-}
-
-// Load implements storage.Storage: the lines of state.tsv, the last of a key
-// wins, then the commits that are not there yet.
-func (s *Store) Load(_ context.Context, name id.Object) (storage.Object, error) {
-	if err := s.enter(); err != nil {
-		return storage.Object{}, err
-	}
-	defer s.leave()
-	out := storage.Object{ObjectInfo: storage.ObjectInfo{Object: name}, Boot: s.boot}
-	o := s.objects.get(name)
-	if o == nil {
-		return out, nil
-	}
-	v, f, size, err := s.openView(o, o.statePath())
-	if err != nil {
-		return out, readError("storage.Load", name, err)
-	}
-	out.ObjectInfo, out.Entries = info(name, v.tip), v.own
-	state := map[string]storage.StateChange{}
-	if f != nil {
-		defer f.Close()
-		if err := s.readState(o, f, size, state); err != nil {
-			return out, readError("storage.Load", name, err)
-		}
-	}
-	v.overlay(state)
-	out.State = make([]storage.StateChange, 0, len(state))
-	for _, c := range state {
-		c.Was = hlc.Stamp{} // of the commit, not of the state
-		out.State = append(out.State, c)
-	}
-	slices.SortFunc(out.State, func(a, b storage.StateChange) int { return strings.Compare(a.Key, b.Key) })
-	return out, nil
-}
-
-// readState adds the keys of state.tsv to state.
-func (s *Store) readState(o *object, f file, size int64, state map[string]storage.StateChange) error {
-	return s.eachLine(o.statePath(), f, size, stateColumns, stateHeader, func(cols [][]byte, how verdict) bool {
-		c, ok := parseChange(cols, how)
-		if ok {
-			state[c.Key] = c
-		}
-		return ok
-	})
 }
 
 // Versions implements storage.Storage.

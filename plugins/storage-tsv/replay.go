@@ -465,7 +465,8 @@ func (r *replay) take(c *storage.Commit) {
 		o.queued = true
 		s.dirt.add(o)
 		// The process before may have made files whose names it has not synced.
-		o.touched = touch{state: mark{names: true}, log: mark{names: true}, versions: mark{names: true}, files: mark{names: true}}
+		names := mark{names: true}
+		o.touched = touch{state: names, log: names, versions: names, files: names}
 	}
 	s.observe(o.tip.high)
 	s.journal.replayed++

@@ -18,6 +18,8 @@ func TestContract(t *testing.T) {
 		"Eager": func(s *Store) { s.segmentSize, s.carryDelay = 4<<10, 0 },
 		// A log of many files: pages, cursors and times meet their ends everywhere.
 		"SmallLogFiles": func(s *Store) { s.logSize, s.carryDelay = 300, 0 },
+		// Merges all the time.
+		"Merging": func(s *Store) { s.levels, s.carryDelay = levelSizes{recent: 300, middle: 500}, 0 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			storagetest.Run(t, func(t *testing.T, c plugin.Config) storage.Storage {
@@ -28,7 +30,9 @@ func TestContract(t *testing.T) {
 	// Reads come from the files alone, nothing being pending.
 	t.Run("FilesOnly", func(t *testing.T) {
 		storagetest.Run(t, func(t *testing.T, c plugin.Config) storage.Storage {
-			return carried{openStore(t, c, func(s *Store) { s.manual, s.logSize = true, 1000 })}
+			return carried{openStore(t, c, func(s *Store) {
+				s.manual, s.logSize, s.levels = true, 1000, levelSizes{recent: 1 << 10, middle: 4 << 10}
+			})}
 		})
 	})
 	// Each store is killed, never closed: reads after opening come from a replay.

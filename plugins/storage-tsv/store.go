@@ -32,6 +32,8 @@ const (
 	retryDelay      = time.Second           // after a round that failed
 	checkpointEvery = time.Minute           // at most, between a change and the checkpoint that covers it
 	syncAllAbove    = 64                    // touched objects above which a checkpoint syncs the whole file system
+	recentOver      = 64 << 10              // bytes of state.tsv above which it is merged
+	middleOver      = 512 << 10             // bytes of middle.tsv below which it is not merged
 )
 
 // Store is a storage.Storage over a folder of TSV files.
@@ -49,6 +51,7 @@ type Store struct {
 	now          func() time.Time // tells what is too old
 	carryDelay   time.Duration
 	scan         scanLimits
+	levels       levelSizes
 	syncAllAbove int
 	uploadLife   time.Duration
 	manual       bool // no carrier of its own: the test calls round
@@ -93,7 +96,7 @@ func New(log *slog.Logger, version string) *Store {
 		log: log, version: version,
 		openFS: openOS, lockWait: lockWait, segmentSize: segmentSize, carryDelay: carryDelay, syncAllAbove: syncAllAbove,
 		uploadLife: storage.UploadLife, logSize: logSize, now: time.Now,
-		scan: scanLimits{lines: 100_000, bytes: 4 << 20, time: 250 * time.Millisecond},
+		scan: scanLimits{lines: 100_000, bytes: 4 << 20, time: 250 * time.Millisecond}, levels: levelSizes{recentOver, middleOver},
 	}
 	s.fatal = func(err error) {
 		s.log.Error("the storage ends: what was written may not be durable", "error", err)

@@ -111,6 +111,15 @@ func (c *Client) Load(ctx context.Context, object id.Object) (Object, error) {
 	}
 }
 
+// State implements Storage.
+func (c *Client) State(ctx context.Context, q StateQuery) (StatePage, error) {
+	m, err := c.c.State(ctx, encodeStateQuery(q))
+	if err != nil {
+		return StatePage{}, err
+	}
+	return decodeStatePage(m), nil
+}
+
 // Logs implements Storage.
 func (c *Client) Logs(ctx context.Context, q LogsQuery) (LogsPage, error) {
 	m, err := c.c.Logs(ctx, EncodeLogsQuery(q))

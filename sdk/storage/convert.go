@@ -75,6 +75,26 @@ func decodeState(list []*pb.StateChange) []StateChange {
 	return out
 }
 
+func encodeStateQuery(q StateQuery) *pb.StoredStateQuery {
+	return &pb.StoredStateQuery{Object: string(q.Object), Prefix: []byte(q.Prefix), After: []byte(q.After), Limit: int32(q.Limit)}
+}
+
+func decodeStateQuery(m *pb.StoredStateQuery) StateQuery {
+	return StateQuery{Object: id.Object(m.GetObject()), Prefix: string(m.GetPrefix()), After: string(m.GetAfter()), Limit: int(m.GetLimit())}
+}
+
+func encodeStatePage(p StatePage) *pb.StoredState {
+	m := &pb.StoredState{Next: []byte(p.Next), Items: make([]*pb.StateChange, len(p.Items))}
+	for i := range p.Items {
+		m.Items[i] = encodeChange(&p.Items[i])
+	}
+	return m
+}
+
+func decodeStatePage(m *pb.StoredState) StatePage {
+	return StatePage{Items: decodeState(m.GetItems()), Next: string(m.GetNext())}
+}
+
 func encodeEntry(e *Entry) *pb.LogEntry {
 	return &pb.LogEntry{
 		Station: string(e.ID.Station), Boot: e.ID.Boot, Sequence: e.ID.Sequence,

@@ -18,6 +18,8 @@ func TestConversionsKeepEveryField(t *testing.T) {
 	plugintest.RoundTrip(t, func(f File) File { return decodeFile(encodeFile(&f)) })
 	plugintest.RoundTrip(t, func(u Upload) Upload { return decodeUpload(encodeUpload(u)) })
 	plugintest.RoundTrip(t, func(q FilesQuery) FilesQuery { return decodeFilesQuery(encodeFilesQuery(q)) })
+	plugintest.RoundTrip(t, func(q StateQuery) StateQuery { return decodeStateQuery(encodeStateQuery(q)) })
+	plugintest.RoundTrip(t, func(p StatePage) StatePage { return decodeStatePage(encodeStatePage(p)) })
 	plugintest.RoundTrip(t, func(q LogsQuery) LogsQuery { return DecodeLogsQuery(EncodeLogsQuery(q)) })
 	plugintest.RoundTrip(t, func(p LogsPage) LogsPage { return DecodeLogsPage(EncodeLogsPage(p)) })
 }

@@ -81,6 +81,14 @@ func (s *server) Load(m *pb.LoadRequest, stream grpc.ServerStreamingServer[pb.Lo
 	}
 }
 
+func (s *server) State(ctx context.Context, m *pb.StoredStateQuery) (*pb.StoredState, error) {
+	p, err := s.impl.State(ctx, decodeStateQuery(m))
+	if err != nil {
+		return nil, err
+	}
+	return encodeStatePage(p), nil
+}
+
 func (s *server) Logs(ctx context.Context, m *pb.LogsQuery) (*pb.LogsPage, error) {
 	p, err := s.impl.Logs(ctx, DecodeLogsQuery(m))
 	if err != nil {

@@ -140,6 +140,23 @@ type ObjectsQuery struct {
 	Limit  int       // 1 to MaxPage
 }
 
+// StateQuery selects a page of an object's keys, in the order of their bytes.
+type StateQuery struct {
+	Object id.Object
+	Prefix string // only keys that begin with it
+	After  string // only keys greater than this, the Next of the page before; empty means from the first
+	Limit  int    // 1 to MaxPage
+}
+
+// StatePage is a page of state without tombstones. Next is the After of the page
+// that follows, and empty on the last one. A page may hold fewer items than asked
+// for, even none, and still have a Next: it ends after about 4 MiB of keys and
+// values, and after a bounded search where many keys have been deleted.
+type StatePage struct {
+	Items []StateChange
+	Next  string
+}
+
 // LogsQuery selects a page of an object's log.
 //
 // The order of a log is the order of arrival. Since and Until select a
@@ -235,6 +252,13 @@ type Storage interface {
 	// Load gives an object's present state. An object without a commit is no
 	// error: its sequence, incarnation and head are 0. Errors: errs.Corrupt.
 	Load(ctx context.Context, object id.Object) (Object, error)
+
+	// State gives a page of an object's keys with their values; of an unknown
+	// object it is empty. It costs about the same however many keys the object
+	// has, also directly after a start. A walk from page to page meets each key
+	// that is there throughout exactly once; of what is committed meanwhile it
+	// shows what each page finds. Errors: errs.Invalid for a limit that is none.
+	State(ctx context.Context, q StateQuery) (StatePage, error)
 
 	// Logs gives a page of an object's log; of an unknown object it is empty.
 	// Errors: errs.Invalid for a limit, level or cursor that is none, for times

@@ -883,6 +883,128 @@ func (x *DigestReply) GetBuckets() []byte {
 	return nil
 }
 
+// StoredStateQuery is storage.StateQuery.
+type StoredStateQuery struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Object        string                 `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	Prefix        []byte                 `protobuf:"bytes,2,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	After         []byte                 `protobuf:"bytes,3,opt,name=after,proto3" json:"after,omitempty"`
+	Limit         int32                  `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StoredStateQuery) Reset() {
+	*x = StoredStateQuery{}
+	mi := &file_station_v1_storage_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StoredStateQuery) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StoredStateQuery) ProtoMessage() {}
+
+func (x *StoredStateQuery) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_storage_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StoredStateQuery.ProtoReflect.Descriptor instead.
+func (*StoredStateQuery) Descriptor() ([]byte, []int) {
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *StoredStateQuery) GetObject() string {
+	if x != nil {
+		return x.Object
+	}
+	return ""
+}
+
+func (x *StoredStateQuery) GetPrefix() []byte {
+	if x != nil {
+		return x.Prefix
+	}
+	return nil
+}
+
+func (x *StoredStateQuery) GetAfter() []byte {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+func (x *StoredStateQuery) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+// StoredState is storage.StatePage.
+type StoredState struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Items         []*StateChange         `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"`
+	Next          []byte                 `protobuf:"bytes,2,opt,name=next,proto3" json:"next,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StoredState) Reset() {
+	*x = StoredState{}
+	mi := &file_station_v1_storage_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StoredState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StoredState) ProtoMessage() {}
+
+func (x *StoredState) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_storage_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StoredState.ProtoReflect.Descriptor instead.
+func (*StoredState) Descriptor() ([]byte, []int) {
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *StoredState) GetItems() []*StateChange {
+	if x != nil {
+		return x.Items
+	}
+	return nil
+}
+
+func (x *StoredState) GetNext() []byte {
+	if x != nil {
+		return x.Next
+	}
+	return nil
+}
+
 // VersionsQuery is storage.VersionsQuery.
 type VersionsQuery struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -895,7 +1017,7 @@ type VersionsQuery struct {
 
 func (x *VersionsQuery) Reset() {
 	*x = VersionsQuery{}
-	mi := &file_station_v1_storage_proto_msgTypes[14]
+	mi := &file_station_v1_storage_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -907,7 +1029,7 @@ func (x *VersionsQuery) String() string {
 func (*VersionsQuery) ProtoMessage() {}
 
 func (x *VersionsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_storage_proto_msgTypes[14]
+	mi := &file_station_v1_storage_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -920,7 +1042,7 @@ func (x *VersionsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionsQuery.ProtoReflect.Descriptor instead.
 func (*VersionsQuery) Descriptor() ([]byte, []int) {
-	return file_station_v1_storage_proto_rawDescGZIP(), []int{14}
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *VersionsQuery) GetObject() string {
@@ -954,7 +1076,7 @@ type VersionsReply struct {
 
 func (x *VersionsReply) Reset() {
 	*x = VersionsReply{}
-	mi := &file_station_v1_storage_proto_msgTypes[15]
+	mi := &file_station_v1_storage_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -966,7 +1088,7 @@ func (x *VersionsReply) String() string {
 func (*VersionsReply) ProtoMessage() {}
 
 func (x *VersionsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_storage_proto_msgTypes[15]
+	mi := &file_station_v1_storage_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -979,7 +1101,7 @@ func (x *VersionsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionsReply.ProtoReflect.Descriptor instead.
 func (*VersionsReply) Descriptor() ([]byte, []int) {
-	return file_station_v1_storage_proto_rawDescGZIP(), []int{15}
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *VersionsReply) GetVersions() []*SourceVersion {
@@ -1000,7 +1122,7 @@ type VersionRequest struct {
 
 func (x *VersionRequest) Reset() {
 	*x = VersionRequest{}
-	mi := &file_station_v1_storage_proto_msgTypes[16]
+	mi := &file_station_v1_storage_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1012,7 +1134,7 @@ func (x *VersionRequest) String() string {
 func (*VersionRequest) ProtoMessage() {}
 
 func (x *VersionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_storage_proto_msgTypes[16]
+	mi := &file_station_v1_storage_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1025,7 +1147,7 @@ func (x *VersionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionRequest.ProtoReflect.Descriptor instead.
 func (*VersionRequest) Descriptor() ([]byte, []int) {
-	return file_station_v1_storage_proto_rawDescGZIP(), []int{16}
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *VersionRequest) GetObject() string {
@@ -1058,7 +1180,7 @@ type File struct {
 
 func (x *File) Reset() {
 	*x = File{}
-	mi := &file_station_v1_storage_proto_msgTypes[17]
+	mi := &file_station_v1_storage_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1070,7 +1192,7 @@ func (x *File) String() string {
 func (*File) ProtoMessage() {}
 
 func (x *File) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_storage_proto_msgTypes[17]
+	mi := &file_station_v1_storage_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1083,7 +1205,7 @@ func (x *File) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use File.ProtoReflect.Descriptor instead.
 func (*File) Descriptor() ([]byte, []int) {
-	return file_station_v1_storage_proto_rawDescGZIP(), []int{17}
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *File) GetName() []byte {
@@ -1146,7 +1268,7 @@ type FileChange struct {
 
 func (x *FileChange) Reset() {
 	*x = FileChange{}
-	mi := &file_station_v1_storage_proto_msgTypes[18]
+	mi := &file_station_v1_storage_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1158,7 +1280,7 @@ func (x *FileChange) String() string {
 func (*FileChange) ProtoMessage() {}
 
 func (x *FileChange) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_storage_proto_msgTypes[18]
+	mi := &file_station_v1_storage_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1171,7 +1293,7 @@ func (x *FileChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileChange.ProtoReflect.Descriptor instead.
 func (*FileChange) Descriptor() ([]byte, []int) {
-	return file_station_v1_storage_proto_rawDescGZIP(), []int{18}
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *FileChange) GetFile() *File {
@@ -1199,7 +1321,7 @@ type WriteFileRequest struct {
 
 func (x *WriteFileRequest) Reset() {
 	*x = WriteFileRequest{}
-	mi := &file_station_v1_storage_proto_msgTypes[19]
+	mi := &file_station_v1_storage_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1211,7 +1333,7 @@ func (x *WriteFileRequest) String() string {
 func (*WriteFileRequest) ProtoMessage() {}
 
 func (x *WriteFileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_storage_proto_msgTypes[19]
+	mi := &file_station_v1_storage_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1224,7 +1346,7 @@ func (x *WriteFileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteFileRequest.ProtoReflect.Descriptor instead.
 func (*WriteFileRequest) Descriptor() ([]byte, []int) {
-	return file_station_v1_storage_proto_rawDescGZIP(), []int{19}
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *WriteFileRequest) GetObject() []byte {
@@ -1253,7 +1375,7 @@ type Upload struct {
 
 func (x *Upload) Reset() {
 	*x = Upload{}
-	mi := &file_station_v1_storage_proto_msgTypes[20]
+	mi := &file_station_v1_storage_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1265,7 +1387,7 @@ func (x *Upload) String() string {
 func (*Upload) ProtoMessage() {}
 
 func (x *Upload) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_storage_proto_msgTypes[20]
+	mi := &file_station_v1_storage_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1278,7 +1400,7 @@ func (x *Upload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Upload.ProtoReflect.Descriptor instead.
 func (*Upload) Descriptor() ([]byte, []int) {
-	return file_station_v1_storage_proto_rawDescGZIP(), []int{20}
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Upload) GetId() []byte {
@@ -1313,7 +1435,7 @@ type DropUploadRequest struct {
 
 func (x *DropUploadRequest) Reset() {
 	*x = DropUploadRequest{}
-	mi := &file_station_v1_storage_proto_msgTypes[21]
+	mi := &file_station_v1_storage_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1325,7 +1447,7 @@ func (x *DropUploadRequest) String() string {
 func (*DropUploadRequest) ProtoMessage() {}
 
 func (x *DropUploadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_storage_proto_msgTypes[21]
+	mi := &file_station_v1_storage_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1338,7 +1460,7 @@ func (x *DropUploadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DropUploadRequest.ProtoReflect.Descriptor instead.
 func (*DropUploadRequest) Descriptor() ([]byte, []int) {
-	return file_station_v1_storage_proto_rawDescGZIP(), []int{21}
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *DropUploadRequest) GetObject() []byte {
@@ -1369,7 +1491,7 @@ type FilesQuery struct {
 
 func (x *FilesQuery) Reset() {
 	*x = FilesQuery{}
-	mi := &file_station_v1_storage_proto_msgTypes[22]
+	mi := &file_station_v1_storage_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1381,7 +1503,7 @@ func (x *FilesQuery) String() string {
 func (*FilesQuery) ProtoMessage() {}
 
 func (x *FilesQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_storage_proto_msgTypes[22]
+	mi := &file_station_v1_storage_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1394,7 +1516,7 @@ func (x *FilesQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FilesQuery.ProtoReflect.Descriptor instead.
 func (*FilesQuery) Descriptor() ([]byte, []int) {
-	return file_station_v1_storage_proto_rawDescGZIP(), []int{22}
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *FilesQuery) GetObject() []byte {
@@ -1442,7 +1564,7 @@ type FilesReply struct {
 
 func (x *FilesReply) Reset() {
 	*x = FilesReply{}
-	mi := &file_station_v1_storage_proto_msgTypes[23]
+	mi := &file_station_v1_storage_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1454,7 +1576,7 @@ func (x *FilesReply) String() string {
 func (*FilesReply) ProtoMessage() {}
 
 func (x *FilesReply) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_storage_proto_msgTypes[23]
+	mi := &file_station_v1_storage_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1467,7 +1589,7 @@ func (x *FilesReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FilesReply.ProtoReflect.Descriptor instead.
 func (*FilesReply) Descriptor() ([]byte, []int) {
-	return file_station_v1_storage_proto_rawDescGZIP(), []int{23}
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *FilesReply) GetFiles() []*File {
@@ -1489,7 +1611,7 @@ type ReadFileRequest struct {
 
 func (x *ReadFileRequest) Reset() {
 	*x = ReadFileRequest{}
-	mi := &file_station_v1_storage_proto_msgTypes[24]
+	mi := &file_station_v1_storage_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1501,7 +1623,7 @@ func (x *ReadFileRequest) String() string {
 func (*ReadFileRequest) ProtoMessage() {}
 
 func (x *ReadFileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_storage_proto_msgTypes[24]
+	mi := &file_station_v1_storage_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1514,7 +1636,7 @@ func (x *ReadFileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadFileRequest.ProtoReflect.Descriptor instead.
 func (*ReadFileRequest) Descriptor() ([]byte, []int) {
-	return file_station_v1_storage_proto_rawDescGZIP(), []int{24}
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ReadFileRequest) GetObject() []byte {
@@ -1549,7 +1671,7 @@ type ReadFileReply struct {
 
 func (x *ReadFileReply) Reset() {
 	*x = ReadFileReply{}
-	mi := &file_station_v1_storage_proto_msgTypes[25]
+	mi := &file_station_v1_storage_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1561,7 +1683,7 @@ func (x *ReadFileReply) String() string {
 func (*ReadFileReply) ProtoMessage() {}
 
 func (x *ReadFileReply) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_storage_proto_msgTypes[25]
+	mi := &file_station_v1_storage_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1574,7 +1696,7 @@ func (x *ReadFileReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadFileReply.ProtoReflect.Descriptor instead.
 func (*ReadFileReply) Descriptor() ([]byte, []int) {
-	return file_station_v1_storage_proto_rawDescGZIP(), []int{25}
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ReadFileReply) GetFile() *File {
@@ -1656,7 +1778,15 @@ const file_station_v1_storage_proto_rawDesc = "" +
 	"\rDigestRequest\x12\x16\n" +
 	"\x06object\x18\x01 \x01(\tR\x06object\"'\n" +
 	"\vDigestReply\x12\x18\n" +
-	"\abuckets\x18\x01 \x01(\fR\abuckets\"U\n" +
+	"\abuckets\x18\x01 \x01(\fR\abuckets\"n\n" +
+	"\x10StoredStateQuery\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\tR\x06object\x12\x16\n" +
+	"\x06prefix\x18\x02 \x01(\fR\x06prefix\x12\x14\n" +
+	"\x05after\x18\x03 \x01(\fR\x05after\x12\x14\n" +
+	"\x05limit\x18\x04 \x01(\x05R\x05limit\"P\n" +
+	"\vStoredState\x12-\n" +
+	"\x05items\x18\x01 \x03(\v2\x17.station.v1.StateChangeR\x05items\x12\x12\n" +
+	"\x04next\x18\x02 \x01(\fR\x04next\"U\n" +
 	"\rVersionsQuery\x12\x16\n" +
 	"\x06object\x18\x01 \x01(\tR\x06object\x12\x16\n" +
 	"\x06before\x18\x02 \x01(\x04R\x06before\x12\x14\n" +
@@ -1706,12 +1836,13 @@ const file_station_v1_storage_proto_rawDesc = "" +
 	"\x04from\x18\x03 \x01(\x03R\x04from\"K\n" +
 	"\rReadFileReply\x12$\n" +
 	"\x04file\x18\x01 \x01(\v2\x10.station.v1.FileR\x04file\x12\x14\n" +
-	"\x05chunk\x18\x02 \x01(\fR\x05chunk2\xf7\x05\n" +
+	"\x05chunk\x18\x02 \x01(\fR\x05chunk2\xb7\x06\n" +
 	"\x0eStorageService\x120\n" +
 	"\x04Boot\x12\x11.station.v1.Empty\x1a\x15.station.v1.BootReply\x12<\n" +
 	"\x06Commit\x12\x19.station.v1.CommitRequest\x1a\x17.station.v1.CommitReply\x12D\n" +
 	"\aObjects\x12\x1e.station.v1.StoredObjectsQuery\x1a\x19.station.v1.StoredObjects\x128\n" +
-	"\x04Load\x12\x17.station.v1.LoadRequest\x1a\x15.station.v1.LoadReply0\x01\x123\n" +
+	"\x04Load\x12\x17.station.v1.LoadRequest\x1a\x15.station.v1.LoadReply0\x01\x12>\n" +
+	"\x05State\x12\x1c.station.v1.StoredStateQuery\x1a\x17.station.v1.StoredState\x123\n" +
 	"\x04Logs\x12\x15.station.v1.LogsQuery\x1a\x14.station.v1.LogsPage\x12<\n" +
 	"\x06Digest\x12\x19.station.v1.DigestRequest\x1a\x17.station.v1.DigestReply\x12@\n" +
 	"\bVersions\x12\x19.station.v1.VersionsQuery\x1a\x19.station.v1.VersionsReply\x12@\n" +
@@ -1734,7 +1865,7 @@ func file_station_v1_storage_proto_rawDescGZIP() []byte {
 	return file_station_v1_storage_proto_rawDescData
 }
 
-var file_station_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_station_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_station_v1_storage_proto_goTypes = []any{
 	(*BootReply)(nil),          // 0: station.v1.BootReply
 	(*CommitRequest)(nil),      // 1: station.v1.CommitRequest
@@ -1750,73 +1881,78 @@ var file_station_v1_storage_proto_goTypes = []any{
 	(*LoadReply)(nil),          // 11: station.v1.LoadReply
 	(*DigestRequest)(nil),      // 12: station.v1.DigestRequest
 	(*DigestReply)(nil),        // 13: station.v1.DigestReply
-	(*VersionsQuery)(nil),      // 14: station.v1.VersionsQuery
-	(*VersionsReply)(nil),      // 15: station.v1.VersionsReply
-	(*VersionRequest)(nil),     // 16: station.v1.VersionRequest
-	(*File)(nil),               // 17: station.v1.File
-	(*FileChange)(nil),         // 18: station.v1.FileChange
-	(*WriteFileRequest)(nil),   // 19: station.v1.WriteFileRequest
-	(*Upload)(nil),             // 20: station.v1.Upload
-	(*DropUploadRequest)(nil),  // 21: station.v1.DropUploadRequest
-	(*FilesQuery)(nil),         // 22: station.v1.FilesQuery
-	(*FilesReply)(nil),         // 23: station.v1.FilesReply
-	(*ReadFileRequest)(nil),    // 24: station.v1.ReadFileRequest
-	(*ReadFileReply)(nil),      // 25: station.v1.ReadFileReply
-	(*Error)(nil),              // 26: station.v1.Error
-	(*Stamp)(nil),              // 27: station.v1.Stamp
-	(*LogEntry)(nil),           // 28: station.v1.LogEntry
-	(*Empty)(nil),              // 29: station.v1.Empty
-	(*LogsQuery)(nil),          // 30: station.v1.LogsQuery
-	(*LogsPage)(nil),           // 31: station.v1.LogsPage
+	(*StoredStateQuery)(nil),   // 14: station.v1.StoredStateQuery
+	(*StoredState)(nil),        // 15: station.v1.StoredState
+	(*VersionsQuery)(nil),      // 16: station.v1.VersionsQuery
+	(*VersionsReply)(nil),      // 17: station.v1.VersionsReply
+	(*VersionRequest)(nil),     // 18: station.v1.VersionRequest
+	(*File)(nil),               // 19: station.v1.File
+	(*FileChange)(nil),         // 20: station.v1.FileChange
+	(*WriteFileRequest)(nil),   // 21: station.v1.WriteFileRequest
+	(*Upload)(nil),             // 22: station.v1.Upload
+	(*DropUploadRequest)(nil),  // 23: station.v1.DropUploadRequest
+	(*FilesQuery)(nil),         // 24: station.v1.FilesQuery
+	(*FilesReply)(nil),         // 25: station.v1.FilesReply
+	(*ReadFileRequest)(nil),    // 26: station.v1.ReadFileRequest
+	(*ReadFileReply)(nil),      // 27: station.v1.ReadFileReply
+	(*Error)(nil),              // 28: station.v1.Error
+	(*Stamp)(nil),              // 29: station.v1.Stamp
+	(*LogEntry)(nil),           // 30: station.v1.LogEntry
+	(*Empty)(nil),              // 31: station.v1.Empty
+	(*LogsQuery)(nil),          // 32: station.v1.LogsQuery
+	(*LogsPage)(nil),           // 33: station.v1.LogsPage
 }
 var file_station_v1_storage_proto_depIdxs = []int32{
 	4,  // 0: station.v1.CommitRequest.commits:type_name -> station.v1.Commit
 	3,  // 1: station.v1.CommitReply.results:type_name -> station.v1.CommitResult
-	26, // 2: station.v1.CommitResult.error:type_name -> station.v1.Error
-	27, // 3: station.v1.Commit.stamp:type_name -> station.v1.Stamp
+	28, // 2: station.v1.CommitResult.error:type_name -> station.v1.Error
+	29, // 3: station.v1.Commit.stamp:type_name -> station.v1.Stamp
 	5,  // 4: station.v1.Commit.state:type_name -> station.v1.StateChange
-	28, // 5: station.v1.Commit.entries:type_name -> station.v1.LogEntry
+	30, // 5: station.v1.Commit.entries:type_name -> station.v1.LogEntry
 	6,  // 6: station.v1.Commit.version:type_name -> station.v1.SourceVersion
-	18, // 7: station.v1.Commit.files:type_name -> station.v1.FileChange
-	27, // 8: station.v1.StateChange.stamp:type_name -> station.v1.Stamp
-	27, // 9: station.v1.StateChange.was:type_name -> station.v1.Stamp
+	20, // 7: station.v1.Commit.files:type_name -> station.v1.FileChange
+	29, // 8: station.v1.StateChange.stamp:type_name -> station.v1.Stamp
+	29, // 9: station.v1.StateChange.was:type_name -> station.v1.Stamp
 	7,  // 10: station.v1.StoredObjects.objects:type_name -> station.v1.StoredObject
 	7,  // 11: station.v1.LoadReply.info:type_name -> station.v1.StoredObject
 	5,  // 12: station.v1.LoadReply.state:type_name -> station.v1.StateChange
-	6,  // 13: station.v1.VersionsReply.versions:type_name -> station.v1.SourceVersion
-	27, // 14: station.v1.File.stamp:type_name -> station.v1.Stamp
-	17, // 15: station.v1.FileChange.file:type_name -> station.v1.File
-	17, // 16: station.v1.FilesReply.files:type_name -> station.v1.File
-	17, // 17: station.v1.ReadFileReply.file:type_name -> station.v1.File
-	29, // 18: station.v1.StorageService.Boot:input_type -> station.v1.Empty
-	1,  // 19: station.v1.StorageService.Commit:input_type -> station.v1.CommitRequest
-	8,  // 20: station.v1.StorageService.Objects:input_type -> station.v1.StoredObjectsQuery
-	10, // 21: station.v1.StorageService.Load:input_type -> station.v1.LoadRequest
-	30, // 22: station.v1.StorageService.Logs:input_type -> station.v1.LogsQuery
-	12, // 23: station.v1.StorageService.Digest:input_type -> station.v1.DigestRequest
-	14, // 24: station.v1.StorageService.Versions:input_type -> station.v1.VersionsQuery
-	16, // 25: station.v1.StorageService.Version:input_type -> station.v1.VersionRequest
-	19, // 26: station.v1.StorageService.WriteFile:input_type -> station.v1.WriteFileRequest
-	21, // 27: station.v1.StorageService.DropUpload:input_type -> station.v1.DropUploadRequest
-	22, // 28: station.v1.StorageService.Files:input_type -> station.v1.FilesQuery
-	24, // 29: station.v1.StorageService.ReadFile:input_type -> station.v1.ReadFileRequest
-	0,  // 30: station.v1.StorageService.Boot:output_type -> station.v1.BootReply
-	2,  // 31: station.v1.StorageService.Commit:output_type -> station.v1.CommitReply
-	9,  // 32: station.v1.StorageService.Objects:output_type -> station.v1.StoredObjects
-	11, // 33: station.v1.StorageService.Load:output_type -> station.v1.LoadReply
-	31, // 34: station.v1.StorageService.Logs:output_type -> station.v1.LogsPage
-	13, // 35: station.v1.StorageService.Digest:output_type -> station.v1.DigestReply
-	15, // 36: station.v1.StorageService.Versions:output_type -> station.v1.VersionsReply
-	6,  // 37: station.v1.StorageService.Version:output_type -> station.v1.SourceVersion
-	20, // 38: station.v1.StorageService.WriteFile:output_type -> station.v1.Upload
-	29, // 39: station.v1.StorageService.DropUpload:output_type -> station.v1.Empty
-	23, // 40: station.v1.StorageService.Files:output_type -> station.v1.FilesReply
-	25, // 41: station.v1.StorageService.ReadFile:output_type -> station.v1.ReadFileReply
-	30, // [30:42] is the sub-list for method output_type
-	18, // [18:30] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	5,  // 13: station.v1.StoredState.items:type_name -> station.v1.StateChange
+	6,  // 14: station.v1.VersionsReply.versions:type_name -> station.v1.SourceVersion
+	29, // 15: station.v1.File.stamp:type_name -> station.v1.Stamp
+	19, // 16: station.v1.FileChange.file:type_name -> station.v1.File
+	19, // 17: station.v1.FilesReply.files:type_name -> station.v1.File
+	19, // 18: station.v1.ReadFileReply.file:type_name -> station.v1.File
+	31, // 19: station.v1.StorageService.Boot:input_type -> station.v1.Empty
+	1,  // 20: station.v1.StorageService.Commit:input_type -> station.v1.CommitRequest
+	8,  // 21: station.v1.StorageService.Objects:input_type -> station.v1.StoredObjectsQuery
+	10, // 22: station.v1.StorageService.Load:input_type -> station.v1.LoadRequest
+	14, // 23: station.v1.StorageService.State:input_type -> station.v1.StoredStateQuery
+	32, // 24: station.v1.StorageService.Logs:input_type -> station.v1.LogsQuery
+	12, // 25: station.v1.StorageService.Digest:input_type -> station.v1.DigestRequest
+	16, // 26: station.v1.StorageService.Versions:input_type -> station.v1.VersionsQuery
+	18, // 27: station.v1.StorageService.Version:input_type -> station.v1.VersionRequest
+	21, // 28: station.v1.StorageService.WriteFile:input_type -> station.v1.WriteFileRequest
+	23, // 29: station.v1.StorageService.DropUpload:input_type -> station.v1.DropUploadRequest
+	24, // 30: station.v1.StorageService.Files:input_type -> station.v1.FilesQuery
+	26, // 31: station.v1.StorageService.ReadFile:input_type -> station.v1.ReadFileRequest
+	0,  // 32: station.v1.StorageService.Boot:output_type -> station.v1.BootReply
+	2,  // 33: station.v1.StorageService.Commit:output_type -> station.v1.CommitReply
+	9,  // 34: station.v1.StorageService.Objects:output_type -> station.v1.StoredObjects
+	11, // 35: station.v1.StorageService.Load:output_type -> station.v1.LoadReply
+	15, // 36: station.v1.StorageService.State:output_type -> station.v1.StoredState
+	33, // 37: station.v1.StorageService.Logs:output_type -> station.v1.LogsPage
+	13, // 38: station.v1.StorageService.Digest:output_type -> station.v1.DigestReply
+	17, // 39: station.v1.StorageService.Versions:output_type -> station.v1.VersionsReply
+	6,  // 40: station.v1.StorageService.Version:output_type -> station.v1.SourceVersion
+	22, // 41: station.v1.StorageService.WriteFile:output_type -> station.v1.Upload
+	31, // 42: station.v1.StorageService.DropUpload:output_type -> station.v1.Empty
+	25, // 43: station.v1.StorageService.Files:output_type -> station.v1.FilesReply
+	27, // 44: station.v1.StorageService.ReadFile:output_type -> station.v1.ReadFileReply
+	32, // [32:45] is the sub-list for method output_type
+	19, // [19:32] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_station_v1_storage_proto_init() }
@@ -1831,7 +1967,7 @@ func file_station_v1_storage_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_station_v1_storage_proto_rawDesc), len(file_station_v1_storage_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   26,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

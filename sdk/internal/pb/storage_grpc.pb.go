@@ -23,6 +23,7 @@ const (
 	StorageService_Commit_FullMethodName     = "/station.v1.StorageService/Commit"
 	StorageService_Objects_FullMethodName    = "/station.v1.StorageService/Objects"
 	StorageService_Load_FullMethodName       = "/station.v1.StorageService/Load"
+	StorageService_State_FullMethodName      = "/station.v1.StorageService/State"
 	StorageService_Logs_FullMethodName       = "/station.v1.StorageService/Logs"
 	StorageService_Digest_FullMethodName     = "/station.v1.StorageService/Digest"
 	StorageService_Versions_FullMethodName   = "/station.v1.StorageService/Versions"
@@ -43,6 +44,7 @@ type StorageServiceClient interface {
 	Commit(ctx context.Context, in *CommitRequest, opts ...grpc.CallOption) (*CommitReply, error)
 	Objects(ctx context.Context, in *StoredObjectsQuery, opts ...grpc.CallOption) (*StoredObjects, error)
 	Load(ctx context.Context, in *LoadRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LoadReply], error)
+	State(ctx context.Context, in *StoredStateQuery, opts ...grpc.CallOption) (*StoredState, error)
 	Logs(ctx context.Context, in *LogsQuery, opts ...grpc.CallOption) (*LogsPage, error)
 	Digest(ctx context.Context, in *DigestRequest, opts ...grpc.CallOption) (*DigestReply, error)
 	Versions(ctx context.Context, in *VersionsQuery, opts ...grpc.CallOption) (*VersionsReply, error)
@@ -109,6 +111,16 @@ func (c *storageServiceClient) Load(ctx context.Context, in *LoadRequest, opts .
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type StorageService_LoadClient = grpc.ServerStreamingClient[LoadReply]
+
+func (c *storageServiceClient) State(ctx context.Context, in *StoredStateQuery, opts ...grpc.CallOption) (*StoredState, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(StoredState)
+	err := c.cc.Invoke(ctx, StorageService_State_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
 
 func (c *storageServiceClient) Logs(ctx context.Context, in *LogsQuery, opts ...grpc.CallOption) (*LogsPage, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
@@ -212,6 +224,7 @@ type StorageServiceServer interface {
 	Commit(context.Context, *CommitRequest) (*CommitReply, error)
 	Objects(context.Context, *StoredObjectsQuery) (*StoredObjects, error)
 	Load(*LoadRequest, grpc.ServerStreamingServer[LoadReply]) error
+	State(context.Context, *StoredStateQuery) (*StoredState, error)
 	Logs(context.Context, *LogsQuery) (*LogsPage, error)
 	Digest(context.Context, *DigestRequest) (*DigestReply, error)
 	Versions(context.Context, *VersionsQuery) (*VersionsReply, error)
@@ -241,6 +254,9 @@ func (UnimplementedStorageServiceServer) Objects(context.Context, *StoredObjects
 }
 func (UnimplementedStorageServiceServer) Load(*LoadRequest, grpc.ServerStreamingServer[LoadReply]) error {
 	return status.Error(codes.Unimplemented, "method Load not implemented")
+}
+func (UnimplementedStorageServiceServer) State(context.Context, *StoredStateQuery) (*StoredState, error) {
+	return nil, status.Error(codes.Unimplemented, "method State not implemented")
 }
 func (UnimplementedStorageServiceServer) Logs(context.Context, *LogsQuery) (*LogsPage, error) {
 	return nil, status.Error(codes.Unimplemented, "method Logs not implemented")
@@ -351,6 +367,24 @@ func _StorageService_Load_Handler(srv interface{}, stream grpc.ServerStream) err
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type StorageService_LoadServer = grpc.ServerStreamingServer[LoadReply]
+
+func _StorageService_State_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(StoredStateQuery)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StorageServiceServer).State(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: StorageService_State_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StorageServiceServer).State(ctx, req.(*StoredStateQuery))
+	}
+	return interceptor(ctx, in, info, handler)
+}
 
 func _StorageService_Logs_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(LogsQuery)
@@ -496,6 +530,10 @@ var StorageService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Objects",
 			Handler:    _StorageService_Objects_Handler,
+		},
+		{
+			MethodName: "State",
+			Handler:    _StorageService_State_Handler,
 		},
 		{
 			MethodName: "Logs",

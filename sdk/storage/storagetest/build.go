@@ -150,6 +150,35 @@ func (s *subject) load(object id.Object) storage.Object {
 	return o
 }
 
+func (s *subject) state(q storage.StateQuery) storage.StatePage {
+	s.Helper()
+	p, err := s.State(s.ctx, q)
+	if err != nil {
+		s.Fatalf("State %+v: %v", q, err)
+	}
+	if len(p.Items) > q.Limit {
+		s.Fatalf("State %+v: a page of %d items", q, len(p.Items))
+	}
+	if p.Next != "" && p.Next <= q.After {
+		s.Fatalf("State %+v: next is %q, which does not go on", q, p.Next)
+	}
+	return p
+}
+
+// allState walks the keys to their end, in pages of q.Limit.
+func (s *subject) allState(q storage.StateQuery) []storage.StateChange {
+	s.Helper()
+	var all []storage.StateChange
+	for {
+		p := s.state(q)
+		all = append(all, p.Items...)
+		if p.Next == "" {
+			return all
+		}
+		q.After = p.Next
+	}
+}
+
 func (s *subject) logs(q storage.LogsQuery) storage.LogsPage {
 	s.Helper()
 	p, err := s.Logs(s.ctx, q)

@@ -50,6 +50,39 @@ func (s *memoryStore) Load(_ context.Context, object id.Object) (storage.Object,
 	return o, nil
 }
 
+func (s *memoryStore) State(_ context.Context, q storage.StateQuery) (storage.StatePage, error) {
+	f, err := s.hold()
+	if err != nil {
+		return storage.StatePage{}, err
+	}
+	defer f.mu.Unlock()
+	if err := checkLimit(q.Limit); err != nil {
+		return storage.StatePage{}, err
+	}
+	var page storage.StatePage
+	r := f.objects[q.Object]
+	if r == nil {
+		return page, nil
+	}
+	size := 0
+	for _, k := range slices.Sorted(maps.Keys(r.state)) {
+		c := r.state[k]
+		if c.Deleted || k <= q.After || !strings.HasPrefix(k, q.Prefix) {
+			continue
+		}
+		if len(page.Items) == q.Limit || size >= maxStateBytes {
+			page.Next = page.Items[len(page.Items)-1].Key
+			break
+		}
+		page.Items = append(page.Items, cloneChange(c))
+		size += len(k) + len(c.Value)
+	}
+	return page, nil
+}
+
+// maxStateBytes is about how many bytes of keys and values a page of state holds.
+const maxStateBytes = 4 << 20
+
 // Logs counts positions from the first entry, which stay when entries are
 // appended: a cursor is a direction, the incarnation and a position.
 func (s *memoryStore) Logs(_ context.Context, q storage.LogsQuery) (storage.LogsPage, error) {

@@ -172,6 +172,8 @@ func (s *subject) compare(m model, name id.Object, limit int) {
 	o, log, versions := m.object(name)
 	o.Boot = s.boot().Number
 	s.equal("Load", s.load(name), o)
+	live := slices.DeleteFunc(slices.Clone(o.State), func(c storage.StateChange) bool { return c.Deleted })
+	s.equal("State", s.allState(storage.StateQuery{Object: name, Limit: limit}), live)
 	s.equal("Logs, oldest first", s.allLogs(storage.LogsQuery{Object: name, Oldest: true, Limit: limit}), log)
 	back := slices.Clone(log)
 	slices.Reverse(back)

@@ -58,6 +58,13 @@ var checks = []check{
 	{"LargeValue", checkLarge},
 	{"Tombstones", checkTombstones},
 	{"KeyOrder", checkKeyOrder},
+	{"StateOrder", checkStateOrder},
+	{"StatePages", checkStatePages},
+	{"StateTombstones", checkStateTombstones},
+	{"StatePagesWhileCommitting", checkStateWhileCommitting},
+	{"StateSeesCommits", checkStateSees},
+	{"StateBytes", checkStateBytes},
+	{"StateBadQueries", checkStateBad},
 	{"Sequences", checkSequences},
 	{"FailedCommitFailsItsFollowers", checkFollowers},
 	{"StaleEpoch", checkStale},
@@ -164,6 +171,7 @@ func checkBoot(s *subject) {
 func checkUnknown(s *subject) {
 	o := s.load("nobody")
 	s.equal("Load of an unknown object", o, storage.Object{ObjectInfo: storage.ObjectInfo{Object: "nobody"}, Boot: s.boot().Number})
+	s.equal("State of an unknown object", s.state(storage.StateQuery{Object: "nobody", Limit: 10}), storage.StatePage{})
 	s.equal("Logs of an unknown object", s.logs(storage.LogsQuery{Object: "nobody", Limit: 10}), storage.LogsPage{})
 	s.equal("Digest of an unknown object", s.digest("nobody"), storage.Digest{})
 	s.equal("Versions of an unknown object", s.versions("nobody", 0, 10), []storage.Version(nil))
@@ -184,6 +192,8 @@ func checkClosed(s *subject) {
 	s.kind("Boot after Close", err, unavailable)
 	_, err = s.Load(s.ctx, "a")
 	s.kind("Load after Close", err, unavailable)
+	_, err = s.State(s.ctx, storage.StateQuery{Object: "a", Limit: 1})
+	s.kind("State after Close", err, unavailable)
 	_, err = s.Logs(s.ctx, storage.LogsQuery{Object: "a", Limit: 1})
 	s.kind("Logs after Close", err, unavailable)
 	_, err = s.Objects(s.ctx, storage.ObjectsQuery{Limit: 1})
