@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"slices"
+	"strings"
 
 	"github.com/dbbasic/station/sdk/hlc"
 	"github.com/dbbasic/station/sdk/id"
@@ -67,10 +68,15 @@ func (s *Store) cutLog(o *object, ids map[id.Entry]struct{}, journalDamaged bool
 	if !o.look().onDisk {
 		return nil // of an older incarnation: the carrier drops it
 	}
-	f, size, err := s.openWhole(o.logPath(), toWrite)
+	f, err := s.fs.Open(o.logPath(), toRead) // log.tsv is not made here
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return s.dropKept(o, strings.NewReader(""), 0, ids, !journalDamaged)
 	}
+	if err != nil {
+		return err
+	}
+	_ = f.Close() // it was not used
+	f, size, err := s.openWhole(o.logPath(), toWrite)
 	if err != nil {
 		return err
 	}
@@ -129,7 +135,7 @@ func (s *Store) endOfKept(o *object, f file, size int64, ids map[id.Entry]struct
 // in a closed file. It looks at no more lines than twice as many as are pending,
 // and some. Sure says that the files end in lines of pending entries alone, so
 // that the first other one ends the search.
-func (s *Store) dropKept(o *object, f file, cut int64, ids map[id.Entry]struct{}, sure bool) error {
+func (s *Store) dropKept(o *object, f io.ReaderAt, cut int64, ids map[id.Entry]struct{}, sure bool) error {
 	k := keptLines{ids: ids, kept: map[string]struct{}{}, left: 2*len(ids) + 1000, sure: sure}
 	if err := k.walk(f, cut); err != nil {
 		return err
@@ -171,7 +177,7 @@ type keptLines struct {
 }
 
 // walk looks at the lines before an offset, last to first.
-func (k *keptLines) walk(f file, end int64) error {
+func (k *keptLines) walk(f io.ReaderAt, end int64) error {
 	cols := make([][]byte, logColumns)
 	for lines := readBackward(f, 0, end); k.left > 0; k.left-- {
 		line, _, err := lines.next()

@@ -3,6 +3,7 @@ package storagetsv
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -11,6 +12,7 @@ import (
 type logFiles struct {
 	closed []logName // oldest first; elements are never changed
 	active logEnd
+	named  bool // the names of the closed files are durable
 }
 
 // logEnd is what the next append to log.tsv has to know.
@@ -53,7 +55,9 @@ func (s *Store) listLog(o *object) error {
 	if err := unlessMissing(err); err != nil {
 		return err
 	}
-	l := &logFiles{}
+	// log.tsv was begun after the names of the closed files were made durable. Where
+	// it is not there the process before may have ended in between.
+	l := &logFiles{named: slices.Contains(names, "log.tsv")}
 	var orphans []string
 	l.closed, orphans = closedLogs(names)
 	for _, n := range orphans {
@@ -236,6 +240,15 @@ func (s *Store) appendLog(o *object, lines []byte) error {
 
 // openActive opens log.tsv to append to it.
 func (s *Store) openActive(o *object) (file, *logFiles, error) {
+	if err := s.listLog(o); err != nil {
+		return nil, nil, err
+	}
+	if len(o.log.closed) > 0 && !o.log.named {
+		if err := s.syncDir(o.logDir()); err != nil {
+			return nil, nil, err
+		}
+		o.log.named = true
+	}
 	f, size, err := s.openMade(o.logPath())
 	if err != nil {
 		return nil, nil, err
@@ -283,13 +296,14 @@ func (s *Store) closeLog(o *object) error {
 	if err := s.fs.Rename(o.logPath(), o.closedPath(name)); err != nil {
 		return err
 	}
-	l.closed = append(l.closed, name)
+	l.closed, l.named = append(l.closed, name), false
 	l.active = logEnd{known: true, newest: l.active.newest, indexed: -1}
 	o.touched.log.data = false
 	s.damage.forget(o.logPath())
 	if err := s.syncDir(o.logDir()); err != nil {
 		return err
 	}
+	l.named = true
 	if err := unlessMissing(s.fs.Rename(o.logIndex(), o.closedIndex(name))); err != nil {
 		s.indexFailed(o.closedIndex(name), err)
 		s.dropIndex(o.logIndex())
