@@ -153,6 +153,11 @@ func (s *Store) openState(o *object) (*stateView, error) {
 		}
 		v.tables[l] = t
 	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for l, unsorted := range o.merge.unsorted {
+		v.tables[l].sorted = v.tables[l].sorted && !unsorted
+	}
 	return v, nil
 }
 
@@ -177,18 +182,18 @@ func (s *Store) readState(o *object, use func(*stateView) error) error {
 	v, err := s.openState(o)
 	if err != nil {
 		if ofFile(err) {
-			s.wantMerge(o, nil)
+			s.wantMerge(o)
 		}
 		return err
 	}
 	defer v.close()
 	for l := range recent {
 		if t := &v.tables[l]; t.f != nil && !t.sorted {
-			s.notSorted(o, t)
+			s.notSorted(o, t, false)
 		}
 	}
 	if v.tables[recent].size > s.levels.recent {
-		s.wantMerge(o, nil)
+		s.wantMerge(o)
 	}
 	for {
 		err := use(v)
@@ -198,27 +203,29 @@ func (s *Store) readState(o *object, use func(*stateView) error) error {
 		}
 		t := &v.tables[u.level]
 		t.sorted = false
-		s.notSorted(o, t)
+		s.notSorted(o, t, true)
 	}
 }
 
 // notSorted says, once, that a file is read whole until it has been merged.
-func (s *Store) notSorted(o *object, t *table) {
+// Sealed says that its seal does not show it.
+func (s *Store) notSorted(o *object, t *table, sealed bool) {
 	if s.damage.noteUnsorted(t.name) {
 		s.log.Warn("a file of state has been changed from outside: it is read whole until it has been sorted again", "file", t.name)
 	}
-	s.wantMerge(o, t)
+	if sealed {
+		o.mu.Lock()
+		o.merge.unsorted[t.level] = true
+		o.mu.Unlock()
+	}
+	s.wantMerge(o)
 }
 
-// wantMerge tells the carrier to look at an object's files of state; unsorted is
-// one whose order is not to be trusted, or nil.
-func (s *Store) wantMerge(o *object, unsorted *table) {
+// wantMerge tells the carrier to look at an object's files of state.
+func (s *Store) wantMerge(o *object) {
 	o.mu.Lock()
 	first := !o.merge.wanted
 	o.merge.wanted = true
-	if unsorted != nil {
-		o.merge.unsorted[unsorted.level] = true
-	}
 	o.mu.Unlock()
 	if first {
 		s.dirt.addMerge(o)
@@ -228,6 +235,6 @@ func (s *Store) wantMerge(o *object, unsorted *table) {
 
 // merge is what an object's files of state want.
 type merge struct {
-	wanted   bool // the carrier knows of it
-	unsorted [recent]bool
+	wanted   bool         // the carrier knows of it
+	unsorted [recent]bool // a key was found out of order in spite of the seal
 }
