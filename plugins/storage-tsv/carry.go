@@ -220,12 +220,13 @@ func (s *Store) round(all bool) error {
 		s.end(fe)
 	} else if err != nil {
 		s.sick("The storage cannot write its files: " + err.Error())
-	} else if len(s.carrier.failing) == 0 {
-		s.well()
 	}
 	s.dirt.ended(err)
 	if !s.dead.Load() {
 		s.mergeAll(all)
+	}
+	if err == nil && len(s.carrier.failing) == 0 {
+		s.well()
 	}
 	return err
 }
@@ -329,7 +330,7 @@ func (s *Store) carryState(o *object, pending []change) error {
 		return err
 	}
 	if o.touched.state.size > s.levels.recent {
-		s.wantMerge(o, nil)
+		s.wantMerge(o)
 	}
 	return nil
 }

@@ -158,6 +158,11 @@ func (s *Store) viewState(o *object) (*stateView, error) {
 		}
 		v.tables[l] = t
 	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for l, unsorted := range o.merge.unsorted {
+		v.tables[l].sorted = v.tables[l].sorted && !unsorted
+	}
 	return v, nil
 }
 
@@ -182,7 +187,7 @@ func (s *Store) readState(o *object, use func(*stateView) error) error {
 	v, err := s.openState(o)
 	if err != nil {
 		if ofFile(err) {
-			s.wantMerge(o, nil)
+			s.wantMerge(o)
 		}
 		return err
 	}
@@ -193,11 +198,11 @@ func (s *Store) readState(o *object, use func(*stateView) error) error {
 func (s *Store) walkState(o *object, v *stateView, use func(*stateView) error) error {
 	for l := range recent {
 		if t := &v.tables[l]; t.f != nil && !t.sorted {
-			s.notSorted(o, t)
+			s.notSorted(o, t, false)
 		}
 	}
 	if v.tables[recent].size > s.levels.recent {
-		s.wantMerge(o, nil)
+		s.wantMerge(o)
 	}
 	for {
 		err := use(v)
@@ -207,27 +212,29 @@ func (s *Store) walkState(o *object, v *stateView, use func(*stateView) error) e
 		}
 		t := &v.tables[u.level]
 		t.sorted = false
-		s.notSorted(o, t)
+		s.notSorted(o, t, true)
 	}
 }
 
 // notSorted says, once, that a file is read whole until it has been merged.
-func (s *Store) notSorted(o *object, t *table) {
+// Sealed says that its seal does not show it.
+func (s *Store) notSorted(o *object, t *table, sealed bool) {
 	if s.damage.noteUnsorted(t.name) {
 		s.log.Warn("a file of state has been changed from outside: it is read whole until it has been sorted again", "file", t.name)
 	}
-	s.wantMerge(o, t)
+	if sealed {
+		o.mu.Lock()
+		o.merge.unsorted[t.level] = true
+		o.mu.Unlock()
+	}
+	s.wantMerge(o)
 }
 
-// wantMerge tells the carrier to look at an object's files of state; unsorted is
-// one whose order is not to be trusted, or nil.
-func (s *Store) wantMerge(o *object, unsorted *table) {
+// wantMerge tells the carrier to look at an object's files of state.
+func (s *Store) wantMerge(o *object) {
 	o.mu.Lock()
 	first := !o.merge.wanted
 	o.merge.wanted = true
-	if unsorted != nil {
-		o.merge.unsorted[unsorted.level] = true
-	}
 	o.mu.Unlock()
 	if first {
 		s.dirt.addMerge(o)
@@ -237,6 +244,6 @@ func (s *Store) wantMerge(o *object, unsorted *table) {
 
 // merge is what an object's files of state want.
 type merge struct {
-	wanted   bool // the carrier knows of it
-	unsorted [recent]bool
+	wanted   bool         // the carrier knows of it
+	unsorted [recent]bool // a key was found out of order in spite of the seal
 }

@@ -50,43 +50,37 @@ func (s *Store) merged(o *object, err error) bool {
 // one written without o.files; it is held where names change, for a moment.
 func (s *Store) mergeObject(o *object) error {
 	o.mu.Lock()
-	want := o.merge
-	o.merge = merge{}
+	o.merge.wanted = false // whoever wants one from here on means the new files
 	o.mu.Unlock()
-	err := s.mergeWanted(o, &want)
-	if err != nil {
-		o.mu.Lock()
-		o.merge.wanted = true // the carrier knows of it, as of one that fails
-		for l, u := range want.unsorted {
-			o.merge.unsorted[l] = o.merge.unsorted[l] || u
-		}
-		o.mu.Unlock()
-	}
-	return err
-}
-
-func (s *Store) mergeWanted(o *object, want *merge) error {
 	for to := middle; to >= base; to-- {
-		v, err := s.openToMerge(o)
-		if err != nil {
-			return err
-		}
-		for l, unsorted := range want.unsorted {
-			v.tables[l].sorted = v.tables[l].sorted && !unsorted
-		}
-		for due := s.dueInto(v, to); due; {
-			err = s.mergeInto(o, v, to)
-			var u unsortedError
-			if u, due = errors.AsType[unsortedError](err); due {
-				v.tables[u.level].sorted, want.unsorted[u.level] = false, true
-			}
-		}
-		v.close()
-		if err != nil {
+		if err := s.mergeWhereDue(o, to); err != nil {
+			o.mu.Lock()
+			o.merge.wanted = true // it is known to fail
+			o.mu.Unlock()
 			return err
 		}
 	}
 	return nil
+}
+
+func (s *Store) mergeWhereDue(o *object, to level) error {
+	v, err := s.openToMerge(o)
+	if err != nil {
+		return err
+	}
+	defer v.close()
+	if !s.dueInto(v, to) {
+		return nil
+	}
+	for {
+		err := s.mergeInto(o, v, to)
+		u, ok := errors.AsType[unsortedError](err)
+		if !ok {
+			return err
+		}
+		v.tables[u.level].sorted = false
+		s.notSorted(o, &v.tables[u.level], true)
+	}
 }
 
 // dueInto reports whether the level above one is to be merged into it.
@@ -144,6 +138,9 @@ func (s *Store) mergeInto(o *object, v *stateView, to level) error {
 		return err
 	}
 	s.damage.forget(m.name)
+	o.mu.Lock()
+	o.merge.unsorted[to] = false
+	o.mu.Unlock()
 	if err := s.syncDir(stateDir(o.id)); err != nil {
 		return err
 	}
@@ -159,6 +156,10 @@ func (s *Store) mergeInto(o *object, v *stateView, to level) error {
 		s.damage.forget(above)
 		if to+1 == recent {
 			o.touched.state = mark{names: true}
+		} else {
+			o.mu.Lock()
+			o.merge.unsorted[to+1] = false
+			o.mu.Unlock()
 		}
 	}
 	return err

@@ -123,7 +123,7 @@ func (r *tableLines) nextLine() (line []byte, at int64, err error) {
 
 // take makes a line the item, unless it is none.
 func (r *tableLines) take(line []byte, at int64) bool {
-	if _, ok := parseSeal(line); ok {
+	if _, ok := parseSeal(bytes.TrimSuffix(line, []byte{'\r'})); ok {
 		return false // lines were added behind it
 	}
 	if r.t.unended && at+int64(len(line)) == r.t.size && !sealedLine(line) {
