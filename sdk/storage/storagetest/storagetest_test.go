@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/dbbasic/station/sdk/errs"
 	"github.com/dbbasic/station/sdk/id"
@@ -45,6 +47,19 @@ func TestMemoryHooks(t *testing.T) {
 	}
 }
 
+// TestUploadsExpire needs a clock that moves: a plugin tests it in its own way.
+func TestUploadsExpire(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSubject(t, t, NewMemory().Open)
+		u, late := s.upload("a", "x"), s.upload("a", "y")
+		time.Sleep(storage.UploadLife - time.Second) // of the bubble's clock
+		s.must(s.make("a", 1, withFiles(s.put("f", u))))
+		time.Sleep(time.Second)
+		s.noUpload("an upload after its life", s.make("a", 2, withFiles(s.put("g", late))))
+		s.content("a", "f", 0)
+	})
+}
+
 // recorder keeps a check's verdict from the test that runs it.
 type recorder struct {
 	mu   sync.Mutex
@@ -80,10 +95,7 @@ func verdict(t *testing.T, c check, open Opener) []string {
 // TestPlantedFaults breaks a correct store in one way at a time. The check
 // that is named must see it.
 func TestPlantedFaults(t *testing.T) {
-	for _, f := range []struct {
-		fault, caughtBy string
-		wrap            func(storage.Storage) storage.Storage
-	}{
+	for _, f := range append(fileFaults, []fault{
 		{"lost commit", "Sequences", func(s storage.Storage) storage.Storage { return &lostCommit{Storage: s} }},
 		{"half a commit", "RoundTrip", func(s storage.Storage) storage.Storage { return halfCommit{s} }},
 		{"log in the wrong order", "LogOrder", func(s storage.Storage) storage.Storage { return wrongOrder{s} }},
@@ -97,7 +109,7 @@ func TestPlantedFaults(t *testing.T) {
 		{"short results", "FailedCommitFailsItsFollowers", func(s storage.Storage) storage.Storage { return shortResults{s} }},
 		{"shared memory", "CallerOwnsSlices", func(s storage.Storage) storage.Storage { return &shared{Storage: s} }},
 		{"answers when closed", "Closed", func(s storage.Storage) storage.Storage { return neverClosed{s} }},
-	} {
+	}...) {
 		t.Run(f.fault, func(t *testing.T) {
 			for _, c := range checks {
 				if c.name != f.caughtBy {
