@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"path"
 	"slices"
@@ -47,7 +48,7 @@ func readFile(s *Store, name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	b, err := io.ReadAll(r)
 	return string(b), err
 }
@@ -122,7 +123,7 @@ func checkIndex(t *testing.T, m *memFS, good, b []byte, i int, flip byte, conten
 		s.manual = true
 		s.log = slog.New(slog.NewTextHandler(&log, nil))
 	})
-	defer s.Close(context.Background())
+	defer func() { _ = s.Close(context.Background()) }()
 	list, err := s.Files(t.Context(), storage.FilesQuery{Object: "a", Limit: 100, Tombstones: true})
 	if err != nil {
 		t.Fatalf("byte %d, flip %d: %v", i, flip, err)
@@ -311,6 +312,55 @@ func TestNewLifeDropsFiles(t *testing.T) {
 	wantFiles(t, s, map[string]string{"i": "of the new life"})
 	if names, err := s.fs.ReadDir("files/a"); err != nil || !slices.Equal(names, []string{"i", "index.tsv", "notes.txt"}) {
 		t.Errorf("left are %v, %v", names, err)
+	}
+}
+
+// TestNamesAreDurable cuts the power behind a checkpoint, of one object's files by
+// themselves and of the whole file system.
+func TestNamesAreDurable(t *testing.T) {
+	for _, above := range []int{0, 64} {
+		var ended error
+		m := newMemFS()
+		s := memStore(t, m, &ended)
+		s.syncAllAbove = above
+		put(t, s, 1, map[string]string{"f": "one", "g": "gone"})
+		if err := s.round(true); err != nil {
+			t.Fatal(err)
+		}
+		c := putting(t, s, 2, map[string]string{"f": "two"})
+		c.Files = append(c.Files, storage.FileChange{File: storage.File{Name: "g", Time: time.Unix(2, 0), Stamp: c.Stamp, Deleted: true}})
+		if err := errors.Join(s.Commit(t.Context(), []storage.Commit{c})[0], s.round(true)); err != nil {
+			t.Fatal(err)
+		}
+		m = m.after(lost, nil)
+		wantFiles(t, memStore(t, m, &ended), map[string]string{"f": "two"})
+		if names, _ := m.ReadDir("files/a"); !slices.Equal(names, []string{"f", "index.tsv"}) {
+			t.Errorf("left are %v", names)
+		}
+	}
+}
+
+// TestPowerCutWithinAWipe: what the index of an older life names is gone for good
+// before the index is, in whatever order the names reach the disk.
+func TestPowerCutWithinAWipe(t *testing.T) {
+	var ended error
+	m := newMemFS()
+	s := memStore(t, m, &ended)
+	put(t, s, 1, map[string]string{"f": "one", "g": "one"})
+	c := numbered("a", 2)
+	c.Incarnation = 2
+	if err := errors.Join(s.round(true), s.Commit(t.Context(), []storage.Commit{c})[0], s.round(false)); err != nil {
+		t.Fatal(err)
+	}
+	for seed := range uint64(50) {
+		m := m.after(mixed, rand.New(rand.NewPCG(seed, 0)))
+		s := memStore(t, m, &ended)
+		if err := s.round(true); err != nil {
+			t.Fatal(err)
+		}
+		if names, _ := m.ReadDir("files/a"); len(names) > 0 {
+			t.Fatalf("seed %d: left are %v", seed, names)
+		}
 	}
 }
 

@@ -51,12 +51,12 @@ func TestMemoryHooks(t *testing.T) {
 func TestUploadsExpire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSubject(t, t, NewMemory().Open)
-		u, late := s.upload("a", "x"), s.upload("a", "y")
+		u, late := s.upload("x"), s.upload("y")
 		time.Sleep(storage.UploadLife - time.Second) // of the bubble's clock
 		s.must(s.make("a", 1, withFiles(s.put("f", u))))
 		time.Sleep(time.Second)
 		s.noUpload("an upload after its life", s.make("a", 2, withFiles(s.put("g", late))))
-		s.content("a", "f", 0)
+		s.content("f", 0)
 	})
 }
 

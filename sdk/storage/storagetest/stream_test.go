@@ -17,7 +17,7 @@ import (
 // side takes what came before for the whole.
 func TestPluginGoneWithinAFile(t *testing.T) {
 	s := newSubject(t, t, NewMemory().Open)
-	s.must(s.make("a", 1, withFiles(s.put("f", s.upload("a", strings.Repeat("x", 20<<20))))))
+	s.must(s.make("a", 1, withFiles(s.put("f", s.upload(strings.Repeat("x", 20<<20))))))
 	impl := &watched{Storage: s.Storage, wrote: make(chan error, 1)}
 	client, disconnect := connect(t, impl)
 	_, r, err := client.ReadFile(t.Context(), "a", "f", 0)
@@ -50,7 +50,7 @@ func TestPluginGoneWithinAFile(t *testing.T) {
 // and closes the file it was reading.
 func TestCallerGoneWithinAFile(t *testing.T) {
 	s := newSubject(t, t, NewMemory().Open)
-	s.must(s.make("a", 1, withFiles(s.put("f", s.upload("a", strings.Repeat("x", 20<<20))))))
+	s.must(s.make("a", 1, withFiles(s.put("f", s.upload(strings.Repeat("x", 20<<20))))))
 	impl := &watched{Storage: s.Storage, wrote: make(chan error, 1), closed: make(chan struct{})}
 	client := Connect(t, impl)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -119,7 +119,7 @@ func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
 // TestShortFileOverGRPC: a plugin whose reader ends early is caught by the shim.
 func TestShortFileOverGRPC(t *testing.T) {
 	s := newSubject(t, t, NewMemory().Open)
-	s.must(s.make("a", 1, withFiles(s.put("f", s.upload("a", "content")))))
+	s.must(s.make("a", 1, withFiles(s.put("f", s.upload("content")))))
 	_, r, err := Connect(t, cutFiles{s.Storage, 1}).ReadFile(t.Context(), "a", "f", 0)
 	if err != nil {
 		t.Fatal(err)
