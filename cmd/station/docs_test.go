@@ -286,6 +286,7 @@ var silent = map[string]string{
 	"invalid": "all such errors have codes of their own", "forbidden": "all such errors have codes of their own",
 	"limit": "all limits have codes of their own", "refused": "fail needs a code",
 	"conflict": "sources cannot be written", "precondition_failed": "there is no If-Match", "bad_range": "there are no files",
+	"bad_file_name": "there are no files", "bad_media_type": "there are no files", "bad_offset": "there are no files", "no_upload": "there are no files",
 	"headers_too_large": "net/http answers itself", "peer_failed": "there are no other stations",
 }
 

@@ -3,6 +3,7 @@ package storagetsv
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"testing"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/dbbasic/station/sdk/id"
 	"github.com/dbbasic/station/sdk/plugin"
 	"github.com/dbbasic/station/sdk/storage"
+	"github.com/dbbasic/station/sdk/storage/storagetest"
 )
 
 // BenchmarkCommit commits one key and one log entry at a time, durably, in
@@ -44,6 +46,67 @@ func BenchmarkCommit(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkFile writes and reads a file of 100 MiB, in process and through gRPC.
+func BenchmarkFile(b *testing.B) {
+	const size = 100 << 20
+	for _, way := range []string{"InProcess", "GRPC"} {
+		store := func(b *testing.B) storage.Storage {
+			s := New(slog.New(slog.DiscardHandler), "test")
+			if err := s.Configure(b.Context(), plugin.Config{Station: here, DataDir: b.TempDir()}); err != nil {
+				b.Fatal(err)
+			}
+			b.Cleanup(func() { _ = s.Close(context.Background()) })
+			if way == "InProcess" {
+				return s
+			}
+			return storagetest.Connect(b, s)
+		}
+		b.Run(way+"/Write", func(b *testing.B) {
+			s := store(b)
+			b.SetBytes(size)
+			b.ReportAllocs()
+			for b.Loop() {
+				u, err := s.WriteFile(b.Context(), "a", io.LimitReader(zeros{}, size))
+				if err == nil {
+					err = s.DropUpload(b.Context(), "a", u.ID)
+				}
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(way+"/Read", func(b *testing.B) {
+			s := store(b)
+			u, err := s.WriteFile(b.Context(), "a", io.LimitReader(zeros{}, size))
+			if err != nil {
+				b.Fatal(err)
+			}
+			c := counting("a", 1)
+			c.Files = []storage.FileChange{{Upload: u.ID, File: storage.File{Name: "f", Size: u.Size, Hash: u.Hash, Stamp: c.Stamp}}}
+			if err := s.Commit(b.Context(), []storage.Commit{c})[0]; err != nil {
+				b.Fatal(err)
+			}
+			b.SetBytes(size)
+			b.ReportAllocs()
+			for b.Loop() {
+				_, r, err := s.ReadFile(b.Context(), "a", "f", 0)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if n, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, r, make([]byte, 256<<10)); n != size || err != nil {
+					b.Fatal(n, err)
+				}
+				_ = r.Close()
+			}
+		})
+	}
+}
+
+// zeros is a source that costs nothing.
+type zeros struct{}
+
+func (zeros) Read(b []byte) (int, error) { return len(b), nil }
 
 // counting is a typical small commit.
 func counting(name id.Object, sequence uint64) storage.Commit {

@@ -220,46 +220,23 @@ func (s *Store) tidyIndex(o *object, added int) error {
 	return nil
 }
 
+// countIndex counts the lines of an index, and rewrites it where it is half stale.
 func (s *Store) countIndex(o *object) error {
 	f, size, err := s.openWhole(o.indexPath(), toRead)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	files := map[string]storage.File{}
-	x := &o.index
-	x.counted, x.lines = true, 0
-	cols := make([][]byte, indexColumns)
-	type bad struct {
-		at  int64
-		raw []byte
+	files, bad, lines, err := readIndex(f, size)
+	if err != nil {
+		return err
 	}
-	var damagedLines []bad
-	for lines := readForward(f, 0, size); ; {
-		line, at, err := lines.next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return err
-		}
-		if len(line) == 0 || at == 0 && isHeader(line, indexHeader) {
-			continue
-		}
-		x.lines++
-		how := split(line, cols)
-		if g, ok := parseFile(cols); how != damaged && ok {
-			files[g.Name] = g
-		} else {
-			damagedLines = append(damagedLines, bad{at, slices.Clone(line)})
-		}
-	}
-	x.next = max(indexSmall, 2*len(files)) + 1
-	if x.lines < x.next {
+	o.index = index{counted: true, lines: lines, next: max(indexSmall, 2*len(files)) + 1}
+	if lines < o.index.next {
 		return nil
 	}
-	for _, d := range damagedLines { // their only copy
-		if err := s.keepAside(o.indexPath(), f, d.at, d.raw, "it cannot be read, and the index is written anew"); err != nil {
+	for _, b := range bad { // the new file does not have them
+		if err := s.keepAside(o.indexPath(), f, b.at, b.raw, "it cannot be read, and the index is written anew"); err != nil {
 			return err
 		}
 	}
@@ -269,9 +246,41 @@ func (s *Store) countIndex(o *object) error {
 		start := len(b)
 		b = seal(appendFile(b, &g), start)
 	}
-	x.lines = len(files)
+	o.index.lines = len(files)
 	o.touched.files.names = true
 	return s.replaceFile(o.indexPath(), b, false)
+}
+
+// damagedLine is a line that cannot be read.
+type damagedLine struct {
+	at  int64
+	raw []byte
+}
+
+// readIndex gives the last line of each name, the lines that cannot be read, and
+// how many lines there are.
+func readIndex(f file, size int64) (files map[string]storage.File, bad []damagedLine, n int, err error) {
+	files = map[string]storage.File{}
+	cols := make([][]byte, indexColumns)
+	for lines := readForward(f, 0, size); ; {
+		line, at, err := lines.next()
+		if errors.Is(err, io.EOF) {
+			return files, bad, n, nil
+		}
+		if err != nil {
+			return nil, nil, 0, err
+		}
+		if len(line) == 0 || at == 0 && isHeader(line, indexHeader) {
+			continue
+		}
+		n++
+		how := split(line, cols)
+		if g, ok := parseFile(cols); how != damaged && ok {
+			files[g.Name] = g
+		} else {
+			bad = append(bad, damagedLine{at, slices.Clone(line)})
+		}
+	}
 }
 
 // eachFile calls use with the lines of an object's index as it is, in order.

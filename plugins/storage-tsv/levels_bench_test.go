@@ -201,15 +201,15 @@ func (c *writtenFS) Open(name string, m mode) (file, error) {
 	if err != nil || !strings.HasPrefix(name, "state/") {
 		return f, err
 	}
-	return countingFile{f, c.bytes}, nil
+	return writtenFile{f, c.bytes}, nil
 }
 
-type countingFile struct {
+type writtenFile struct {
 	file
 	bytes *int64
 }
 
-func (c countingFile) WriteAt(b []byte, at int64) (int, error) {
+func (c writtenFile) WriteAt(b []byte, at int64) (int, error) {
 	*c.bytes += int64(len(b))
 	return c.file.WriteAt(b, at)
 }

@@ -25,7 +25,7 @@ import (
 
 // put commits the keys of object a with the sequence as their value; a key that
 // begins with "-" is deleted.
-func put(t *testing.T, s *Store, sequence uint64, keys ...string) {
+func setKeys(t *testing.T, s *Store, sequence uint64, keys ...string) {
 	t.Helper()
 	st := hlc.Stamp{Time: hlc.Time(sequence) << 16, Station: here}
 	c := storage.Commit{Object: "a", Incarnation: 1, Sequence: sequence, Stamp: st}
@@ -71,11 +71,11 @@ func threeFiles(t *testing.T, f *folder) {
 			t.Fatal(err)
 		}
 	}
-	put(t, s, 1, "b6", "b2", "b3", "b4", "b5", "b1", "sorted")
+	setKeys(t, s, 1, "b6", "b2", "b3", "b4", "b5", "b1", "sorted")
 	round(levelSizes{})
-	put(t, s, 2, "m2", "b2", "m1")
+	setKeys(t, s, 2, "m2", "b2", "m1")
 	round(levelSizes{recent: 1, middle: 1 << 20})
-	put(t, s, 3, "n1", "b3", "-b4", "m2")
+	setKeys(t, s, 3, "n1", "b3", "-b4", "m2")
 	round(levelSizes{recent: 1 << 20, middle: 1 << 20})
 	if err := s.Close(t.Context()); err != nil {
 		t.Fatal(err)
@@ -262,7 +262,7 @@ func TestMergeFails(t *testing.T) {
 				}
 				return nil
 			}
-			put(t, s, 1, "a", "b")
+			setKeys(t, s, 1, "a", "b")
 			if what != "middle.tsv.tmp" { // a damaged line makes the merge copy it
 				s.levels.recent = 1 << 20
 				if err := s.round(false); err != nil {
@@ -271,7 +271,7 @@ func TestMergeFails(t *testing.T) {
 				m.find("state/a/state.tsv").data = append(m.find("state/a/state.tsv").data, "what is this\n"...)
 				s.levels.recent = 50
 			}
-			put(t, s, 2, "c", "d")
+			setKeys(t, s, 2, "c", "d")
 			count(t, s, "b", 1, 1)
 			if err := s.round(true); err != nil {
 				t.Fatalf("a merge that failed fails the round: %v", err)
@@ -281,7 +281,7 @@ func TestMergeFails(t *testing.T) {
 			if s.Health(t.Context()).OK || m.find("state/a/middle.tsv") != nil || m.find("state/a/state.tsv") == nil {
 				t.Errorf("health %+v after a merge that failed", s.Health(t.Context()))
 			}
-			put(t, s, 3, "e")
+			setKeys(t, s, 3, "e")
 			if err := s.round(false); err != nil || s.Health(t.Context()).OK {
 				t.Errorf("a round later: %v, health %+v", err, s.Health(t.Context()))
 			}
@@ -384,8 +384,8 @@ func TestManyTombstones(t *testing.T) {
 	for i := range 35 {
 		gone = append(gone, fmt.Sprintf("-k%02d", i))
 	}
-	put(t, s, 1, gone...)
-	put(t, s, 2, "z")
+	setKeys(t, s, 1, gone...)
+	setKeys(t, s, 2, "z")
 	for range 3 { // pending, in state.tsv, merged
 		p, err := s.State(t.Context(), storage.StateQuery{Object: "a", Limit: 5})
 		if err != nil || p.Next != "k09" || len(p.Items) > 0 {
@@ -406,7 +406,7 @@ func TestReadersAndMerges(t *testing.T) {
 	for i := range 300 {
 		keys = append(keys, fmt.Sprintf("k%03d", i))
 	}
-	put(t, s, 1, keys...)
+	setKeys(t, s, 1, keys...)
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	for range 3 {
@@ -432,7 +432,7 @@ func TestReadersAndMerges(t *testing.T) {
 		})
 	}
 	for n := uint64(2); n < 600; n++ {
-		put(t, s, n, slices.Compact(slices.Sorted(slices.Values([]string{keys[n%300], keys[n*7%300], keys[(n*n+1)%300]})))...)
+		setKeys(t, s, n, slices.Compact(slices.Sorted(slices.Values([]string{keys[n%300], keys[n*7%300], keys[(n*n+1)%300]})))...)
 	}
 	close(stop)
 	wg.Wait()

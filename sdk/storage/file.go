@@ -55,7 +55,7 @@ func ReadChunk(r io.Reader, b []byte) (n int, end bool, err error) {
 	for idle := 0; n < len(b); {
 		m, err := r.Read(b[n:])
 		n += m
-		if err == io.EOF { //nolint:errorlint // see above
+		if err == io.EOF {
 			return n, true, nil
 		}
 		if err != nil {

@@ -21,10 +21,10 @@ import (
 	"github.com/dbbasic/station/sdk/storage"
 )
 
-// upload puts bytes aside and checks what the store says of them.
-func (s *subject) upload(object id.Object, content string) storage.Upload {
+// upload puts bytes of object a aside and checks what the store says of them.
+func (s *subject) upload(content string) storage.Upload {
 	s.Helper()
-	u, err := s.WriteFile(s.ctx, object, strings.NewReader(content))
+	u, err := s.WriteFile(s.ctx, "a", strings.NewReader(content))
 	if err != nil {
 		s.Fatalf("WriteFile: %v", err)
 	}
@@ -62,10 +62,10 @@ func (s *subject) files(q storage.FilesQuery) []storage.File {
 	return list
 }
 
-// content reads a file from an offset to its end.
-func (s *subject) content(object id.Object, name string, from int64) string {
+// content reads a file of object a from an offset to its end.
+func (s *subject) content(name string, from int64) string {
 	s.Helper()
-	f, r, err := s.ReadFile(s.ctx, object, name, from)
+	f, r, err := s.ReadFile(s.ctx, "a", name, from)
 	if err != nil {
 		s.Fatalf("ReadFile %s: %v", name, err)
 	}
@@ -110,7 +110,7 @@ var awkwardNames = []string{
 func checkFilesRoundTrip(s *subject) {
 	var changes []storage.FileChange
 	for i, name := range awkwardNames {
-		c := s.put(name, s.upload("a", strings.Repeat(name+"\r\n\x00\xff", i%3)))
+		c := s.put(name, s.upload(strings.Repeat(name+"\r\n\x00\xff", i%3)))
 		if i%4 == 3 {
 			c.Type = ""
 		}
@@ -122,7 +122,7 @@ func checkFilesRoundTrip(s *subject) {
 	for range 2 {
 		s.equal("files", s.files(storage.FilesQuery{Object: "a"}), want(changes...))
 		for i, name := range awkwardNames {
-			if got := s.content("a", name, 0); got != strings.Repeat(name+"\r\n\x00\xff", i%3) {
+			if got := s.content(name, 0); got != strings.Repeat(name+"\r\n\x00\xff", i%3) {
 				s.Errorf("file %q is %q", name, got)
 			}
 		}
@@ -151,7 +151,7 @@ func checkFilesLarge(s *subject) {
 			s.Errorf("%d bytes came back with the hash %x, %d with %s were written: %v", n, got.Sum(nil), size, u.Hash, err)
 		}
 		_ = r.Close()
-		if tail := s.content("a", "big", size-3); len(tail) != 3 {
+		if tail := s.content("big", size-3); len(tail) != 3 {
 			s.Errorf("the last 3 bytes are %d", len(tail))
 		}
 		s.reopen()
@@ -159,16 +159,16 @@ func checkFilesLarge(s *subject) {
 }
 
 func checkFilesReplace(s *subject) {
-	one, two := s.put("f", s.upload("a", "one")), s.put("f", s.upload("a", "two, longer"))
-	s.must(s.make("a", 1, withFiles(one)), s.make("a", 2, withFiles(two, s.put("g", s.upload("a", "g")))))
-	if got := s.content("a", "f", 0); got != "two, longer" {
+	one, two := s.put("f", s.upload("one")), s.put("f", s.upload("two, longer"))
+	s.must(s.make("a", 1, withFiles(one)), s.make("a", 2, withFiles(two, s.put("g", s.upload("g")))))
+	if got := s.content("f", 0); got != "two, longer" {
 		s.Errorf("a replaced file is %q", got)
 	}
 	gone := s.remove("f")
 	s.must(s.make("a", 3, withFiles(gone, s.remove("never"))))
 	s.noFile("a deleted file", "a", "f")
-	again := s.put("h", s.upload("a", "h"))
-	s.must(s.make("a", 4, withFiles(s.put("g", s.upload("a", "")))), s.make("a", 5, withFiles(again)))
+	again := s.put("h", s.upload("h"))
+	s.must(s.make("a", 4, withFiles(s.put("g", s.upload("")))), s.make("a", 5, withFiles(again)))
 	for range 2 {
 		s.noFile("a deleted file", "a", "f")
 		s.noFile("a file deleted that never was", "a", "never")
@@ -177,15 +177,15 @@ func checkFilesReplace(s *subject) {
 			names = append(names, f.Name)
 		}
 		s.equal("names", names, []string{"g", "h"})
-		if got := s.content("a", "g", 0); got != "" {
+		if got := s.content("g", 0); got != "" {
 			s.Errorf("a file replaced by an empty one is %q", got)
 		}
 		all := s.files(storage.FilesQuery{Object: "a", Tombstones: true, After: "", Prefix: "f"})
 		s.equal("tombstone", all, want(gone))
 		s.reopen()
 	}
-	s.must(s.make("a", 6, withFiles(s.put("f", s.upload("a", "back")))))
-	if got := s.content("a", "f", 0); got != "back" {
+	s.must(s.make("a", 6, withFiles(s.put("f", s.upload("back")))))
+	if got := s.content("f", 0); got != "back" {
 		s.Errorf("a file that came back is %q", got)
 	}
 }
@@ -193,7 +193,7 @@ func checkFilesReplace(s *subject) {
 func checkFilesList(s *subject) {
 	names := []string{"b", "a", "ab", "B", "é", "z", "a b", "10", "9", "dir.1", "dir.2", "dir.10"}
 	for i, n := range names {
-		s.must(s.make("a", uint64(i+1), withFiles(s.put(n, s.upload("a", n)))))
+		s.must(s.make("a", uint64(i+1), withFiles(s.put(n, s.upload(n)))))
 	}
 	s.must(s.make("a", uint64(len(names)+1), withFiles(s.remove("ab"))))
 	all := slices.Sorted(slices.Values(names))
@@ -228,14 +228,14 @@ func checkFilesList(s *subject) {
 }
 
 func checkFilesRange(s *subject) {
-	s.must(s.make("a", 1, withFiles(s.put("f", s.upload("a", "0123456789")), s.put("empty", s.upload("a", "")))))
+	s.must(s.make("a", 1, withFiles(s.put("f", s.upload("0123456789")), s.put("empty", s.upload("")))))
 	for range 2 {
 		for from, rest := range map[int64]string{0: "0123456789", 1: "123456789", 9: "9", 10: ""} {
-			if got := s.content("a", "f", from); got != rest {
+			if got := s.content("f", from); got != rest {
 				s.Errorf("from %d: %q, want %q", from, got, rest)
 			}
 		}
-		if got := s.content("a", "empty", 0); got != "" {
+		if got := s.content("empty", 0); got != "" {
 			s.Errorf("an empty file is %q", got)
 		}
 		for name, from := range map[string]int64{"f": 11, "empty": 1} {
@@ -262,9 +262,9 @@ func (s *subject) noUpload(what string, c storage.Commit) {
 }
 
 func checkUploads(s *subject) {
-	first := s.upload("a", "one")
+	first := s.upload("one")
 	s.must(s.make("a", 1, withFiles(s.put("f", first))), s.make("b", 1))
-	u := s.upload("a", "two")
+	u := s.upload("two")
 	twist := func(f func(*storage.FileChange)) storage.Commit {
 		c := s.put("f", u)
 		f(&c)
@@ -289,18 +289,18 @@ func checkUploads(s *subject) {
 			s.Errorf("DropUpload, %s: %v", what, err)
 		}
 	}
-	if got := s.content("a", "f", 0); got != "two" {
+	if got := s.content("f", 0); got != "two" {
 		s.Errorf("the file is %q", got)
 	}
-	dropped := s.upload("a", "three")
+	dropped := s.upload("three")
 	if err := s.DropUpload(s.ctx, "a", dropped.ID); err != nil {
 		s.Errorf("DropUpload: %v", err)
 	}
 	s.noUpload("a dropped upload", s.make("a", 3, withFiles(s.put("f", dropped))))
-	left := s.upload("a", "four")
+	left := s.upload("four")
 	s.reopen()
 	s.noUpload("an upload of the run before", s.make("a", 3, withFiles(s.put("f", left))))
-	if got := s.content("a", "f", 0); got != "two" {
+	if got := s.content("f", 0); got != "two" {
 		s.Errorf("the file is %q after opening again", got)
 	}
 	_, err := s.WriteFile(s.ctx, "../a", strings.NewReader(""))
@@ -338,13 +338,13 @@ func checkReaderError(s *subject) {
 	if _, err := s.WriteFile(ctx, "a", strings.NewReader("x")); err == nil {
 		s.Errorf("WriteFile succeeded after its context had ended")
 	}
-	s.must(s.make("a", 1, withFiles(s.put("f", s.upload("a", "fine")))))
+	s.must(s.make("a", 1, withFiles(s.put("f", s.upload("fine")))))
 	s.equal("files", len(s.files(storage.FilesQuery{Object: "a", Tombstones: true})), 1)
 }
 
 // checkFilesClose closes readers early, many times: nothing may be left of them.
 func checkFilesClose(s *subject) {
-	s.must(s.make("a", 1, withFiles(s.put("f", s.upload("a", strings.Repeat("x", 2<<20))))))
+	s.must(s.make("a", 1, withFiles(s.put("f", s.upload(strings.Repeat("x", 2<<20))))))
 	before := runtime.NumGoroutine()
 	for i := range 200 {
 		_, r, err := s.ReadFile(s.ctx, "a", "f", 0)
@@ -363,7 +363,7 @@ func checkFilesClose(s *subject) {
 			s.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
 		}
 	}
-	if n := len(s.content("a", "f", 0)); n != 2<<20 {
+	if n := len(s.content("f", 0)); n != 2<<20 {
 		s.Errorf("%d bytes", n)
 	}
 }
@@ -373,12 +373,12 @@ func checkFilesClose(s *subject) {
 // acknowledged before. A reader that is open reads the old bytes to their end.
 func checkFilesConcurrent(s *subject) {
 	text := func(n uint64) string { return strings.Repeat(fmt.Sprintf("%08d", n), 100<<10) }
-	s.must(s.make("a", 1, withFiles(s.put("f", s.upload("a", text(1))))))
+	s.must(s.make("a", 1, withFiles(s.put("f", s.upload(text(1))))))
 	_, old, err := s.ReadFile(s.ctx, "a", "f", 0)
 	if err != nil {
 		s.Fatalf("ReadFile: %v", err)
 	}
-	defer old.Close()
+	defer func() { _ = old.Close() }()
 	start := make([]byte, 8)
 	if _, err := io.ReadFull(old, start); err != nil {
 		s.Fatalf("Read: %v", err)
@@ -401,8 +401,8 @@ func checkFilesConcurrent(s *subject) {
 		})
 	}
 	for n := uint64(2); n <= 20; n++ {
-		s.must(s.make("a", n, withFiles(s.put("f", s.upload("a", text(n))))))
-		if got := s.content("a", "f", 0); got != text(n) {
+		s.must(s.make("a", n, withFiles(s.put("f", s.upload(text(n))))))
+		if got := s.content("f", 0); got != text(n) {
 			s.Errorf("the file is %q… after commit %d", got[:8], n)
 		}
 	}
@@ -425,7 +425,7 @@ func (s *subject) readWhole(object id.Object, name string) error {
 	if err != nil {
 		return err
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	b, err := io.ReadAll(r)
 	if err != nil {
 		return err
@@ -437,7 +437,7 @@ func (s *subject) readWhole(object id.Object, name string) error {
 }
 
 func checkFilesInvalid(s *subject) {
-	u := s.upload("a", "x")
+	u := s.upload("x")
 	for what, with := range map[string]func(*storage.FileChange){
 		"an empty name":                    func(c *storage.FileChange) { c.Name = "" },
 		"a name of 201 bytes":              func(c *storage.FileChange) { c.Name = strings.Repeat("n", 201) },
@@ -475,26 +475,26 @@ func checkFilesInvalid(s *subject) {
 }
 
 func checkFilesIncarnation(s *subject) {
-	s.must(s.make("a", 1, withFiles(s.put("f", s.upload("a", "old")), s.put("g", s.upload("a", "old")))))
-	late := s.upload("a", "made before the new life")
+	s.must(s.make("a", 1, withFiles(s.put("f", s.upload("old")), s.put("g", s.upload("old")))))
+	late := s.upload("made before the new life")
 	s.must(s.make("a", 2, withIncarnation(2)))
 	s.equal("files of a new life", s.files(storage.FilesQuery{Object: "a", Tombstones: true}), []storage.File(nil))
 	s.noFile("the life before", "a", "f")
 	s.must(s.make("a", 3, withIncarnation(2), withFiles(s.put("g", late))), // and two more lives in one batch
-		s.make("a", 4, withIncarnation(2), withFiles(s.put("h", s.upload("a", "h")))))
+		s.make("a", 4, withIncarnation(2), withFiles(s.put("h", s.upload("h")))))
 	for range 2 {
 		s.noFile("the life before", "a", "f")
 		s.equal("files", len(s.files(storage.FilesQuery{Object: "a", Tombstones: true})), 2)
-		if got := s.content("a", "g", 0); got != "made before the new life" {
+		if got := s.content("g", 0); got != "made before the new life" {
 			s.Errorf("the file is %q", got)
 		}
 		s.reopen()
 	}
-	s.must(s.make("a", 5, withIncarnation(3), withFiles(s.put("f", s.upload("a", "3")))),
-		s.make("a", 6, withIncarnation(4), withFiles(s.put("g", s.upload("a", "4")))))
+	s.must(s.make("a", 5, withIncarnation(3), withFiles(s.put("f", s.upload("3")))),
+		s.make("a", 6, withIncarnation(4), withFiles(s.put("g", s.upload("4")))))
 	for range 2 {
 		s.noFile("a life within the batch", "a", "f")
-		if got := s.content("a", "g", 0); got != "4" {
+		if got := s.content("g", 0); got != "4" {
 			s.Errorf("the file is %q", got)
 		}
 		s.reopen()
@@ -504,7 +504,7 @@ func checkFilesIncarnation(s *subject) {
 // checkFilesAtomic refuses a commit for one of its files: nothing of it is stored,
 // and a follower fails too.
 func checkFilesAtomic(s *subject) {
-	u := s.upload("a", "x")
+	u := s.upload("x")
 	bad := s.put("g", u)
 	bad.Upload = "4-4"
 	results := s.commit(s.make("a", 1, withFiles(s.put("f", u), bad)), s.make("a", 2), s.make("b", 1))
@@ -516,7 +516,7 @@ func checkFilesAtomic(s *subject) {
 	s.noFile("a refused commit", "a", "f")
 	s.equal("state of a refused commit", len(s.load("a").State), 0)
 	s.must(s.make("a", 1, withFiles(s.put("f", u))))
-	late := s.put("g", s.upload("a", ""))
+	late := s.put("g", s.upload(""))
 	late.Stamp.Time += 9 << 16 // a change made elsewhere, later than the commit
 	s.must(s.make("a", 2, withFiles(late)))
 	s.reopen()

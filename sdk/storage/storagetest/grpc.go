@@ -13,12 +13,25 @@ import (
 func ThroughGRPC(open Opener) Opener {
 	return func(t *testing.T, c plugin.Config) storage.Storage {
 		t.Helper()
-		raw, disconnect := plugintest.Connect(t, storage.PluginName, &storage.Plugin{Impl: open(t, c)})
-		t.Cleanup(disconnect)
-		client, ok := raw.(*storage.Client)
-		if !ok {
-			t.Fatal("the plugin gives no *storage.Client")
-		}
-		return client
+		return Connect(t, open(t, c))
 	}
+}
+
+// Connect gives a store as the kernel sees it: through the shims and gRPC, until
+// the test ends.
+func Connect(t testing.TB, s storage.Storage) *storage.Client {
+	t.Helper()
+	client, disconnect := connect(t, s)
+	t.Cleanup(disconnect)
+	return client
+}
+
+func connect(t testing.TB, s storage.Storage) (client *storage.Client, disconnect func()) {
+	t.Helper()
+	raw, disconnect := plugintest.Connect(t, storage.PluginName, &storage.Plugin{Impl: s})
+	client, ok := raw.(*storage.Client)
+	if !ok {
+		t.Fatal("the plugin gives no *storage.Client")
+	}
+	return client, disconnect
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/dbbasic/station/sdk/errs"
@@ -48,6 +49,19 @@ func TestMemoryHooks(t *testing.T) {
 	}
 }
 
+// TestUploadsExpire needs a clock that moves: a plugin tests it in its own way.
+func TestUploadsExpire(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSubject(t, t, NewMemory().Open)
+		u, late := s.upload("x"), s.upload("y")
+		time.Sleep(storage.UploadLife - time.Second) // of the bubble's clock
+		s.must(s.make("a", 1, withFiles(s.put("f", u))))
+		time.Sleep(time.Second)
+		s.noUpload("an upload after its life", s.make("a", 2, withFiles(s.put("g", late))))
+		s.content("f", 0)
+	})
+}
+
 // recorder keeps a check's verdict from the test that runs it.
 type recorder struct {
 	mu   sync.Mutex
@@ -83,10 +97,7 @@ func verdict(t *testing.T, c check, open Opener) []string {
 // TestPlantedFaults breaks a correct store in one way at a time. The check
 // that is named must see it.
 func TestPlantedFaults(t *testing.T) {
-	for _, f := range []struct {
-		fault, caughtBy string
-		wrap            func(storage.Storage) storage.Storage
-	}{
+	for _, f := range append(fileFaults, []fault{
 		{"lost commit", "Sequences", func(s storage.Storage) storage.Storage { return &lostCommit{Storage: s} }},
 		{"half a commit", "RoundTrip", func(s storage.Storage) storage.Storage { return halfCommit{s} }},
 		{"log in the wrong order", "LogOrder", func(s storage.Storage) storage.Storage { return wrongOrder{s} }},
@@ -117,7 +128,7 @@ func TestPlantedFaults(t *testing.T) {
 		{"unbounded queries", "LogQueryBounds", func(s storage.Storage) storage.Storage { return unbounded{s} }},
 		{"times on the first page alone", "LogRangeWhileAppending", func(s storage.Storage) storage.Storage { return firstPageTimes{s} }},
 		{"answers when closed", "Closed", func(s storage.Storage) storage.Storage { return neverClosed{s} }},
-	} {
+	}...) {
 		t.Run(f.fault, func(t *testing.T) {
 			for _, c := range checks {
 				if c.name != f.caughtBy {
