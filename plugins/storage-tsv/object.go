@@ -25,6 +25,7 @@ type object struct {
 	held    uint64   // the incarnation whose data the files hold
 	queued  bool     // the carrier knows of it
 
+	synced  *view  // what may be carried over, where the journal holds more; of the carrier alone
 	carried tip    // what the files hold; of the carrier alone
 	touched touch  // what the next checkpoint has to sync; of the carrier alone
 	steps   [3]int // per step of a carry-over that failed: of pending, how many are done; of the carrier alone
