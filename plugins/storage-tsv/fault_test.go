@@ -25,6 +25,11 @@ import (
 // smallSegment is a segment size that a test may write as often as it likes.
 const smallSegment = 64 << 10
 
+// usedPart is a segment without the newlines that fill it.
+func usedPart(segment []byte) []byte {
+	return append(bytes.TrimRight(segment, "\n"), '\n')
+}
+
 // folder is a real data folder with what its stores logged.
 type folder struct {
 	t      *testing.T

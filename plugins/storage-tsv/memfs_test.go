@@ -313,21 +313,31 @@ func (n *node) after(f fate, rnd *rand.Rand, seen map[*node]*node) *node {
 	return out
 }
 
-// content is what is left of a file. Of bytes that were appended and not
-// synced, a part may be there, and zeros where the size grew before the bytes.
+// sector is what of a file reaches the disk as one. It is smaller than those of
+// disks so that a small batch has several.
+const sector = 64
+
+// content is what is left of a file. Of what was written over and not synced,
+// any sector may be there or not. Of bytes that were appended, a part may be, and
+// zeros where the size grew before the bytes.
 func (n *node) content(f fate, rnd *rand.Rand) []byte {
 	switch {
 	case f == lost:
 		return n.durable
 	case slices.Equal(n.data, n.durable):
 		return n.data
-	case len(n.data) < len(n.durable) || !slices.Equal(n.data[:len(n.durable)], n.durable):
+	case len(n.data) < len(n.durable):
 		if rnd.IntN(2) == 0 {
 			return n.durable
 		}
 		return n.data
 	}
 	b := slices.Clone(n.data[:len(n.durable)+rnd.IntN(len(n.data)-len(n.durable)+1)])
+	for at := 0; at < len(n.durable); at += sector {
+		if rnd.IntN(2) == 0 {
+			copy(b[at:min(at+sector, len(n.durable))], n.durable[at:])
+		}
+	}
 	if added := len(b) - len(n.durable); added > 0 && rnd.IntN(3) == 0 {
 		clear(b[len(n.durable)+rnd.IntN(added):])
 	}
