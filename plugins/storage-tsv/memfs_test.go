@@ -318,8 +318,8 @@ func (n *node) after(f fate, rnd *rand.Rand, seen map[*node]*node) *node {
 const sector = 64
 
 // content is what is left of a file. Of what was written over and not synced,
-// any sector may be there or not. Of bytes that were appended, a part may be, and
-// zeros where the size grew before the bytes.
+// any sector may be there or not. Of bytes that were appended, a part may be, with
+// zeros where the size grew before the bytes, at the end or in any sector.
 func (n *node) content(f fate, rnd *rand.Rand) []byte {
 	switch {
 	case f == lost:
@@ -333,9 +333,14 @@ func (n *node) content(f fate, rnd *rand.Rand) []byte {
 		return n.data
 	}
 	b := slices.Clone(n.data[:len(n.durable)+rnd.IntN(len(n.data)-len(n.durable)+1)])
-	for at := 0; at < len(n.durable); at += sector {
-		if rnd.IntN(2) == 0 {
-			copy(b[at:min(at+sector, len(n.durable))], n.durable[at:])
+	scattered := rnd.IntN(2) == 0
+	for at := 0; at < len(b); at += sector {
+		part := b[at:min(at+sector, len(b))]
+		switch {
+		case at < len(n.durable) && rnd.IntN(2) == 0:
+			copy(part, n.durable[at:])
+		case at >= len(n.durable) && scattered && rnd.IntN(8) == 0:
+			clear(part)
 		}
 	}
 	if added := len(b) - len(n.durable); added > 0 && rnd.IntN(3) == 0 {
