@@ -319,7 +319,7 @@ const sector = 64
 
 // content is what is left of a file. Of what was written over and not synced,
 // any sector may be there or not. Of bytes that were appended, a part may be, with
-// zeros where the size grew before the bytes, at the end or in any sector.
+// zeros where the size grew before the bytes, at the end or in one sector.
 func (n *node) content(f fate, rnd *rand.Rand) []byte {
 	switch {
 	case f == lost:
@@ -333,13 +333,16 @@ func (n *node) content(f fate, rnd *rand.Rand) []byte {
 		return n.data
 	}
 	b := slices.Clone(n.data[:len(n.durable)+rnd.IntN(len(n.data)-len(n.durable)+1)])
-	scattered := rnd.IntN(2) == 0
+	hole := -1
+	if added := len(b) - len(n.durable); added > 0 && rnd.IntN(2) == 0 {
+		hole = (len(n.durable) + rnd.IntN(added)) / sector * sector
+	}
 	for at := 0; at < len(b); at += sector {
 		part := b[at:min(at+sector, len(b))]
 		switch {
 		case at < len(n.durable) && rnd.IntN(2) == 0:
 			copy(part, n.durable[at:])
-		case at >= len(n.durable) && scattered && rnd.IntN(8) == 0:
+		case at >= len(n.durable) && at == hole:
 			clear(part)
 		}
 	}

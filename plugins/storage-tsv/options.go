@@ -27,7 +27,8 @@ func CheckOptions(settings map[string]string) error {
 func parseOptions(settings map[string]string) (options, error) {
 	o := options{fsync: fsyncAlways}
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
-		value, ok := settings[name], true
+		value := settings[name]
+		var ok bool
 		var allowed string
 		switch name {
 		case "fsync":

@@ -156,6 +156,12 @@ func TestNothingCarriedBeforeItsSync(t *testing.T) {
 		if got := strings.Join(ops, " "); strings.Contains(got, "sync") {
 			t.Errorf("%s: a commit synced: %v", mode, got)
 		}
+		commitTo(t, s, 1, 2)
+		for line := range bytes.Lines(m.find("journal/000001.tsv").data) {
+			if _, at, _, ok := parseBatchLine(line); ok && at > s.journal.durable {
+				t.Errorf("%s: a batch says that %d bytes are durable, %d are", mode, at, s.journal.durable)
+			}
+		}
 		ops = nil
 		if err := s.round(false); err != nil {
 			t.Fatal(err)
@@ -164,17 +170,17 @@ func TestNothingCarriedBeforeItsSync(t *testing.T) {
 			t.Errorf("%s: a round began with %v, want the sync of the journal", mode, ops)
 		}
 		// What comes after the sync waits for the next round.
-		commitTo(t, s, 1, 2)
+		commitTo(t, s, 1, 3)
 		list, err := s.takeDirty()
 		if err != nil || len(list) != 1 {
 			t.Fatal(list, err)
 		}
-		commitTo(t, s, 1, 3)
+		commitTo(t, s, 1, 4)
 		if err := s.carryObject(list[0]); err != nil {
 			t.Fatal(err)
 		}
-		if o := list[0]; o.carried.sequence != 2 || len(o.pending) != 1 || !o.queued {
-			t.Errorf("%s: carried up to %d with %d pending, want 2 and 1", mode, o.carried.sequence, len(o.pending))
+		if o := list[0]; o.carried.sequence != 3 || len(o.pending) != 1 || !o.queued {
+			t.Errorf("%s: carried up to %d with %d pending, want 3 and 1", mode, o.carried.sequence, len(o.pending))
 		}
 	}
 }
