@@ -71,7 +71,7 @@ func Log() *slog.Logger {
 			}
 			switch a.Key { // the keys that go-plugin reads from a plugin's log
 			case slog.TimeKey:
-				a.Key = "@timestamp"
+				a = slog.String("@timestamp", a.Value.Time().Format("2006-01-02T15:04:05.000000Z07:00")) // else the line is not read as one
 			case slog.LevelKey:
 				a.Key = "@level"
 			case slog.MessageKey:

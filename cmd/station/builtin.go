@@ -33,6 +33,9 @@ func builtin(kind, name string) (kernel.Plugin, error) {
 	return kernel.Plugin{Name: name, Command: pluginhost.Command{Path: self, Args: []string{"plugin-serve", kind + "-" + name}}}, nil
 }
 
+// checkStorageOptions says what the bundled storage would say of its settings.
+func checkStorageOptions(options map[string]string) error { return storagetsv.CheckOptions(options) }
+
 func pluginServeCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:    "plugin-serve NAME",

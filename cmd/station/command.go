@@ -81,7 +81,7 @@ func exactArgs(n int) cobra.PositionalArgs {
 }
 
 func serveCommand() *cobra.Command {
-	var data, scripts, listen, stationID string
+	var data, scripts, listen, stationID, fsync, retention string
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run a station",
@@ -89,7 +89,8 @@ func serveCommand() *cobra.Command {
 folder is an object at /objects/{id}, where the id is the script's path without
 .lua and with "_" for "/". What objects store lies in the data folder, as text.`,
 		Example: `  station serve
-  station serve --data /var/lib/station --listen 127.0.0.1:9000`,
+  station serve --data /var/lib/station --listen 127.0.0.1:9000
+  station serve --fsync interval --log-retention 30d`,
 		Args: exactArgs(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			station, err := id.ParseStation(stationID)
@@ -99,8 +100,13 @@ folder is an object at /objects/{id}, where the id is the script's path without
 			if err := kernel.CheckListen(listen); err != nil {
 				return usageError{err}
 			}
+			options := map[string]string{"fsync": fsync, "log_retention": retention}
+			if err := checkStorageOptions(options); err != nil {
+				return usageError{fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())}
+			}
 			return serve(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), kernel.Config{
 				Station: station, Version: version(), Data: data, Scripts: scripts, Listen: listen,
+				Storage: kernel.Plugin{Options: options},
 			})
 		},
 	}
@@ -108,14 +114,21 @@ folder is an object at /objects/{id}, where the id is the script's path without
 	cmd.Flags().StringVar(&scripts, "scripts", "./scripts", "folder of the objects' scripts")
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:8001", "HOST:PORT on loopback to answer on; port 0 picks a free one")
 	cmd.Flags().StringVar(&stationID, "station-id", "station1", "name of this station; it stays with the data folder")
+	cmd.Flags().StringVar(&fsync, "fsync", "always", `when changes are synced to disk. always: before they are acknowledged.
+interval: within a second; a power cut may take the last second.
+never: about once a minute; a power cut may take what came since.
+A crash or a kill of the station takes nothing in any mode`)
+	cmd.Flags().StringVar(&retention, "log-retention", "0", "how long log entries are kept, such as 720h or 30d; 0 keeps them for ever")
 	return cmd
 }
 
 func serve(ctx context.Context, stdout, stderr io.Writer, c kernel.Config) error {
-	var err error
-	if c.Storage, err = builtin("storage", "tsv"); err != nil {
+	storage, err := builtin("storage", "tsv")
+	if err != nil {
 		return err
 	}
+	storage.Options = c.Storage.Options
+	c.Storage = storage
 	if c.Transport, err = builtin("transport", "http"); err != nil {
 		return err
 	}

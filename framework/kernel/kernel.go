@@ -41,6 +41,7 @@ type Config struct {
 type Plugin struct {
 	Name    string
 	Command pluginhost.Command
+	Options map[string]string // its own settings, see plugin.Config; nil for its defaults
 }
 
 // settleTime is how long the calls that are left may take at the end, after
@@ -82,7 +83,7 @@ func Run(ctx context.Context, c Config) error {
 func run(ctx context.Context, c Config, plugins *pluginhost.Host, scripts []catalogue.Script, ln *os.File, addr net.Addr) error {
 	var store pluginhost.Storage
 	storageSpec := pluginhost.Spec{Kind: plugin.Storage, Name: c.Storage.Name, Command: c.Storage.Command}
-	storageRun, err := plugins.Supervise(ctx, storageSpec, store.Use(plugin.Config{Station: c.Station, DataDir: c.Data}))
+	storageRun, err := plugins.Supervise(ctx, storageSpec, store.Use(plugin.Config{Station: c.Station, DataDir: c.Data, Options: c.Storage.Options}))
 	if err != nil {
 		return err
 	}
@@ -116,7 +117,7 @@ func run(ctx context.Context, c Config, plugins *pluginhost.Host, scripts []cata
 			if err != nil {
 				return err
 			}
-			return p.Configure(ctx, plugin.Config{Station: c.Station, Boot: boot.Number})
+			return p.Configure(ctx, plugin.Config{Station: c.Station, Boot: boot.Number, Options: c.Transport.Options})
 		},
 		Serve: func(ctx context.Context, p *pluginhost.Plugin) error { return p.Transport.Serve(ctx, h) },
 		Down:  func(error) {},

@@ -159,7 +159,7 @@ func (p *Plugin) ping(ctx context.Context, timeout time.Duration) (plugin.Health
 // writes. What go-plugin says itself is for debugging: the supervisor reports
 // deaths in better words.
 func forwardLog(to *slog.Logger, s Spec) hclog.Logger {
-	l := hclog.NewInterceptLogger(&hclog.LoggerOptions{Name: s.Name, Output: io.Discard, Level: hclog.Error})
+	l := hclog.NewInterceptLogger(&hclog.LoggerOptions{Name: s.Name, Output: io.Discard, Level: hclog.Trace}) // go-plugin drops what is below the level
 	l.RegisterSink(&sink{log: to.With("plugin", s.Name), own: s.Name})
 	return l
 }

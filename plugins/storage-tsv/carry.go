@@ -20,6 +20,7 @@ import (
 type carrier struct {
 	stop    context.CancelFunc
 	done    chan struct{}
+	syncer  sync.WaitGroup       // of the goroutine that syncs the journal, in the mode interval
 	touched map[*object]struct{} // since the last checkpoint
 	merges  []*object            // whose files of state are to be merged
 	failing []*object            // whose merge failed: tried again with the next round that does everything
@@ -39,6 +40,7 @@ type dirt struct {
 
 	work   chan struct{} // something is in list
 	urgent chan struct{} // a segment is full
+	low    chan struct{} // a spare segment will be needed
 }
 
 func (d *dirt) add(o *object) {
@@ -116,7 +118,7 @@ func (s *Store) waitForRoom(ctx context.Context) error {
 		freed := d.freed
 		d.mu.Unlock()
 		if failed != nil || s.dead.Load() {
-			return errs.Wrap(errs.Unavailable, "storage.Commit", failed, "The storage cannot write its files.")
+			return errs.Wrap(errs.Unavailable, "storage.Commit", failed, "%s; nothing was stored.", diskSays(failed))
 		}
 		signal(d.urgent)
 		select {
@@ -127,7 +129,7 @@ func (s *Store) waitForRoom(ctx context.Context) error {
 }
 
 func (s *Store) startCarrier() {
-	s.dirt.work, s.dirt.urgent = make(chan struct{}, 1), make(chan struct{}, 1)
+	s.dirt.work, s.dirt.urgent, s.dirt.low = make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1)
 	ctx, cancel := context.WithCancel(context.Background())
 	s.carrier.stop, s.carrier.done = cancel, make(chan struct{})
 	if s.manual {
@@ -136,7 +138,13 @@ func (s *Store) startCarrier() {
 	}
 	s.startSweeps()
 	s.dirt.wake(false) // what was replayed
+	if s.low() {
+		signal(s.dirt.low)
+	}
 	go s.carry(ctx)
+	if s.fsync == fsyncInterval {
+		s.carrier.syncer.Go(func() { s.syncRegularly(ctx) })
+	}
 }
 
 // stopCarrier waits for the round that is running. It may be called twice.
@@ -147,6 +155,7 @@ func (s *Store) stopCarrier() {
 	if stop != nil {
 		stop()
 		<-done
+		s.carrier.syncer.Wait()
 		s.dirt.ended(errors.New("the storage is closing"))
 	}
 }
@@ -171,13 +180,19 @@ func (s *Store) carry(ctx context.Context) {
 				return
 			}
 			continue
+		case <-s.dirt.low:
+			if err := s.keepSpare(); err != nil {
+				s.end(err)
+				return
+			}
+			continue
 		case <-s.dirt.urgent:
 		case <-s.dirt.work:
 			select {
 			case <-ctx.Done():
 				return
 			case <-s.dirt.urgent:
-			case <-time.After(s.carryDelay):
+			case <-time.After(s.fsync.pace(s.carryDelay)):
 			}
 		}
 		if err := s.round(due); err != nil {
@@ -186,7 +201,7 @@ func (s *Store) carry(ctx context.Context) {
 			case <-ctx.Done():
 				return
 			case <-time.After(retryDelay):
-				signal(s.dirt.work)
+				signal(s.dirt.urgent)
 			}
 		}
 		if due {
@@ -202,14 +217,17 @@ func (s *Store) carry(ctx context.Context) {
 // or all is set. Only one goroutine calls it at a time.
 func (s *Store) round(all bool) error {
 	s.journalMu.Lock()
+	var err error
 	if all {
-		s.sealActive()
+		err = s.sealActive()
 	}
 	sealed := slices.Clone(s.journal.sealed)
 	s.journalMu.Unlock()
 	// What the sealed segments hold was published before this line, so it is in
 	// the list, or has been carried.
-	err := s.carryAll()
+	if err == nil {
+		err = s.carryAll()
+	}
 	if all {
 		s.expireUploads()
 	}
@@ -219,7 +237,7 @@ func (s *Store) round(all bool) error {
 	if fe, ok := errors.AsType[fsyncError](err); ok {
 		s.end(fe)
 	} else if err != nil {
-		s.sick("The storage cannot write its files: " + err.Error())
+		s.sick(diskSays(err) + ": " + err.Error())
 	}
 	s.dirt.ended(err)
 	if !s.dead.Load() {
@@ -237,8 +255,12 @@ func (s *Store) carryAll() error {
 	if cap(s.carrier.buf) > 4<<20 {
 		s.carrier.buf = nil // one large round is no reason to keep its memory
 	}
+	list, err := s.takeDirty()
+	if err != nil {
+		return err
+	}
 	var failed []error
-	for _, o := range s.dirt.take() {
+	for _, o := range list {
 		err := s.carryObject(o)
 		if err == nil {
 			continue
@@ -269,10 +291,7 @@ const maxErrors = 4
 func (s *Store) carryObject(o *object) error {
 	o.files.Lock()
 	defer o.files.Unlock()
-	o.mu.Lock()
-	o.queued = false
-	o.mu.Unlock()
-	v := o.look()
+	v := o.due()
 	if s.carrier.touched == nil {
 		s.carrier.touched = map[*object]struct{}{}
 	}

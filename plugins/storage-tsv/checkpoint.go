@@ -145,12 +145,7 @@ func (s *Store) dropSegments(sealed []uint64) error {
 	if len(sealed) == 0 {
 		return nil
 	}
-	for _, n := range sealed {
-		if err := unlessMissing(s.fs.Remove(segmentName(n))); err != nil {
-			return err
-		}
-	}
-	if err := s.syncDir("journal"); err != nil {
+	if err := s.removeSegments(sealed); err != nil {
 		return err
 	}
 	s.journalMu.Lock()

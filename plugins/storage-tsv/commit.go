@@ -79,10 +79,10 @@ func (s *Store) Commit(ctx context.Context, commits []storage.Commit) []error {
 	if err := s.write(s.batch.lines); err != nil {
 		if fe, ok := errors.AsType[fsyncError](err); ok {
 			s.end(fe)
-			return fail(errs.Wrap(errs.Unknown, "storage.Commit", fe, "The change may not be durable."))
+			return fail(errs.Wrap(errs.Unknown, "storage.Commit", fe, "%s; the change may not be durable.", diskSays(fe)))
 		}
 		s.unclaim()
-		return fail(errs.Wrap(errs.Unavailable, "storage.Commit", err, "The change could not be written; nothing was stored."))
+		return fail(errs.Wrap(errs.Unavailable, "storage.Commit", err, "%s; nothing was stored.", diskSays(err)))
 	}
 	s.used()
 	s.publish()
@@ -225,6 +225,9 @@ func (s *Store) publish() {
 		s.observe(g.tip.high)
 	}
 	s.dirt.wake(len(s.journal.sealed) > 0)
+	if s.low() {
+		signal(s.dirt.low)
+	}
 }
 
 // validate is the part of a commit's validity that does not depend on what is

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -34,10 +35,30 @@ type history struct {
 	tick           uint64
 	bytes          map[string]string // of files, by their hash
 	renamed        map[string]int    // how often a file of that name was replaced
+
+	mode         fsyncMode
+	order        []id.Object // of all of these commits, as the journal has them
+	acknowledged int         // of order
+	synced       int         // of order: these a power cut must leave
+	cut          bool        // the power went since the last settle
+}
+
+// watch notes what is known to be synced.
+func (h *history) watch(s *Store, m *memFS) {
+	j := &s.journal
+	if !m.crashed() && !s.dead.Load() && (j.active == nil || j.named && j.durable == j.size) {
+		h.synced = h.acknowledged
+	}
+}
+
+// crash gives the file system that the next start finds.
+func (h *history) crash(m *memFS, f fate, rnd *rand.Rand) *memFS {
+	h.cut = h.cut || f != killed
+	return m.after(f, rnd)
 }
 
 func newHistory() *history {
-	return &history{acked: map[id.Object][]storage.Commit{}, unknown: map[id.Object][]storage.Commit{}, bytes: map[string]string{}}
+	return &history{mode: fsyncAlways, acked: map[id.Object][]storage.Commit{}, unknown: map[id.Object][]storage.Commit{}, bytes: map[string]string{}}
 }
 
 // next gives a random valid commit of the object behind the given ones.
@@ -109,27 +130,54 @@ func (h *history) commit(t *testing.T, s *Store, rnd *rand.Rand) {
 		switch {
 		case err == nil:
 			h.acked[name] = append(h.acked[name], batch[i])
+			h.order = append(h.order, name)
+			h.acknowledged++
 		case errs.Is(err, errs.Unknown):
 			h.unknown[name] = append(h.unknown[name], batch[i])
+			h.order = append(h.order, name)
 		case !errs.Is(err, errs.Unavailable):
 			t.Errorf("commit %+v: %v", batch[i], err)
 		}
 	}
 }
 
-// settle compares everything that the store says with the history, and takes
-// what turned out of the unknown.
+// settle compares everything that the store says with the history: it holds
+// the first commits of the journal's order, all of those that must not be lost,
+// and nothing else. It takes what turned out of the others.
 func (h *history) settle(t *testing.T, s *Store) {
 	t.Helper()
+	left := map[id.Object]uint64{}
+	total := 0
+	for _, name := range []id.Object{"o0", "o1", "o2"} {
+		got, err := s.Load(context.Background(), name)
+		if err != nil {
+			t.Fatalf("Load: %v", err)
+		}
+		left[name] = got.Sequence
+		total += int(got.Sequence)
+	}
+	least := h.acknowledged
+	if h.cut && h.mode != fsyncAlways {
+		least = h.synced
+	}
+	if total < least || total > len(h.order) {
+		t.Fatalf("%d commits are there; of %d in all, %d must be", total, len(h.order), least)
+	}
+	for _, name := range h.order[:total] {
+		left[name]--
+	}
+	for name, n := range left {
+		if n != 0 {
+			t.Fatalf("what is there are not the first %d commits of the journal: %s differs by %d", total, name, int64(n))
+		}
+	}
+	h.order, h.acknowledged, h.synced, h.cut = h.order[:total], total, min(h.synced, total), false
 	for _, name := range []id.Object{"o0", "o1", "o2"} {
 		got, err := s.Load(context.Background(), name)
 		if err != nil {
 			t.Fatalf("Load: %v", err)
 		}
 		all := append(slices.Clone(h.acked[name]), h.unknown[name]...)
-		if got.Sequence < uint64(len(h.acked[name])) || got.Sequence > uint64(len(all)) {
-			t.Fatalf("%s has sequence %d, %d were acknowledged, %d are unknown", name, got.Sequence, len(h.acked[name]), len(h.unknown[name]))
-		}
 		all = all[:got.Sequence]
 		h.acked[name], h.unknown[name] = all, nil
 		same(t, name, s, got, all)
@@ -288,7 +336,7 @@ func (h *history) start(t *testing.T, m *memFS) *Store {
 	s.manual, s.segmentSize, s.syncAllAbove = true, 1500, 1 // both ways of a checkpoint
 	s.logSize = 200                                         // a few entries
 	s.levels = levelSizes{recent: 80, middle: 120}          // several merges of both kinds
-	if err := s.Configure(context.Background(), plugin.Config{Station: here, DataDir: "/data"}); err != nil {
+	if err := s.Configure(context.Background(), plugin.Config{Station: here, DataDir: "/data", Options: map[string]string{"fsync": string(h.mode)}}); err != nil {
 		if !errors.Is(err, errCrash) {
 			t.Fatalf("Configure: %v", err)
 		}
@@ -308,7 +356,9 @@ func (h *history) work(t *testing.T, s *Store, rnd *rand.Rand, m *memFS, steps i
 		if m.crashed() {
 			return
 		}
-		switch rnd.IntN(8) {
+		switch rnd.IntN(9) {
+		case 8:
+			_ = s.tick()
 		case 0, 1:
 			_ = s.round(false) // a crash fails it
 		case 2:
@@ -321,7 +371,27 @@ func (h *history) work(t *testing.T, s *Store, rnd *rand.Rand, m *memFS, steps i
 				h.commit(t, s, rnd)
 			}
 		}
+		h.watch(s, m)
 	}
+}
+
+// tick is what the goroutines of a store do beside rounds.
+func (s *Store) tick() error {
+	s.journalMu.Lock()
+	err := s.syncJournal()
+	s.journalMu.Unlock()
+	if err == nil && s.low() {
+		err = s.keepSpare()
+	}
+	if err != nil {
+		s.end(err)
+	}
+	return err
+}
+
+// modeOf gives each fsync mode to some of the seeds, always to half of them.
+func modeOf(seed uint64) fsyncMode {
+	return [...]fsyncMode{fsyncAlways, fsyncInterval, fsyncNever, fsyncAlways}[seed%4]
 }
 
 // crashRun runs one workload that crashes at one operation, twice over, and
@@ -331,7 +401,7 @@ func crashRun(t *testing.T, seed uint64, at int, f fate, renamed map[string]int)
 	rnd := rand.New(rand.NewPCG(seed, uint64(at)<<2|uint64(f)))
 	work := rand.New(rand.NewPCG(seed, 0)) // the same operations for each at
 	h, m := newHistory(), newMemFS()
-	h.renamed = renamed
+	h.renamed, h.mode = renamed, modeOf(seed)
 	m.crashAt = at
 	if s := h.start(t, m); s != nil {
 		h.work(t, s, work, m, 25)
@@ -341,7 +411,7 @@ func crashRun(t *testing.T, seed uint64, at int, f fate, renamed map[string]int)
 	}
 	came := m.crashed()
 	for _, again := range []int{1 + rnd.IntN(60), 0} { // the next start crashes too, in any way
-		m = m.after(f, rnd)
+		m = h.crash(m, f, rnd)
 		f = fate(rnd.IntN(3))
 		m.crashAt = again
 		s := h.start(t, m)
@@ -351,6 +421,7 @@ func crashRun(t *testing.T, seed uint64, at int, f fate, renamed map[string]int)
 		if !m.crashed() {
 			m.crashAt = 0
 			h.settle(t, s)
+			h.watch(s, m)
 			m.crashAt = again
 		}
 		h.work(t, s, work, m, 8)
@@ -359,17 +430,23 @@ func crashRun(t *testing.T, seed uint64, at int, f fate, renamed map[string]int)
 			h.settle(t, s)
 		}
 	}
-	m = m.after(lost, rnd)
+	m = h.crash(m, lost, rnd)
 	s := h.start(t, m)
 	h.settle(t, s)
 	h.nothingLeft(t, s, m)
 	return came
 }
 
+var (
+	crashSeeds  = flag.Int("crash-seeds", 3, "workloads of TestCrashEverywhere")
+	crashPoints = flag.Int("crash-points", 0, "crashes that TestCrashEverywhere must reach")
+)
+
 // TestCrashEverywhere crashes at every operation of a workload: each commit
-// that was acknowledged is there, whole, and nothing else is.
+// that was acknowledged is there, whole, and nothing else is; where commits are
+// not synced one by one, a power cut takes only the last of them.
 func TestCrashEverywhere(t *testing.T) {
-	seeds := uint64(3)
+	seeds := uint64(*crashSeeds)
 	if testing.Short() {
 		seeds = 1
 	}
@@ -386,8 +463,11 @@ func TestCrashEverywhere(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d crashes, files that were replaced: %v", runs, renamed)
+	t.Logf("%d crash points in %d workloads, files that were replaced: %v", runs, seeds, renamed)
 	if renamed["middle.tsv"] < 2*runs || renamed["base.tsv"] < runs {
 		t.Error("too few merges for a test of them")
+	}
+	if runs < *crashPoints {
+		t.Errorf("%d crash points; want at least %d", runs, *crashPoints)
 	}
 }

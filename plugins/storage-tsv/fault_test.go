@@ -23,6 +23,14 @@ import (
 	"github.com/dbbasic/station/sdk/storage"
 )
 
+// smallSegment is a segment size that a test may write as often as it likes.
+const smallSegment = 64 << 10
+
+// usedPart is a segment without the newlines that fill it.
+func usedPart(segment []byte) []byte {
+	return append(bytes.TrimRight(segment, "\n"), '\n')
+}
+
 // folder is a real data folder with what its stores logged.
 type folder struct {
 	t      *testing.T
@@ -55,7 +63,7 @@ func newFolder(t *testing.T) *folder {
 func (f *folder) open() *Store {
 	f.t.Helper()
 	return openStore(f.t, f.config, func(s *Store) {
-		s.manual = true
+		s.manual, s.segmentSize = true, smallSegment
 		s.log = slog.New(slog.NewTextHandler(&f.log, nil))
 	})
 }
@@ -257,7 +265,7 @@ func memStore(t *testing.T, m *memFS, ended *error) *Store {
 	return openStore(t, plugin.Config{Station: here, DataDir: "/data"}, func(s *Store) {
 		s.openFS = func(string) (fsys, error) { return m, nil }
 		s.fatal = func(err error) { *ended = err }
-		s.manual = true
+		s.manual, s.segmentSize = true, smallSegment
 	})
 }
 

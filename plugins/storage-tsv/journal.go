@@ -20,25 +20,30 @@ import (
 //
 // whose chain is the CRC-32C of the batch's bytes up to the tab before it, begun
 // with the chain of the batch before. A segment whose torn tail was cut off ends
-// in the line "cut".
+// in the line "cut". What follows its last line is newlines; segment.go says why.
 type journal struct {
 	active   file   // nil: the next commit begins a segment
-	size     int64  // of the active segment, all of it durable
+	size     int64  // of what the active segment holds
+	durable  int64  // of it, what has been synced
+	named    bool   // the active segment's name is durable
+	broken   error  // of an fsync: there is no other
 	segment  uint64 // number of the active segment, or of the last one
 	batch    uint64 // number of the last batch
 	chain    uint32 // of the last batch
 	sealed   []uint64
-	replayed int // commits, at the start
+	replayed int   // commits, at the start
+	found    int   // segments, at the start
+	torn     int64 // bytes that were cut off at the start
 }
 
 // segmentName gives the path of a segment.
 func segmentName(n uint64) string { return fmt.Sprintf("journal/%06d.tsv", n) }
 
-// begin makes the next segment, durable with its name.
+// begin makes the next segment, in the mode always durable with its name.
 func (s *Store) begin() error {
 	j := &s.journal
 	name := segmentName(j.segment + 1)
-	f, err := s.fs.Open(name, toCreate)
+	f, err := s.openSegment(name)
 	if err != nil {
 		return err
 	}
@@ -48,13 +53,12 @@ func (s *Store) begin() error {
 	if _, err := f.WriteAt(b, 0); err != nil {
 		return errors.Join(err, f.Close(), s.fs.Remove(name))
 	}
-	if err := errors.Join(f.Sync(), s.fs.SyncDir("journal")); err != nil {
-		_ = f.Close()
-		return fsyncError{err}
-	}
-	j.active, j.size = f, int64(len(b))
+	j.active, j.size, j.durable, j.named = f, int64(len(b)), 0, false
 	j.segment++
-	return nil
+	if s.fsync != fsyncAlways {
+		return nil
+	}
+	return s.syncJournal()
 }
 
 // fsyncError is a failed fsync: the store must end.
@@ -62,47 +66,66 @@ type fsyncError struct{ error }
 
 func (e fsyncError) Unwrap() error { return e.error }
 
-// write makes the lines of a batch durable. Where it fails with an fsyncError
-// the outcome is unknown; any other error means that nothing is stored.
+// write writes the lines of a batch and in the mode always makes them durable.
+// Where it fails with an fsyncError the outcome is unknown; any other error means
+// that nothing is stored.
 func (s *Store) write(lines []byte) error {
 	j := &s.journal
+	if j.broken != nil {
+		return j.broken
+	}
 	if j.active == nil {
 		if err := s.begin(); err != nil {
 			return err
 		}
 	}
 	b := append(appendNumber(append(lines, "batch\t"...), j.batch+1), '\t')
-	b = appendNumber(b, uint64(j.size))
+	b = appendNumber(b, uint64(j.durable))
 	chain := crc32.Update(j.chain, castagnoli, b)
 	b = append(appendHex32(append(b, '\t'), chain), '\n')
 	if _, err := j.active.WriteAt(b, j.size); err != nil {
 		// What was written of it must not be found by a later start.
 		if back := errors.Join(j.active.Truncate(j.size), j.active.Sync()); back != nil {
-			return fsyncError{errors.Join(err, back)}
+			j.broken = fsyncError{errors.Join(err, back)}
+			return j.broken
 		}
+		j.durable = j.size
 		return err
-	}
-	if err := j.active.Sync(); err != nil {
-		return fsyncError{err}
 	}
 	j.batch++
 	j.chain = chain
 	j.size += int64(len(b))
+	if s.fsync == fsyncAlways {
+		if err := s.syncJournal(); err != nil {
+			return err
+		}
+	}
 	if j.size >= s.segmentSize {
-		s.sealActive()
+		return s.sealActive()
 	}
 	return nil
 }
 
-// sealActive ends the active segment; the next commit begins another.
-func (s *Store) sealActive() {
+// sealActive ends the active segment, durably: the next commit begins another,
+// which must not outlive a part of this one.
+func (s *Store) sealActive() error {
 	j := &s.journal
 	if j.active == nil {
-		return
+		return nil
+	}
+	if err := s.syncJournal(); err != nil {
+		return err
 	}
 	_ = j.active.Close() // all of it has been synced
 	j.active = nil
 	j.sealed = append(j.sealed, j.segment)
+	return nil
+}
+
+// low reports whether the next segment will soon be needed and is not ready.
+func (s *Store) low() bool {
+	j := &s.journal
+	return s.fsync == fsyncAlways && !s.spare.ready.Load() && (j.active == nil || j.size > s.segmentSize/2)
 }
 
 // release closes the active segment.

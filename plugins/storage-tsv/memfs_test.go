@@ -365,21 +365,39 @@ func (n *node) groups() [][]nameChange {
 	return out
 }
 
-// content is what is left of a file. Of bytes that were appended and not
-// synced, a part may be there, and zeros where the size grew before the bytes.
+// sector is what of a file reaches the disk as one. It is smaller than those of
+// disks so that a small batch has several.
+const sector = 64
+
+// content is what is left of a file. Of what was written over and not synced,
+// any sector may be there or not. Of bytes that were appended, a part may be, with
+// zeros where the size grew before the bytes, at the end or in one sector.
 func (n *node) content(f fate, rnd *rand.Rand) []byte {
 	switch {
 	case f == lost:
 		return n.durable
 	case slices.Equal(n.data, n.durable):
 		return n.data
-	case len(n.data) < len(n.durable) || !slices.Equal(n.data[:len(n.durable)], n.durable):
+	case len(n.data) < len(n.durable):
 		if rnd.IntN(2) == 0 {
 			return n.durable
 		}
 		return n.data
 	}
 	b := slices.Clone(n.data[:len(n.durable)+rnd.IntN(len(n.data)-len(n.durable)+1)])
+	hole := -1
+	if added := len(b) - len(n.durable); added > 0 && rnd.IntN(2) == 0 {
+		hole = (len(n.durable) + rnd.IntN(added)) / sector * sector
+	}
+	for at := 0; at < len(b); at += sector {
+		part := b[at:min(at+sector, len(b))]
+		switch {
+		case at < len(n.durable) && rnd.IntN(2) == 0:
+			copy(part, n.durable[at:])
+		case at >= len(n.durable) && at == hole:
+			clear(part)
+		}
+	}
 	if added := len(b) - len(n.durable); added > 0 && rnd.IntN(3) == 0 {
 		clear(b[len(n.durable)+rnd.IntN(added):])
 	}

@@ -29,6 +29,7 @@ type object struct {
 	log     *logFiles // what is known of the log's files, or nil; guarded by files
 	logDone int       // bytes of the pending log lines that the files hold already; guarded by files
 
+	synced  *view    // what may be carried over, where the journal holds more; of the carrier alone
 	carried tip      // what the files hold; of the carrier, which changes it with files held
 	buckets *buckets // of what the files hold, between a carry-over and the checkpoint; guarded by files
 	touched touch    // what the next checkpoint has to sync; of the carrier alone

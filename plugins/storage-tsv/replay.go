@@ -22,6 +22,7 @@ func (s *Store) replay() error {
 	if err != nil {
 		return err
 	}
+	s.journal.found = len(segments)
 	r := replay{s: s, entries: map[*object]map[id.Entry]struct{}{}}
 	before := s.damage.count()
 	for i, n := range segments {
@@ -62,12 +63,15 @@ func (s *Store) segments() ([]uint64, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := s.clearSpare(names); err != nil {
+		return nil, err
+	}
 	var list []uint64
 	for _, name := range names {
 		digits, ok := strings.CutSuffix(name, ".tsv")
 		if n, err := strconv.ParseUint(digits, 10, 64); ok && err == nil && segmentName(n) == "journal/"+name {
 			list = append(list, n)
-		} else if strings.HasSuffix(name, ".tmp") {
+		} else if strings.HasSuffix(name, ".tmp") && "journal/"+name != spareMaker {
 			if err := s.fs.Remove("journal/" + name); err != nil {
 				return nil, err
 			}
@@ -105,7 +109,7 @@ type batchAt struct {
 // torn and cut off.
 func (r *replay) segment(n uint64, last bool) error {
 	name := segmentName(n)
-	data, err := r.s.readAll(name)
+	data, err := r.s.readSegment(name)
 	if err != nil {
 		return err
 	}
@@ -153,7 +157,9 @@ func (r *replay) segment(n uint64, last bool) error {
 // That something was cut is written behind it, because the files may hold what
 // the journal now does not show to have lost: the next start has to know that too.
 func (r *replay) rewrite(n uint64, data []byte, cut int64, wasCut bool) error {
-	if torn := int64(len(data)) - cut; torn > 0 {
+	// Newlines may be the unused part of the segment.
+	if torn := int64(len(data)) - cut - int64(bytes.Count(data[cut:], []byte{'\n'})); torn > 0 {
+		r.s.journal.torn += torn
 		r.s.log.Warn("the journal's torn tail is cut off: it was never acknowledged", "file", segmentName(n), "bytes", torn)
 	}
 	good := data[:cut:cut]
@@ -174,9 +180,10 @@ var cutLine = seal([]byte("cut"), 0)
 
 // header reads a segment's first line and gives the offset behind it.
 func (r *replay) header(name string, data []byte) int64 {
-	line, _, found := bytes.Cut(data, []byte{'\n'})
+	line, rest, found := bytes.Cut(data, []byte{'\n'})
+	found = found && len(rest) > 0 // else it may be torn, and nothing is behind it
 	cols := make([][]byte, 5)
-	if !found || split(line, cols) != whole || string(cols[0]) != "journal" {
+	if split(line, cols) != whole || string(cols[0]) != "journal" {
 		if found {
 			r.bad(name, data, 0, line, "the header line is damaged")
 		}
@@ -316,7 +323,7 @@ func (r *replay) apply(name string, data []byte, b batchAt) {
 	before := r.s.damage.count()
 	lines := readForward(bytes.NewReader(data), b.start, b.end)
 	for {
-		line, at, err := lines.next()
+		line, at, err := nextFilled(lines, data)
 		if err != nil {
 			break
 		}
@@ -347,7 +354,7 @@ func (r *replay) readCommit(name string, data, line []byte, at int64, lines *for
 	}
 	for range n {
 		back := *lines
-		part, where, err := lines.next()
+		part, where, err := nextFilled(lines, data)
 		if err != nil {
 			if errors.Is(err, io.EOF) {
 				r.bad(name, data, at, line, "lines of this commit are missing")

@@ -68,6 +68,8 @@ type Store struct {
 	high    atomic.Uint64 // hlc.Time
 
 	objects directory
+	options
+	spare   spare
 	journal journal // guarded by journalMu
 	carrier carrier // of the carrier's goroutine alone
 	dirt    dirt    // what the carrier has to do
@@ -126,6 +128,11 @@ func (s *Store) Configure(ctx context.Context, c plugin.Config) error {
 	if !filepath.IsAbs(c.DataDir) {
 		return errs.New(errs.Invalid, "", "%q is not the absolute path of a data folder.", c.DataDir)
 	}
+	o, err := parseOptions(c.Options)
+	if err != nil {
+		return err
+	}
+	s.options = o
 	fs, err := s.openFS(c.DataDir)
 	if err != nil {
 		return s.unusable(c.DataDir, err)
@@ -162,9 +169,7 @@ func (s *Store) openFolder(ctx context.Context) error {
 			return s.unusable(s.dir, err)
 		}
 	}
-	s.log.Info("data folder opened", "path", s.dir, "boot", s.boot, "objects", len(s.objects.byID),
-		"commits_replayed", s.journal.replayed, "lines_edited_by_hand", s.damage.edited.Load(), "lines_damaged", s.damage.count(),
-		"took", time.Since(began).Round(time.Millisecond))
+	s.opened(time.Since(began))
 	return nil
 }
 

@@ -7,8 +7,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -54,10 +56,13 @@ func (t *Transport) Info() plugin.Info {
 	return plugin.Info{Name: "http", Kind: plugin.Transport, Version: t.version}
 }
 
-// Configure takes the id that responses carry as X-Station-Id.
+// Configure takes the id that responses carry as X-Station-Id, and no options.
 func (t *Transport) Configure(_ context.Context, c plugin.Config) error {
 	if _, err := id.ParseStation(string(c.Station)); err != nil {
 		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Options)) {
+		return errs.New(errs.Invalid, "", "The HTTP transport has no option %q; it knows none.", name)
 	}
 	t.station.Store(c.Station)
 	return nil

@@ -27,9 +27,10 @@ type Info struct {
 
 // Config is what the kernel tells a plugin before anything else.
 type Config struct {
-	Station id.Station // the station that the plugin serves
-	DataDir string     // an absolute path; only a storage plugin gets one
-	Boot    uint64     // the boot of the station's storage; 0 for storage itself
+	Station id.Station        // the station that the plugin serves
+	DataDir string            // an absolute path; only a storage plugin gets one
+	Boot    uint64            // the boot of the station's storage; 0 for storage itself
+	Options map[string]string // the plugin's own settings by name, as the operator wrote them; nil where there are none
 }
 
 // Health is how a plugin feels. Asking touches no disk.
@@ -47,6 +48,8 @@ type Plugin interface {
 	// Configure prepares the plugin to serve. The kernel calls it once, first.
 	// A data folder that is locked by another process, unreadable, or of
 	// another station is errs.Unavailable or errs.Invalid with the path in the text.
+	// An option that the plugin does not know, or whose value it does not take, is
+	// errs.Invalid with the option, its value and what is allowed in the text.
 	Configure(ctx context.Context, c Config) error
 
 	// Health says how the plugin feels. It answers within milliseconds,

@@ -88,6 +88,7 @@ type PluginConfig struct {
 	Station       string                 `protobuf:"bytes,1,opt,name=station,proto3" json:"station,omitempty"`
 	DataDir       string                 `protobuf:"bytes,2,opt,name=data_dir,json=dataDir,proto3" json:"data_dir,omitempty"`
 	Boot          uint64                 `protobuf:"varint,3,opt,name=boot,proto3" json:"boot,omitempty"`
+	Options       []*PluginOption        `protobuf:"bytes,4,rep,name=options,proto3" json:"options,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -143,6 +144,66 @@ func (x *PluginConfig) GetBoot() uint64 {
 	return 0
 }
 
+func (x *PluginConfig) GetOptions() []*PluginOption {
+	if x != nil {
+		return x.Options
+	}
+	return nil
+}
+
+// PluginOption is one of plugin.Config's options.
+type PluginOption struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          []byte                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Value         []byte                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PluginOption) Reset() {
+	*x = PluginOption{}
+	mi := &file_station_v1_plugin_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PluginOption) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PluginOption) ProtoMessage() {}
+
+func (x *PluginOption) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_plugin_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PluginOption.ProtoReflect.Descriptor instead.
+func (*PluginOption) Descriptor() ([]byte, []int) {
+	return file_station_v1_plugin_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *PluginOption) GetName() []byte {
+	if x != nil {
+		return x.Name
+	}
+	return nil
+}
+
+func (x *PluginOption) GetValue() []byte {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
 // PluginHealth is plugin.Health.
 type PluginHealth struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -154,7 +215,7 @@ type PluginHealth struct {
 
 func (x *PluginHealth) Reset() {
 	*x = PluginHealth{}
-	mi := &file_station_v1_plugin_proto_msgTypes[2]
+	mi := &file_station_v1_plugin_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -166,7 +227,7 @@ func (x *PluginHealth) String() string {
 func (*PluginHealth) ProtoMessage() {}
 
 func (x *PluginHealth) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_plugin_proto_msgTypes[2]
+	mi := &file_station_v1_plugin_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -179,7 +240,7 @@ func (x *PluginHealth) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginHealth.ProtoReflect.Descriptor instead.
 func (*PluginHealth) Descriptor() ([]byte, []int) {
-	return file_station_v1_plugin_proto_rawDescGZIP(), []int{2}
+	return file_station_v1_plugin_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *PluginHealth) GetOk() bool {
@@ -206,11 +267,15 @@ const file_station_v1_plugin_proto_rawDesc = "" +
 	"PluginInfo\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x18\n" +
-	"\aversion\x18\x03 \x01(\tR\aversion\"W\n" +
+	"\aversion\x18\x03 \x01(\tR\aversion\"\x8b\x01\n" +
 	"\fPluginConfig\x12\x18\n" +
 	"\astation\x18\x01 \x01(\tR\astation\x12\x19\n" +
 	"\bdata_dir\x18\x02 \x01(\tR\adataDir\x12\x12\n" +
-	"\x04boot\x18\x03 \x01(\x04R\x04boot\"8\n" +
+	"\x04boot\x18\x03 \x01(\x04R\x04boot\x122\n" +
+	"\aoptions\x18\x04 \x03(\v2\x18.station.v1.PluginOptionR\aoptions\"8\n" +
+	"\fPluginOption\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\fR\x04name\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value\"8\n" +
 	"\fPluginHealth\x12\x0e\n" +
 	"\x02ok\x18\x01 \x01(\bR\x02ok\x12\x18\n" +
 	"\aproblem\x18\x02 \x01(\tR\aproblem2\xe2\x01\n" +
@@ -232,27 +297,29 @@ func file_station_v1_plugin_proto_rawDescGZIP() []byte {
 	return file_station_v1_plugin_proto_rawDescData
 }
 
-var file_station_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_station_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_station_v1_plugin_proto_goTypes = []any{
 	(*PluginInfo)(nil),   // 0: station.v1.PluginInfo
 	(*PluginConfig)(nil), // 1: station.v1.PluginConfig
-	(*PluginHealth)(nil), // 2: station.v1.PluginHealth
-	(*Empty)(nil),        // 3: station.v1.Empty
+	(*PluginOption)(nil), // 2: station.v1.PluginOption
+	(*PluginHealth)(nil), // 3: station.v1.PluginHealth
+	(*Empty)(nil),        // 4: station.v1.Empty
 }
 var file_station_v1_plugin_proto_depIdxs = []int32{
-	3, // 0: station.v1.PluginService.Info:input_type -> station.v1.Empty
-	1, // 1: station.v1.PluginService.Configure:input_type -> station.v1.PluginConfig
-	3, // 2: station.v1.PluginService.Health:input_type -> station.v1.Empty
-	3, // 3: station.v1.PluginService.Close:input_type -> station.v1.Empty
-	0, // 4: station.v1.PluginService.Info:output_type -> station.v1.PluginInfo
-	3, // 5: station.v1.PluginService.Configure:output_type -> station.v1.Empty
-	2, // 6: station.v1.PluginService.Health:output_type -> station.v1.PluginHealth
-	3, // 7: station.v1.PluginService.Close:output_type -> station.v1.Empty
-	4, // [4:8] is the sub-list for method output_type
-	0, // [0:4] is the sub-list for method input_type
-	0, // [0:0] is the sub-list for extension type_name
-	0, // [0:0] is the sub-list for extension extendee
-	0, // [0:0] is the sub-list for field type_name
+	2, // 0: station.v1.PluginConfig.options:type_name -> station.v1.PluginOption
+	4, // 1: station.v1.PluginService.Info:input_type -> station.v1.Empty
+	1, // 2: station.v1.PluginService.Configure:input_type -> station.v1.PluginConfig
+	4, // 3: station.v1.PluginService.Health:input_type -> station.v1.Empty
+	4, // 4: station.v1.PluginService.Close:input_type -> station.v1.Empty
+	0, // 5: station.v1.PluginService.Info:output_type -> station.v1.PluginInfo
+	4, // 6: station.v1.PluginService.Configure:output_type -> station.v1.Empty
+	3, // 7: station.v1.PluginService.Health:output_type -> station.v1.PluginHealth
+	4, // 8: station.v1.PluginService.Close:output_type -> station.v1.Empty
+	5, // [5:9] is the sub-list for method output_type
+	1, // [1:5] is the sub-list for method input_type
+	1, // [1:1] is the sub-list for extension type_name
+	1, // [1:1] is the sub-list for extension extendee
+	0, // [0:1] is the sub-list for field type_name
 }
 
 func init() { file_station_v1_plugin_proto_init() }
@@ -267,7 +334,7 @@ func file_station_v1_plugin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_station_v1_plugin_proto_rawDesc), len(file_station_v1_plugin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   3,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -37,7 +37,7 @@ func (b Base) AskInfo(ctx context.Context) (plugin.Info, error) {
 
 // Configure implements plugin.Plugin.
 func (b Base) Configure(ctx context.Context, c plugin.Config) error {
-	_, err := b.client.Configure(ctx, &pb.PluginConfig{Station: string(c.Station), DataDir: c.DataDir, Boot: c.Boot})
+	_, err := b.client.Configure(ctx, encodeConfig(c))
 	return err
 }
 
@@ -81,11 +81,11 @@ func (s *baseServer) Info(context.Context, *pb.Empty) (*pb.PluginInfo, error) {
 }
 
 func (s *baseServer) Configure(ctx context.Context, m *pb.PluginConfig) (*pb.Empty, error) {
-	st, err := id.ParseStation(m.GetStation())
-	if err != nil {
+	c := decodeConfig(m)
+	if _, err := id.ParseStation(string(c.Station)); err != nil {
 		return nil, errs.From(err)
 	}
-	return &pb.Empty{}, s.p.Configure(ctx, plugin.Config{Station: st, DataDir: m.GetDataDir(), Boot: m.GetBoot()})
+	return &pb.Empty{}, s.p.Configure(ctx, c)
 }
 
 func (s *baseServer) Health(ctx context.Context, _ *pb.Empty) (*pb.PluginHealth, error) {
