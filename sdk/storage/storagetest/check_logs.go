@@ -203,7 +203,7 @@ func logsProperty(s *subject) {
 	run := 0
 	rapid.Check(s.t, func(rt *rapid.T) {
 		run++
-		s := &subject{report: rt, Storage: s.Storage, t: s.t, ctx: s.ctx, open: s.open, config: s.config, tick: s.tick}
+		s := s.under(rt)
 		name := id.Object(fmt.Sprintf("l%d", run))
 		var log []storage.Entry
 		next := uint64(0)

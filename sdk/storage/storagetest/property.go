@@ -74,7 +74,7 @@ func property(s *subject) {
 	run := 0
 	rapid.Check(s.t, func(rt *rapid.T) {
 		run++
-		s := &subject{report: rt, Storage: s.Storage, t: s.t, ctx: s.ctx, open: s.open, config: s.config, tick: s.tick, replaced: stamps{}}
+		s := s.under(rt)
 		m := model{}
 		names := []id.Object{id.Object(fmt.Sprintf("r%d.x", run)), id.Object(fmt.Sprintf("r%d.y", run))}
 		rt.Repeat(map[string]func(*rapid.T){

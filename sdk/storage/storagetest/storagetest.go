@@ -128,6 +128,13 @@ func newSubject(t *testing.T, r report, open Opener) *subject {
 	return s
 }
 
+// under gives the same store to one run of a property, which r hears of.
+func (s *subject) under(r report) *subject {
+	out := *s
+	out.report, out.replaced = r, stamps{}
+	return &out
+}
+
 // reopen closes the store and opens it again over the same folder.
 func (s *subject) reopen() {
 	s.Helper()
