@@ -303,6 +303,46 @@ func TestMergeFails(t *testing.T) {
 	}
 }
 
+// TestPowerCutInMerge cuts the power between a merge and the removal of what was
+// merged, and damages the journal: an older value that was durable in state.tsv
+// does not come back above the newer one.
+func TestPowerCutInMerge(t *testing.T) {
+	m := newMemFS()
+	var ended error
+	s := memStore(t, m, &ended)
+	setKeys(t, s, 1, "a")
+	if err := s.round(true); err != nil {
+		t.Fatal(err)
+	}
+	setKeys(t, s, 2, "a")
+	s.levels = levelSizes{recent: 1, middle: 1 << 20}
+	m.fail = func(op, name string) error {
+		if op == "remove" && name == "state/a/state.tsv" {
+			m.crashAt = m.ops
+			return errCrash
+		}
+		return nil
+	}
+	_ = s.round(false)
+	if !m.crashed() {
+		t.Fatal("nothing was merged")
+	}
+	m = m.after(lost, nil)
+	hit := false
+	for _, n := range m.find("journal").names {
+		n.data = bytes.Clone(n.data)
+		if i := bytes.Index(n.data, []byte("state\ta\t2")); i >= 0 {
+			n.data[i+8] = '9'
+			hit = true
+		}
+		n.durable = n.data
+	}
+	if !hit {
+		t.Fatal("the journal does not hold the change")
+	}
+	diff(t, "state", held(t, memStore(t, m, &ended)), []string{"a=2"})
+}
+
 // TestUnusableLevel puts a directory where a sorted file belongs: it is moved
 // aside, and the other files are read.
 func TestUnusableLevel(t *testing.T) {

@@ -5,7 +5,12 @@ import (
 	"fmt"
 	"io"
 	"syscall"
+	"time"
 )
+
+// mergeTurn is how long a round merges while a full segment waits. It is not
+// nothing, or merges would never have their turn under a load that goes on.
+const mergeTurn = 100 * time.Millisecond
 
 // mergeAll merges the files of state of the objects that want it, one step after
 // the other. A merge that fails loses nothing and holds nobody up: it is tried
@@ -16,9 +21,9 @@ func (s *Store) mergeAll(all bool) {
 	if all {
 		c.merges, c.failing = append(c.merges, c.failing...), nil
 	}
-	for len(c.merges) > 0 {
-		if !all && len(s.dirt.urgent) > 0 {
-			return // commits come first; the rest after their round
+	for began := time.Now(); len(c.merges) > 0; {
+		if !all && len(s.dirt.urgent) > 0 && time.Since(began) > mergeTurn {
+			return // a full segment comes first; the rest after its round
 		}
 		o := c.merges[0]
 		c.merges = c.merges[1:]
