@@ -174,3 +174,21 @@ func (s *Storage) ReadFile(ctx context.Context, object id.Object, name string, f
 	}
 	return c.ReadFile(ctx, object, name, from)
 }
+
+// Export implements storage.Storage.
+func (s *Storage) Export(ctx context.Context, object id.Object) (io.ReadCloser, error) {
+	c, err := s.get("Export")
+	if err != nil {
+		return nil, err
+	}
+	return c.Export(ctx, object)
+}
+
+// Import implements storage.Storage.
+func (s *Storage) Import(ctx context.Context, object id.Object, r io.Reader) (storage.ObjectInfo, error) {
+	c, err := s.get("Import")
+	if err != nil {
+		return storage.ObjectInfo{}, err
+	}
+	return c.Import(ctx, object, r)
+}

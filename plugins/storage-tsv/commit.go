@@ -285,7 +285,7 @@ func validateEntry(e *storage.Entry) error {
 	switch {
 	case err != nil || e.ID.Boot == 0 || e.ID.Sequence == 0:
 		return errs.New(errs.Invalid, "bad_entry_id", "%q is not the id of a log entry.", e.ID)
-	case !knownLevel(e.Level):
+	case !e.Level.Known():
 		return errs.New(errs.Invalid, "", "%q is not a log level.", e.Level)
 	case !validYear(e.Time.UTC().Year()):
 		return errs.New(errs.Invalid, "", "The time of log entry %q is out of range.", e.ID)

@@ -54,33 +54,7 @@ func parseFile(cols [][]byte) (f storage.File, ok bool) {
 	t, ok4 := parseTime(cols[4])
 	stamp, err := hlc.Parse(string(cols[5]))
 	f = storage.File{Name: string(name), Type: string(media), Size: int64(size), Hash: string(cols[3]), Time: t, Stamp: stamp, Deleted: len(cols[3]) == 0}
-	return f, ok1 && ok2 && ok3 && ok4 && err == nil && size < 1<<62 && checkFile(&f) == nil
-}
-
-// checkFile is what holds of every file that the store takes or reads.
-func checkFile(f *storage.File) error {
-	if err := storage.CheckFileName(f.Name); err != nil {
-		return err
-	}
-	if err := storage.CheckMediaType(f.Type); err != nil {
-		return err
-	}
-	switch {
-	case f.Deleted && (f.Type != "" || f.Size != 0 || f.Hash != ""):
-		return errs.New(errs.Invalid, "", "The deletion of file %q has a content.", f.Name)
-	case !f.Deleted && !isHash(f.Hash), f.Size < 0:
-		return errs.New(errs.Invalid, "", "The size or the hash of file %q is wrong.", f.Name)
-	case !validStamp(f.Stamp):
-		return errs.New(errs.Invalid, "", "The stamp of file %q names no station.", f.Name)
-	case !validYear(f.Time.UTC().Year()):
-		return errs.New(errs.Invalid, "", "The time of file %q is out of range.", f.Name)
-	}
-	return nil
-}
-
-func isHash(s string) bool {
-	b, err := hex.DecodeString(s)
-	return err == nil && len(b) == 32 && s == strings.ToLower(s)
+	return f, ok1 && ok2 && ok3 && ok4 && err == nil && size < 1<<62 && storage.CheckFile(&f) == nil
 }
 
 // validateFiles checks the file changes of a commit.
@@ -91,7 +65,7 @@ func validateFiles(c *storage.Commit) error {
 	seen := map[string]bool{}
 	for i := range c.Files {
 		f := &c.Files[i]
-		if err := checkFile(&f.File); err != nil {
+		if err := storage.CheckFile(&f.File); err != nil {
 			return err
 		}
 		if _, ok := parseUploadID(f.Upload); f.Deleted && f.Upload != "" || !f.Deleted && !ok {

@@ -18,7 +18,7 @@ func checkLogs(q *storage.LogsQuery) error {
 		return err
 	}
 	for _, l := range q.Levels {
-		if !knownLevel(l) {
+		if !l.Known() {
 			return errs.New(errs.Invalid, "bad_level", "%q is not a log level.", l)
 		}
 	}

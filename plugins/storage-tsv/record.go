@@ -96,7 +96,7 @@ func parseEntry(cols [][]byte, how verdict) (e storage.Entry, ok bool) {
 	message, ok2 := text(cols[3])
 	fields, ok3 := text(cols[4])
 	level := storage.Level(cols[2])
-	if err != nil || !ok1 || !ok2 || !ok3 || !knownLevel(level) {
+	if err != nil || !ok1 || !ok2 || !ok3 || !level.Known() {
 		return e, false
 	}
 	e = storage.Entry{ID: n, Time: t, Level: level, Message: string(message)}
@@ -168,14 +168,6 @@ func parseRow(cols [][]byte) (o id.Object, t tip, ok bool) {
 func number(b []byte) (uint64, bool) {
 	n, err := strconv.ParseUint(string(b), 10, 64)
 	return n, err == nil
-}
-
-func knownLevel(l storage.Level) bool {
-	switch l {
-	case storage.Debug, storage.Info, storage.Warning, storage.Error, storage.Critical:
-		return true
-	}
-	return false
 }
 
 func validJSON(b []byte) bool { return json.Valid(b) && utf8.Valid(b) }

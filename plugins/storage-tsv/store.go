@@ -47,7 +47,6 @@ type Store struct {
 	lockWait     time.Duration
 	segmentSize  int64
 	logSize      int64
-	logRetention time.Duration    // how long a log's entries are kept; 0 for ever
 	now          func() time.Time // tells what is too old
 	carryDelay   time.Duration
 	scan         scanLimits

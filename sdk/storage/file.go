@@ -1,12 +1,14 @@
 package storage
 
 import (
+	"encoding/hex"
 	"io"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/dbbasic/station/sdk/errs"
+	"github.com/dbbasic/station/sdk/id"
 )
 
 // The most bytes of a file's name and of its media type.
@@ -46,6 +48,35 @@ func CheckMediaType(t string) error {
 		return nil
 	}
 	return errs.New(errs.Invalid, "bad_media_type", "A media type is at most %d bytes of printable ASCII.", MaxMediaType)
+}
+
+// CheckFile says why a store does not take a file, or a tombstone of one.
+// Errors: errs.Invalid.
+func CheckFile(f *File) error {
+	if err := CheckFileName(f.Name); err != nil {
+		return err
+	}
+	if err := CheckMediaType(f.Type); err != nil {
+		return err
+	}
+	_, badStation := id.ParseStation(string(f.Stamp.Station))
+	year := f.Time.UTC().Year()
+	switch {
+	case f.Deleted && (f.Type != "" || f.Size != 0 || f.Hash != ""):
+		return errs.New(errs.Invalid, "", "The deletion of file %q has a content.", f.Name)
+	case !f.Deleted && !isHash(f.Hash), f.Size < 0:
+		return errs.New(errs.Invalid, "", "The size or the hash of file %q is wrong.", f.Name)
+	case badStation != nil:
+		return errs.New(errs.Invalid, "", "The stamp of file %q names no station.", f.Name)
+	case year < 0 || year > 9999:
+		return errs.New(errs.Invalid, "", "The time of file %q is out of range.", f.Name)
+	}
+	return nil
+}
+
+func isHash(s string) bool {
+	b, err := hex.DecodeString(s)
+	return err == nil && len(b) == 32 && s == strings.ToLower(s)
 }
 
 // ReadChunk fills b from r as far as r goes, and says whether that was its end.

@@ -67,6 +67,15 @@ const (
 	Critical Level = "CRITICAL"
 )
 
+// Known reports whether l is one of the levels.
+func (l Level) Known() bool {
+	switch l {
+	case Debug, Info, Warning, Error, Critical:
+		return true
+	}
+	return false
+}
+
 // Version is one source version of an object.
 type Version struct {
 	Number  uint64 // from 1, each one more than the last, across incarnations
@@ -272,6 +281,20 @@ type Storage interface {
 	// necessary to sum up anew. Of an unknown object it is zero. It rests on the
 	// Was of the changes; a store may refuse a wrong one with errs.Invalid.
 	Digest(ctx context.Context, object id.Object) (Digest, error)
+
+	// Export gives an object as one stream, as it was between two of its commits;
+	// package archive says how it looks. What comes later is not in it. An error of
+	// Read means that the stream is no whole archive: errs.Unavailable also where the
+	// object's log was shortened or its life ended meanwhile, errs.Corrupt for damage.
+	// The caller closes it. Errors: errs.NotFound for an object without a commit.
+	Export(ctx context.Context, object id.Object) (io.ReadCloser, error)
+
+	// Import makes an object from such a stream, whole or not at all, durable when
+	// it returns: with its incarnation, sequence, epoch, stamps, entry ids and version
+	// numbers, whatever object the archive names. No boot that an entry of this
+	// station names is given again. Errors: errs.Conflict for an object that has a
+	// commit; errs.Invalid or errs.Corrupt for what is no whole archive; those of r.
+	Import(ctx context.Context, object id.Object, r io.Reader) (ObjectInfo, error)
 
 	// Versions lists source versions without their texts; of an unknown
 	// object the list is empty. Errors: errs.Invalid.

@@ -91,34 +91,36 @@ func (c *Client) ReadFile(ctx context.Context, object id.Object, name string, fr
 		return File{}, nil, shim.FromStatus(err)
 	}
 	f := decodeFile(first.GetFile())
-	return f, &fileReader{stream: s, cancel: cancel, left: f.Size - from}, nil
+	left := f.Size - from // that the plugin has not sent yet
+	return f, &streamReader{cancel: cancel, chunkReader: chunkReader{recv: func() ([]byte, error) {
+		m, err := s.Recv()
+		left -= int64(len(m.GetChunk()))
+		if errors.Is(err, io.EOF) && left != 0 {
+			err = errs.New(errs.Corrupt, "", "The storage plugin gave another number of bytes than the file has.")
+		}
+		return m.GetChunk(), err
+	}}}, nil
 }
 
-// fileReader is the bytes of a ReadFile stream.
-type fileReader struct {
-	stream grpc.ServerStreamingClient[pb.ReadFileReply]
-	cancel context.CancelFunc
-	chunk  []byte
-	left   int64 // that the plugin has not sent yet
-	err    error // that ended the stream
+// chunkReader is the bytes of a stream. Its end is io.EOF only where the other
+// side ended it in good order; one that is gone is an error.
+type chunkReader struct {
+	recv  func() ([]byte, error)
+	chunk []byte
+	err   error // that ended the stream
 }
 
-// Read implements io.Reader. The stream's own end decides: what ends before the
-// plugin said that all was well, or with another number of bytes than the file
-// has, is an error.
-func (r *fileReader) Read(b []byte) (int, error) {
+// Read implements io.Reader.
+func (r *chunkReader) Read(b []byte) (int, error) {
 	for len(r.chunk) == 0 && r.err == nil {
-		m, err := r.stream.Recv()
+		chunk, err := r.recv()
 		switch {
 		case err == nil:
-			r.chunk = m.GetChunk()
-			r.left -= int64(len(r.chunk))
-		case !errors.Is(err, io.EOF):
-			r.err = shim.FromStatus(err)
-		case r.left != 0:
-			r.err = errs.New(errs.Corrupt, "", "The storage plugin gave another number of bytes than the file has.")
-		default:
+			r.chunk = chunk
+		case errors.Is(err, io.EOF):
 			r.err = io.EOF
+		default:
+			r.err = shim.FromStatus(err)
 		}
 	}
 	if len(r.chunk) == 0 {
@@ -129,14 +131,58 @@ func (r *fileReader) Read(b []byte) (int, error) {
 	return n, nil
 }
 
+// streamReader is a chunkReader that can be given up.
+type streamReader struct {
+	chunkReader
+	cancel context.CancelFunc
+}
+
 // Close implements io.Closer. A stream that has not ended is cancelled.
-func (r *fileReader) Close() error {
+func (r *streamReader) Close() error {
 	r.cancel()
 	r.chunk = nil
 	if r.err == nil {
-		r.err = errs.New(errs.Invalid, "", "The file was closed.")
+		r.err = errs.New(errs.Invalid, "", "The stream was closed.")
 	}
 	return nil
+}
+
+// Export implements Storage.
+func (c *Client) Export(ctx context.Context, object id.Object) (io.ReadCloser, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	s, err := c.c.Export(ctx, &pb.ExportRequest{Object: []byte(object)})
+	if err == nil {
+		_, err = s.Recv() // empty: the export has begun
+	}
+	if err != nil {
+		cancel()
+		return nil, shim.FromStatus(err)
+	}
+	return &streamReader{cancel: cancel, chunkReader: chunkReader{recv: func() ([]byte, error) {
+		m, err := s.Recv()
+		return m.GetChunk(), err
+	}}}, nil
+}
+
+// Import implements Storage.
+func (c *Client) Import(ctx context.Context, object id.Object, r io.Reader) (ObjectInfo, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	s, err := c.c.Import(ctx)
+	if err != nil {
+		return ObjectInfo{}, shim.FromStatus(err)
+	}
+	if s.Send(&pb.ImportRequest{Object: []byte(object)}) == nil {
+		err := sendChunks(r, func(b []byte) error { return s.Send(&pb.ImportRequest{Chunk: b}) })
+		if err != nil && !errors.Is(err, errSend) {
+			return ObjectInfo{}, err
+		}
+	}
+	m, err := s.CloseAndRecv() // where sending failed, this says why
+	if err != nil {
+		return ObjectInfo{}, shim.FromStatus(err)
+	}
+	return decodeInfo(m), nil
 }
 
 func (s *server) WriteFile(stream grpc.ClientStreamingServer[pb.WriteFileRequest, pb.Upload]) error {
@@ -145,7 +191,10 @@ func (s *server) WriteFile(stream grpc.ClientStreamingServer[pb.WriteFileRequest
 		return err
 	}
 	object := id.Object(first.GetObject())
-	u, err := s.impl.WriteFile(stream.Context(), object, &chunkReader{stream: stream})
+	u, err := s.impl.WriteFile(stream.Context(), object, &chunkReader{recv: func() ([]byte, error) {
+		m, err := stream.Recv()
+		return m.GetChunk(), err
+	}})
 	if err != nil {
 		return err
 	}
@@ -156,33 +205,6 @@ func (s *server) WriteFile(stream grpc.ClientStreamingServer[pb.WriteFileRequest
 		return errors.Join(err, s.impl.DropUpload(context.WithoutCancel(stream.Context()), object, u.ID))
 	}
 	return nil
-}
-
-// chunkReader is the bytes of a WriteFile stream. Its end is io.EOF only where
-// the caller ended it; a caller who is gone is an error.
-type chunkReader struct {
-	stream grpc.ClientStreamingServer[pb.WriteFileRequest, pb.Upload]
-	chunk  []byte
-	err    error
-}
-
-// Read implements io.Reader.
-func (r *chunkReader) Read(b []byte) (int, error) {
-	for len(r.chunk) == 0 && r.err == nil {
-		m, err := r.stream.Recv()
-		if r.chunk = m.GetChunk(); err != nil {
-			r.err = io.EOF
-			if !errors.Is(err, io.EOF) {
-				r.err = shim.FromStatus(err)
-			}
-		}
-	}
-	if len(r.chunk) == 0 {
-		return 0, r.err
-	}
-	n := copy(b, r.chunk)
-	r.chunk = r.chunk[n:]
-	return n, nil
 }
 
 func (s *server) DropUpload(ctx context.Context, m *pb.DropUploadRequest) (*pb.Empty, error) {
@@ -219,4 +241,39 @@ func (s *server) ReadFile(m *pb.ReadFileRequest, stream grpc.ServerStreamingServ
 		return sent
 	}
 	return err
+}
+
+func (s *server) Export(m *pb.ExportRequest, stream grpc.ServerStreamingServer[pb.ExportReply]) error {
+	r, err := s.impl.Export(stream.Context(), id.Object(m.GetObject()))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = r.Close() }() // what was to be read has been
+	if err := stream.Send(&pb.ExportReply{}); err != nil {
+		return err
+	}
+	var sent error
+	err = sendChunks(r, func(b []byte) error {
+		sent = stream.Send(&pb.ExportReply{Chunk: b})
+		return sent
+	})
+	if sent != nil {
+		return sent
+	}
+	return err
+}
+
+func (s *server) Import(stream grpc.ClientStreamingServer[pb.ImportRequest, pb.StoredObject]) error {
+	first, err := stream.Recv()
+	if err != nil {
+		return err
+	}
+	i, err := s.impl.Import(stream.Context(), id.Object(first.GetObject()), &chunkReader{recv: func() ([]byte, error) {
+		m, err := stream.Recv()
+		return m.GetChunk(), err
+	}})
+	if err != nil {
+		return err
+	}
+	return stream.SendAndClose(encodeInfo(i))
 }

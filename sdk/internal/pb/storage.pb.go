@@ -1713,6 +1713,149 @@ func (x *ReadFileReply) GetChunk() []byte {
 	return nil
 }
 
+// ExportRequest names the object to export.
+type ExportRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Object        []byte                 `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportRequest) Reset() {
+	*x = ExportRequest{}
+	mi := &file_station_v1_storage_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportRequest) ProtoMessage() {}
+
+func (x *ExportRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_storage_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportRequest.ProtoReflect.Descriptor instead.
+func (*ExportRequest) Descriptor() ([]byte, []int) {
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *ExportRequest) GetObject() []byte {
+	if x != nil {
+		return x.Object
+	}
+	return nil
+}
+
+// ExportReply is a part of an archive. That the stream ends well says that the archive is whole.
+type ExportReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Chunk         []byte                 `protobuf:"bytes,1,opt,name=chunk,proto3" json:"chunk,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportReply) Reset() {
+	*x = ExportReply{}
+	mi := &file_station_v1_storage_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportReply) ProtoMessage() {}
+
+func (x *ExportReply) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_storage_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportReply.ProtoReflect.Descriptor instead.
+func (*ExportReply) Descriptor() ([]byte, []int) {
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *ExportReply) GetChunk() []byte {
+	if x != nil {
+		return x.Chunk
+	}
+	return nil
+}
+
+// ImportRequest is a part of an archive; the first message names the object.
+type ImportRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Object        []byte                 `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	Chunk         []byte                 `protobuf:"bytes,2,opt,name=chunk,proto3" json:"chunk,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportRequest) Reset() {
+	*x = ImportRequest{}
+	mi := &file_station_v1_storage_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportRequest) ProtoMessage() {}
+
+func (x *ImportRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_storage_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportRequest.ProtoReflect.Descriptor instead.
+func (*ImportRequest) Descriptor() ([]byte, []int) {
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *ImportRequest) GetObject() []byte {
+	if x != nil {
+		return x.Object
+	}
+	return nil
+}
+
+func (x *ImportRequest) GetChunk() []byte {
+	if x != nil {
+		return x.Chunk
+	}
+	return nil
+}
+
 var File_station_v1_storage_proto protoreflect.FileDescriptor
 
 const file_station_v1_storage_proto_rawDesc = "" +
@@ -1836,7 +1979,14 @@ const file_station_v1_storage_proto_rawDesc = "" +
 	"\x04from\x18\x03 \x01(\x03R\x04from\"K\n" +
 	"\rReadFileReply\x12$\n" +
 	"\x04file\x18\x01 \x01(\v2\x10.station.v1.FileR\x04file\x12\x14\n" +
-	"\x05chunk\x18\x02 \x01(\fR\x05chunk2\xb7\x06\n" +
+	"\x05chunk\x18\x02 \x01(\fR\x05chunk\"'\n" +
+	"\rExportRequest\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\fR\x06object\"#\n" +
+	"\vExportReply\x12\x14\n" +
+	"\x05chunk\x18\x01 \x01(\fR\x05chunk\"=\n" +
+	"\rImportRequest\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\fR\x06object\x12\x14\n" +
+	"\x05chunk\x18\x02 \x01(\fR\x05chunk2\xb8\a\n" +
 	"\x0eStorageService\x120\n" +
 	"\x04Boot\x12\x11.station.v1.Empty\x1a\x15.station.v1.BootReply\x12<\n" +
 	"\x06Commit\x12\x19.station.v1.CommitRequest\x1a\x17.station.v1.CommitReply\x12D\n" +
@@ -1851,7 +2001,9 @@ const file_station_v1_storage_proto_rawDesc = "" +
 	"\n" +
 	"DropUpload\x12\x1d.station.v1.DropUploadRequest\x1a\x11.station.v1.Empty\x127\n" +
 	"\x05Files\x12\x16.station.v1.FilesQuery\x1a\x16.station.v1.FilesReply\x12D\n" +
-	"\bReadFile\x12\x1b.station.v1.ReadFileRequest\x1a\x19.station.v1.ReadFileReply0\x01B/Z-github.com/dbbasic/station/sdk/internal/pb;pbb\x06proto3"
+	"\bReadFile\x12\x1b.station.v1.ReadFileRequest\x1a\x19.station.v1.ReadFileReply0\x01\x12>\n" +
+	"\x06Export\x12\x19.station.v1.ExportRequest\x1a\x17.station.v1.ExportReply0\x01\x12?\n" +
+	"\x06Import\x12\x19.station.v1.ImportRequest\x1a\x18.station.v1.StoredObject(\x01B/Z-github.com/dbbasic/station/sdk/internal/pb;pbb\x06proto3"
 
 var (
 	file_station_v1_storage_proto_rawDescOnce sync.Once
@@ -1865,7 +2017,7 @@ func file_station_v1_storage_proto_rawDescGZIP() []byte {
 	return file_station_v1_storage_proto_rawDescData
 }
 
-var file_station_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_station_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_station_v1_storage_proto_goTypes = []any{
 	(*BootReply)(nil),          // 0: station.v1.BootReply
 	(*CommitRequest)(nil),      // 1: station.v1.CommitRequest
@@ -1895,39 +2047,42 @@ var file_station_v1_storage_proto_goTypes = []any{
 	(*FilesReply)(nil),         // 25: station.v1.FilesReply
 	(*ReadFileRequest)(nil),    // 26: station.v1.ReadFileRequest
 	(*ReadFileReply)(nil),      // 27: station.v1.ReadFileReply
-	(*Error)(nil),              // 28: station.v1.Error
-	(*Stamp)(nil),              // 29: station.v1.Stamp
-	(*LogEntry)(nil),           // 30: station.v1.LogEntry
-	(*Empty)(nil),              // 31: station.v1.Empty
-	(*LogsQuery)(nil),          // 32: station.v1.LogsQuery
-	(*LogsPage)(nil),           // 33: station.v1.LogsPage
+	(*ExportRequest)(nil),      // 28: station.v1.ExportRequest
+	(*ExportReply)(nil),        // 29: station.v1.ExportReply
+	(*ImportRequest)(nil),      // 30: station.v1.ImportRequest
+	(*Error)(nil),              // 31: station.v1.Error
+	(*Stamp)(nil),              // 32: station.v1.Stamp
+	(*LogEntry)(nil),           // 33: station.v1.LogEntry
+	(*Empty)(nil),              // 34: station.v1.Empty
+	(*LogsQuery)(nil),          // 35: station.v1.LogsQuery
+	(*LogsPage)(nil),           // 36: station.v1.LogsPage
 }
 var file_station_v1_storage_proto_depIdxs = []int32{
 	4,  // 0: station.v1.CommitRequest.commits:type_name -> station.v1.Commit
 	3,  // 1: station.v1.CommitReply.results:type_name -> station.v1.CommitResult
-	28, // 2: station.v1.CommitResult.error:type_name -> station.v1.Error
-	29, // 3: station.v1.Commit.stamp:type_name -> station.v1.Stamp
+	31, // 2: station.v1.CommitResult.error:type_name -> station.v1.Error
+	32, // 3: station.v1.Commit.stamp:type_name -> station.v1.Stamp
 	5,  // 4: station.v1.Commit.state:type_name -> station.v1.StateChange
-	30, // 5: station.v1.Commit.entries:type_name -> station.v1.LogEntry
+	33, // 5: station.v1.Commit.entries:type_name -> station.v1.LogEntry
 	6,  // 6: station.v1.Commit.version:type_name -> station.v1.SourceVersion
 	20, // 7: station.v1.Commit.files:type_name -> station.v1.FileChange
-	29, // 8: station.v1.StateChange.stamp:type_name -> station.v1.Stamp
-	29, // 9: station.v1.StateChange.was:type_name -> station.v1.Stamp
+	32, // 8: station.v1.StateChange.stamp:type_name -> station.v1.Stamp
+	32, // 9: station.v1.StateChange.was:type_name -> station.v1.Stamp
 	7,  // 10: station.v1.StoredObjects.objects:type_name -> station.v1.StoredObject
 	7,  // 11: station.v1.LoadReply.info:type_name -> station.v1.StoredObject
 	5,  // 12: station.v1.LoadReply.state:type_name -> station.v1.StateChange
 	5,  // 13: station.v1.StoredState.items:type_name -> station.v1.StateChange
 	6,  // 14: station.v1.VersionsReply.versions:type_name -> station.v1.SourceVersion
-	29, // 15: station.v1.File.stamp:type_name -> station.v1.Stamp
+	32, // 15: station.v1.File.stamp:type_name -> station.v1.Stamp
 	19, // 16: station.v1.FileChange.file:type_name -> station.v1.File
 	19, // 17: station.v1.FilesReply.files:type_name -> station.v1.File
 	19, // 18: station.v1.ReadFileReply.file:type_name -> station.v1.File
-	31, // 19: station.v1.StorageService.Boot:input_type -> station.v1.Empty
+	34, // 19: station.v1.StorageService.Boot:input_type -> station.v1.Empty
 	1,  // 20: station.v1.StorageService.Commit:input_type -> station.v1.CommitRequest
 	8,  // 21: station.v1.StorageService.Objects:input_type -> station.v1.StoredObjectsQuery
 	10, // 22: station.v1.StorageService.Load:input_type -> station.v1.LoadRequest
 	14, // 23: station.v1.StorageService.State:input_type -> station.v1.StoredStateQuery
-	32, // 24: station.v1.StorageService.Logs:input_type -> station.v1.LogsQuery
+	35, // 24: station.v1.StorageService.Logs:input_type -> station.v1.LogsQuery
 	12, // 25: station.v1.StorageService.Digest:input_type -> station.v1.DigestRequest
 	16, // 26: station.v1.StorageService.Versions:input_type -> station.v1.VersionsQuery
 	18, // 27: station.v1.StorageService.Version:input_type -> station.v1.VersionRequest
@@ -1935,21 +2090,25 @@ var file_station_v1_storage_proto_depIdxs = []int32{
 	23, // 29: station.v1.StorageService.DropUpload:input_type -> station.v1.DropUploadRequest
 	24, // 30: station.v1.StorageService.Files:input_type -> station.v1.FilesQuery
 	26, // 31: station.v1.StorageService.ReadFile:input_type -> station.v1.ReadFileRequest
-	0,  // 32: station.v1.StorageService.Boot:output_type -> station.v1.BootReply
-	2,  // 33: station.v1.StorageService.Commit:output_type -> station.v1.CommitReply
-	9,  // 34: station.v1.StorageService.Objects:output_type -> station.v1.StoredObjects
-	11, // 35: station.v1.StorageService.Load:output_type -> station.v1.LoadReply
-	15, // 36: station.v1.StorageService.State:output_type -> station.v1.StoredState
-	33, // 37: station.v1.StorageService.Logs:output_type -> station.v1.LogsPage
-	13, // 38: station.v1.StorageService.Digest:output_type -> station.v1.DigestReply
-	17, // 39: station.v1.StorageService.Versions:output_type -> station.v1.VersionsReply
-	6,  // 40: station.v1.StorageService.Version:output_type -> station.v1.SourceVersion
-	22, // 41: station.v1.StorageService.WriteFile:output_type -> station.v1.Upload
-	31, // 42: station.v1.StorageService.DropUpload:output_type -> station.v1.Empty
-	25, // 43: station.v1.StorageService.Files:output_type -> station.v1.FilesReply
-	27, // 44: station.v1.StorageService.ReadFile:output_type -> station.v1.ReadFileReply
-	32, // [32:45] is the sub-list for method output_type
-	19, // [19:32] is the sub-list for method input_type
+	28, // 32: station.v1.StorageService.Export:input_type -> station.v1.ExportRequest
+	30, // 33: station.v1.StorageService.Import:input_type -> station.v1.ImportRequest
+	0,  // 34: station.v1.StorageService.Boot:output_type -> station.v1.BootReply
+	2,  // 35: station.v1.StorageService.Commit:output_type -> station.v1.CommitReply
+	9,  // 36: station.v1.StorageService.Objects:output_type -> station.v1.StoredObjects
+	11, // 37: station.v1.StorageService.Load:output_type -> station.v1.LoadReply
+	15, // 38: station.v1.StorageService.State:output_type -> station.v1.StoredState
+	36, // 39: station.v1.StorageService.Logs:output_type -> station.v1.LogsPage
+	13, // 40: station.v1.StorageService.Digest:output_type -> station.v1.DigestReply
+	17, // 41: station.v1.StorageService.Versions:output_type -> station.v1.VersionsReply
+	6,  // 42: station.v1.StorageService.Version:output_type -> station.v1.SourceVersion
+	22, // 43: station.v1.StorageService.WriteFile:output_type -> station.v1.Upload
+	34, // 44: station.v1.StorageService.DropUpload:output_type -> station.v1.Empty
+	25, // 45: station.v1.StorageService.Files:output_type -> station.v1.FilesReply
+	27, // 46: station.v1.StorageService.ReadFile:output_type -> station.v1.ReadFileReply
+	29, // 47: station.v1.StorageService.Export:output_type -> station.v1.ExportReply
+	7,  // 48: station.v1.StorageService.Import:output_type -> station.v1.StoredObject
+	34, // [34:49] is the sub-list for method output_type
+	19, // [19:34] is the sub-list for method input_type
 	19, // [19:19] is the sub-list for extension type_name
 	19, // [19:19] is the sub-list for extension extendee
 	0,  // [0:19] is the sub-list for field type_name
@@ -1967,7 +2126,7 @@ func file_station_v1_storage_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_station_v1_storage_proto_rawDesc), len(file_station_v1_storage_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   28,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

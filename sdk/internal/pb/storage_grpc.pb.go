@@ -32,6 +32,8 @@ const (
 	StorageService_DropUpload_FullMethodName = "/station.v1.StorageService/DropUpload"
 	StorageService_Files_FullMethodName      = "/station.v1.StorageService/Files"
 	StorageService_ReadFile_FullMethodName   = "/station.v1.StorageService/ReadFile"
+	StorageService_Export_FullMethodName     = "/station.v1.StorageService/Export"
+	StorageService_Import_FullMethodName     = "/station.v1.StorageService/Import"
 )
 
 // StorageServiceClient is the client API for StorageService service.
@@ -53,6 +55,8 @@ type StorageServiceClient interface {
 	DropUpload(ctx context.Context, in *DropUploadRequest, opts ...grpc.CallOption) (*Empty, error)
 	Files(ctx context.Context, in *FilesQuery, opts ...grpc.CallOption) (*FilesReply, error)
 	ReadFile(ctx context.Context, in *ReadFileRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadFileReply], error)
+	Export(ctx context.Context, in *ExportRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportReply], error)
+	Import(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[ImportRequest, StoredObject], error)
 }
 
 type storageServiceClient struct {
@@ -214,6 +218,38 @@ func (c *storageServiceClient) ReadFile(ctx context.Context, in *ReadFileRequest
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type StorageService_ReadFileClient = grpc.ServerStreamingClient[ReadFileReply]
 
+func (c *storageServiceClient) Export(ctx context.Context, in *ExportRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportReply], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[3], StorageService_Export_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ExportRequest, ExportReply]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type StorageService_ExportClient = grpc.ServerStreamingClient[ExportReply]
+
+func (c *storageServiceClient) Import(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[ImportRequest, StoredObject], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[4], StorageService_Import_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ImportRequest, StoredObject]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type StorageService_ImportClient = grpc.ClientStreamingClient[ImportRequest, StoredObject]
+
 // StorageServiceServer is the server API for StorageService service.
 // All implementations must embed UnimplementedStorageServiceServer
 // for forward compatibility.
@@ -233,6 +269,8 @@ type StorageServiceServer interface {
 	DropUpload(context.Context, *DropUploadRequest) (*Empty, error)
 	Files(context.Context, *FilesQuery) (*FilesReply, error)
 	ReadFile(*ReadFileRequest, grpc.ServerStreamingServer[ReadFileReply]) error
+	Export(*ExportRequest, grpc.ServerStreamingServer[ExportReply]) error
+	Import(grpc.ClientStreamingServer[ImportRequest, StoredObject]) error
 	mustEmbedUnimplementedStorageServiceServer()
 }
 
@@ -281,6 +319,12 @@ func (UnimplementedStorageServiceServer) Files(context.Context, *FilesQuery) (*F
 }
 func (UnimplementedStorageServiceServer) ReadFile(*ReadFileRequest, grpc.ServerStreamingServer[ReadFileReply]) error {
 	return status.Error(codes.Unimplemented, "method ReadFile not implemented")
+}
+func (UnimplementedStorageServiceServer) Export(*ExportRequest, grpc.ServerStreamingServer[ExportReply]) error {
+	return status.Error(codes.Unimplemented, "method Export not implemented")
+}
+func (UnimplementedStorageServiceServer) Import(grpc.ClientStreamingServer[ImportRequest, StoredObject]) error {
+	return status.Error(codes.Unimplemented, "method Import not implemented")
 }
 func (UnimplementedStorageServiceServer) mustEmbedUnimplementedStorageServiceServer() {}
 func (UnimplementedStorageServiceServer) testEmbeddedByValue()                        {}
@@ -512,6 +556,24 @@ func _StorageService_ReadFile_Handler(srv interface{}, stream grpc.ServerStream)
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type StorageService_ReadFileServer = grpc.ServerStreamingServer[ReadFileReply]
 
+func _StorageService_Export_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ExportRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(StorageServiceServer).Export(m, &grpc.GenericServerStream[ExportRequest, ExportReply]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type StorageService_ExportServer = grpc.ServerStreamingServer[ExportReply]
+
+func _StorageService_Import_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(StorageServiceServer).Import(&grpc.GenericServerStream[ImportRequest, StoredObject]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type StorageService_ImportServer = grpc.ClientStreamingServer[ImportRequest, StoredObject]
+
 // StorageService_ServiceDesc is the grpc.ServiceDesc for StorageService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -575,6 +637,16 @@ var StorageService_ServiceDesc = grpc.ServiceDesc{
 			StreamName:    "ReadFile",
 			Handler:       _StorageService_ReadFile_Handler,
 			ServerStreams: true,
+		},
+		{
+			StreamName:    "Export",
+			Handler:       _StorageService_Export_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "Import",
+			Handler:       _StorageService_Import_Handler,
+			ClientStreams: true,
 		},
 	},
 	Metadata: "station/v1/storage.proto",

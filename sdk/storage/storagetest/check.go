@@ -56,7 +56,7 @@ func checkEntry(e storage.Entry) error {
 	switch {
 	case err != nil || e.ID.Boot == 0 || e.ID.Sequence == 0:
 		return errs.New(errs.Invalid, "", "%q is not an entry id.", e.ID)
-	case !knownLevel(e.Level):
+	case !e.Level.Known():
 		return errs.New(errs.Invalid, "", "%q is not a log level.", e.Level)
 	case !validYear(e.Time.UTC().Year()):
 		return errs.New(errs.Invalid, "", "The entry's time is out of range.")
@@ -74,14 +74,6 @@ func validStamp(s hlc.Stamp) bool {
 func validJSON(b []byte) bool { return json.Valid(b) && utf8.Valid(b) }
 
 func validYear(y int) bool { return y >= 0 && y <= 9999 }
-
-func knownLevel(l storage.Level) bool {
-	switch l {
-	case storage.Debug, storage.Info, storage.Warning, storage.Error, storage.Critical:
-		return true
-	}
-	return false
-}
 
 // firstByte is the first byte of valid JSON that is not white space.
 func firstByte(b []byte) byte {

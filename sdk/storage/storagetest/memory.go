@@ -72,6 +72,7 @@ type folder struct {
 	mu      sync.Mutex
 	station id.Station
 	boot    uint64
+	floor   uint64 // the highest own boot of an imported entry
 	high    hlc.Time
 	owner   *memoryStore
 	objects map[id.Object]*record
@@ -128,7 +129,7 @@ func (s *memoryStore) Configure(_ context.Context, c plugin.Config) error {
 	}
 	f.owner = s
 	f.uploads = map[string]content{}
-	f.boot++
+	f.boot = max(f.boot, f.floor) + 1
 	s.mu.Lock()
 	s.dir = f
 	s.mu.Unlock()
