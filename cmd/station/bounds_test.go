@@ -168,12 +168,11 @@ func walks(t *testing.T, o *object) (walked int) {
 	} {
 		for _, limit := range []int{100, storage.MaxPage} {
 			began := time.Now()
-			least := int(stored.Load())
 			step := 1
 			if !w.q.Oldest {
 				step = -1
 			}
-			n, met := w.from, 0
+			n, met, least := w.from, 0, 0
 			for q := w.q; ; {
 				q.Limit = limit
 				least = int(stored.Load()) // before the page, which so must show it
