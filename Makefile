@@ -2,6 +2,7 @@
 # (wrk) and the race detector (a C compiler).
 
 TOOL := go tool -modfile=tools.mod
+BOUNDS := -bound-entries 1000000 -bound-keys 100000 -strict
 
 .PHONY: build test race lint generate soak bench
 
@@ -24,8 +25,10 @@ generate: ## the protobuf code, from sdk/proto
 soak: ## the tests with full counts and their time limits, on a plain build
 	go test -count=1 -timeout 30m -v ./cmd/station -run 'TestIncrements|TestKernelKilled|TestStorageKilled' \
 		-args -increments 10000 -connections 64 -kernel-kills 10 -storage-kills 5 -strict
+	go test -count=1 -timeout 30m -v ./cmd/station -run 'TestBounds' -args $(BOUNDS)
 	go test -count=1 -timeout 30m ./plugins/storage-tsv -run 'TestCrashEverywhere$$' -v \
 		-args -crash-seeds 20 -crash-points 2000 | grep -v '^ *--- PASS\|^=== '
 
-bench: ## what one call costs in the packages on its way
+bench: ## what one call costs in the packages on its way, and what a large object's commits cost
+	go test -count=1 -timeout 30m -v ./cmd/station -run 'TestRates' -args $(BOUNDS) -pairs 10 -side 1500ms
 	go test -run '^$$' -bench . -benchmem ./framework/luahost ./plugins/...
