@@ -115,7 +115,8 @@ func (r *replay) segment(n uint64, last bool) error {
 	}
 	data, wasCut := bytes.CutSuffix(data, cutLine)
 	r.damaged = r.damaged || wasCut
-	first := r.header(name, data)
+	before := r.seeds
+	first, header := r.header(name, data)
 	batches := r.batches(data, first)
 	durable := first
 	for _, b := range batches {
@@ -124,6 +125,15 @@ func (r *replay) segment(n uint64, last bool) error {
 		}
 	}
 	cut := int64(len(data))
+	switch {
+	case header == nil:
+	case last && !slices.ContainsFunc(batches, func(b batchAt) bool { return b.durable > 0 }):
+		// It was never synced, and so nothing behind it.
+		cut, batches, wasCut = 0, nil, true
+		r.damaged, r.seeds = true, before
+	default:
+		r.bad(name, data, 0, header, "the header line is damaged")
+	}
 	for i, b := range batches {
 		if last && !b.whole && b.start >= durable {
 			cut = b.start
@@ -178,19 +188,20 @@ func (r *replay) rewrite(n uint64, data []byte, cut int64, wasCut bool) error {
 // cutLine ends a segment whose torn tail was cut off.
 var cutLine = seal([]byte("cut"), 0)
 
-// header reads a segment's first line and gives the offset behind it.
-func (r *replay) header(name string, data []byte) int64 {
+// header reads a segment's first line and gives the offset behind it, and the
+// line where it is not what it should be though something follows it.
+func (r *replay) header(name string, data []byte) (first int64, bad []byte) {
 	line, rest, found := bytes.Cut(data, []byte{'\n'})
 	found = found && len(rest) > 0 // else it may be torn, and nothing is behind it
 	cols := make([][]byte, 5)
 	if split(line, cols) != whole || string(cols[0]) != "journal" {
-		if found {
-			r.bad(name, data, 0, line, "the header line is damaged")
+		switch {
+		case !found:
+			return 0, nil
+		case bytes.HasPrefix(line, []byte("commit\t")):
+			return 0, line
 		}
-		if found && !bytes.HasPrefix(line, []byte("commit\t")) {
-			return int64(len(line)) + 1
-		}
-		return 0
+		return int64(len(line)) + 1, line
 	}
 	chain, ok1 := parseHex32(cols[4])
 	batch, ok2 := number(cols[3])
@@ -200,7 +211,7 @@ func (r *replay) header(name string, data []byte) int64 {
 		}
 		r.chain, r.bytes, r.batch, r.chained = chain, chain, batch, true
 	}
-	return int64(len(line)) + 1
+	return int64(len(line)) + 1, nil
 }
 
 // batches finds the batches of a segment and checks their chain, so that one
