@@ -39,7 +39,7 @@ func TestEveryFlippedByteAfterCarryOver(t *testing.T) {
 		}
 		for range 2 { // the second start finds what the first left, killed too
 			s := New(slog.New(slog.DiscardHandler), "test")
-			s.manual, s.segmentSize = true, smallSegment
+			s.openFS, s.manual, s.segmentSize = openUnsynced, true, smallSegment
 			if err := s.Configure(t.Context(), plugin.Config{Station: here, DataDir: dir}); err != nil {
 				t.Fatalf("byte %d: %v", i, err)
 			}

@@ -72,7 +72,7 @@ func TestEveryFlippedByteInJournal(t *testing.T) {
 		}
 		f.write("journal/000001.tsv", b)
 		s := New(slog.New(slog.DiscardHandler), "test")
-		s.manual, s.segmentSize = true, smallSegment
+		s.openFS, s.manual, s.segmentSize = openUnsynced, true, smallSegment
 		if err := s.Configure(t.Context(), f.config); err != nil {
 			t.Fatalf("byte %d: %v", i, err)
 		}

@@ -63,7 +63,7 @@ func newFolder(t *testing.T) *folder {
 func (f *folder) open() *Store {
 	f.t.Helper()
 	return openStore(f.t, f.config, func(s *Store) {
-		s.manual, s.segmentSize = true, smallSegment
+		s.openFS, s.manual, s.segmentSize = openUnsynced, true, smallSegment
 		s.log = slog.New(slog.NewTextHandler(&f.log, nil))
 	})
 }

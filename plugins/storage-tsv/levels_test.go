@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -150,7 +151,7 @@ func damagedOnce(t *testing.T, f *folder, name string, good, bad []byte, at int,
 	_ = os.RemoveAll(f.path("damaged"))
 	var log lockedBuffer
 	s := New(slog.New(slog.NewTextHandler(&log, nil)), "test")
-	s.manual = true
+	s.openFS, s.manual, s.segmentSize = openUnsynced, true, smallSegment
 	if err := s.Configure(t.Context(), f.config); err != nil {
 		t.Fatalf("%s, byte %d: %v", name, at, err)
 	}
@@ -370,13 +371,12 @@ func TestUnusableLevel(t *testing.T) {
 	}
 }
 
-// TestHotKey increments one counter a million times: what is left on disk is
-// bounded by the figures, and not by the count.
+var hotKey = flag.Int("hot-key", 100_000, "times that TestHotKey increments its counter")
+
+// TestHotKey increments one counter many times, a million in a soak: what is left
+// on disk is bounded by the figures, and not by the count.
 func TestHotKey(t *testing.T) {
-	times := 1_000_000
-	if testing.Short() {
-		times = 100_000
-	}
+	times := *hotKey
 	f := newFolder(t)
 	s := f.open()
 	s.levels = levelSizes{recent: 4 << 10, middle: 8 << 10}
@@ -488,7 +488,7 @@ func TestStateProperty(t *testing.T) {
 		}
 		open := func() *Store {
 			s := New(slog.New(slog.DiscardHandler), "test")
-			s.manual, s.levels = true, levelSizes{recent: 300, middle: 600}
+			s.openFS, s.manual, s.segmentSize, s.levels = openUnsynced, true, smallSegment, levelSizes{recent: 300, middle: 600}
 			if err := s.Configure(context.Background(), plugin.Config{Station: here, DataDir: dir}); err != nil {
 				rt.Fatal(err)
 			}

@@ -35,10 +35,10 @@ func logged(t testing.TB, s *Store, name id.Object, n uint64, seconds int64, siz
 // small opens the folder with small log files and a carrier that the test drives.
 func (f *folder) small(size int64, with ...func(*Store)) *Store {
 	f.t.Helper()
-	return openStore(f.t, f.config, append(with, func(s *Store) {
-		s.manual, s.logSize = true, size
+	return openStore(f.t, f.config, append([]func(*Store){func(s *Store) {
+		s.openFS, s.manual, s.segmentSize, s.logSize = openUnsynced, true, 2<<20, size
 		s.log = slog.New(slog.NewTextHandler(&f.log, nil))
-	})...)
+	}}, with...)...)
 }
 
 // logDir gives the names in the folder of a log that match a pattern.

@@ -116,7 +116,7 @@ func (r *replay) segment(n uint64, last bool) error {
 	data, wasCut := bytes.CutSuffix(data, cutLine)
 	r.damaged = r.damaged || wasCut
 	before := r.seeds
-	first, bad := r.header(name, data)
+	first, header := r.header(name, data)
 	batches := r.batches(data, first)
 	durable := first
 	for _, b := range batches {
@@ -126,12 +126,13 @@ func (r *replay) segment(n uint64, last bool) error {
 	}
 	cut := int64(len(data))
 	switch {
-	case bad == nil:
-	case last && !slices.ContainsFunc(batches, func(b batchAt) bool { return b.durable > 0 }): // not even the header was synced
-		cut, batches, r.seeds = 0, nil, before
-		r.damaged, wasCut = true, true
+	case header == nil:
+	case last && !slices.ContainsFunc(batches, func(b batchAt) bool { return b.durable > 0 }):
+		// It was never synced, and so nothing behind it.
+		cut, batches, wasCut = 0, nil, true
+		r.damaged, r.seeds = true, before
 	default:
-		r.bad(name, data, 0, bad, "the header line is damaged")
+		r.bad(name, data, 0, header, "the header line is damaged")
 	}
 	for i, b := range batches {
 		if last && !b.whole && b.start >= durable {
@@ -188,19 +189,19 @@ func (r *replay) rewrite(n uint64, data []byte, cut int64, wasCut bool) error {
 var cutLine = seal([]byte("cut"), 0)
 
 // header reads a segment's first line and gives the offset behind it, and the
-// line itself where it is none.
+// line where it is not what it should be though something follows it.
 func (r *replay) header(name string, data []byte) (first int64, bad []byte) {
 	line, rest, found := bytes.Cut(data, []byte{'\n'})
 	found = found && len(rest) > 0 // else it may be torn, and nothing is behind it
 	cols := make([][]byte, 5)
 	if split(line, cols) != whole || string(cols[0]) != "journal" {
-		if !found {
+		switch {
+		case !found:
 			return 0, nil
+		case bytes.HasPrefix(line, []byte("commit\t")):
+			return 0, line
 		}
-		if !bytes.HasPrefix(line, []byte("commit\t")) {
-			first = int64(len(line)) + 1
-		}
-		return first, line
+		return int64(len(line)) + 1, line
 	}
 	chain, ok1 := parseHex32(cols[4])
 	batch, ok2 := number(cols[3])

@@ -2,7 +2,9 @@ package storagetsv
 
 import (
 	"context"
+	"flag"
 	"log/slog"
+	"os"
 	"testing"
 	"time"
 
@@ -11,9 +13,25 @@ import (
 	"github.com/dbbasic/station/sdk/storage/storagetest"
 )
 
+// checks is how often each property is tried here where -rapid.checks is not
+// given: the suite runs the same ones seven times over.
+const checks = "15"
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" })
+	if !given {
+		if err := flag.Set("rapid.checks", checks); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
+}
+
 func TestContract(t *testing.T) {
 	for name, with := range map[string]func(*Store){
-		"Default": func(*Store) {},
+		"Default": func(s *Store) { s.openFS, s.segmentSize = openOS, segmentSize },
 		// Small segments and a carrier that never rests: reads meet rounds and checkpoints.
 		"Eager": func(s *Store) { s.segmentSize, s.carryDelay = 4<<10, 0 },
 		// A log of many files: pages, cursors and times meet their ends everywhere.
@@ -23,14 +41,14 @@ func TestContract(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			storagetest.Run(t, func(t *testing.T, c plugin.Config) storage.Storage {
-				return openStore(t, c, with)
+				return openStore(t, c, cheap, with)
 			})
 		})
 	}
 	// Reads come from the files alone, nothing being pending.
 	t.Run("FilesOnly", func(t *testing.T) {
 		storagetest.Run(t, func(t *testing.T, c plugin.Config) storage.Storage {
-			return carried{openStore(t, c, func(s *Store) {
+			return carried{openStore(t, c, cheap, func(s *Store) {
 				s.manual, s.logSize, s.levels = true, 1000, levelSizes{recent: 1 << 10, middle: 4 << 10}
 			})}
 		})
@@ -38,10 +56,13 @@ func TestContract(t *testing.T) {
 	// Each store is killed, never closed: reads after opening come from a replay.
 	t.Run("Killed", func(t *testing.T) {
 		storagetest.Run(t, func(t *testing.T, c plugin.Config) storage.Storage {
-			return mortal{openStore(t, c, func(s *Store) { s.segmentSize, s.logSize, s.carryDelay = 64<<10, 500, time.Millisecond })}
+			return mortal{openStore(t, c, cheap, func(s *Store) { s.segmentSize, s.logSize, s.carryDelay = 64<<10, 500, time.Millisecond })}
 		})
 	})
 }
+
+// cheap is for all but one of the variants: no fsync, and small segments to fill.
+func cheap(s *Store) { s.openFS, s.segmentSize = openUnsynced, smallSegment }
 
 // carried carries each batch over before it gives the results.
 type carried struct{ *Store }

@@ -137,6 +137,9 @@ func (s *Store) Configure(ctx context.Context, c plugin.Config) error {
 		return err
 	}
 	s.options = o
+	if s.logRetention == 0 { // what a test has set stays
+		s.logRetention = o.logRetention
+	}
 	fs, err := s.openFS(c.DataDir)
 	if err != nil {
 		return s.unusable(c.DataDir, err)
