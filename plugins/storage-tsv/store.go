@@ -66,6 +66,7 @@ type Store struct {
 	station id.Station
 	boot    uint64
 	high    atomic.Uint64 // hlc.Time
+	rows    uint64        // objects of which objects.tsv has a row, as a start finds or makes it
 
 	objects directory
 	options
