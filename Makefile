@@ -26,6 +26,7 @@ soak: ## the tests with full counts and their time limits, on a plain build
 		-args -increments 10000 -connections 64 -kernel-kills 10 -storage-kills 5 -strict
 	go test -count=1 -timeout 30m ./plugins/storage-tsv -run 'TestCrashEverywhere$$' -v \
 		-args -crash-seeds 20 -crash-points 2000 | grep -v '^ *--- PASS\|^=== '
+	go test -count=1 -timeout 30m ./plugins/storage-tsv -run 'TestEveryByte$$|TestIndexDamage$$' -args -damage-stride 1
 
 bench: ## what one call costs in the packages on its way
 	go test -run '^$$' -bench . -benchmem ./framework/luahost ./plugins/...
