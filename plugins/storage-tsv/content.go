@@ -163,8 +163,13 @@ func (s *Store) placeFile(o *object, f *storage.FileChange) error {
 
 // badFile reports a file whose bytes are not those that were stored, once.
 func (s *Store) badFile(o *object, name, why string) {
-	if report, _ := s.damage.note(o.filePath(name), 0); report {
-		s.log.Warn("damage: a file is not what was stored", "file", o.filePath(name), "index", o.indexPath(), "why", why)
+	s.badContent(o.filePath(name), o.indexPath(), why)
+}
+
+// badContent is badFile for any file of which a line in a table names the hash.
+func (s *Store) badContent(name, table, why string) {
+	if report, _ := s.damage.note(name, 0); report {
+		s.log.Warn("damage: a file is not what was stored", "file", name, "index", table, "why", why)
 	}
 }
 
@@ -235,7 +240,7 @@ type damagedLine struct {
 func readIndex(f file, size int64) (files map[string]storage.File, bad []damagedLine, n int, err error) {
 	files = map[string]storage.File{}
 	cols := make([][]byte, indexColumns)
-	for lines := readForward(f, 0, size); ; {
+	for lines := readParted(readForward(f, 0, size), indexColumns, indexHeader, nil); ; {
 		line, at, err := lines.next()
 		if errors.Is(err, io.EOF) {
 			return files, bad, n, nil

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path"
@@ -17,7 +16,6 @@ import (
 	"time"
 
 	"github.com/dbbasic/station/sdk/errs"
-	"github.com/dbbasic/station/sdk/plugin"
 	"github.com/dbbasic/station/sdk/storage"
 )
 
@@ -86,69 +84,6 @@ func FuzzFileName(f *testing.F) {
 			t.Errorf("%q is on disk %q, which is the store's own", a, da)
 		}
 	})
-}
-
-// TestEveryByteOfAnIndex cuts the index at each byte, and flips each byte in
-// three ways: the store starts, the files whose lines are whole are there, and a
-// file whose line is not is either as it was or not there, which is reported.
-func TestEveryByteOfAnIndex(t *testing.T) {
-	var ended error
-	m := newMemFS()
-	s := memStore(t, m, &ended)
-	contents := map[string]string{"one": "1", "two.txt": "22", "three": "", "%": "%"}
-	put(t, s, 1, contents)
-	if err := s.Close(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	good := m.find("files/a/index.tsv").data
-	for i := range good {
-		for _, flip := range []byte{0, 1, 4, 0x80} { // 0: cut here
-			b := bytes.Clone(good)
-			if b[i] ^= flip; flip == 0 {
-				b = b[:i]
-			}
-			checkIndex(t, m, good, b, i, flip, contents)
-		}
-	}
-}
-
-func checkIndex(t *testing.T, m *memFS, good, b []byte, i int, flip byte, contents map[string]string) {
-	t.Helper()
-	m = m.after(lost, nil)
-	n := m.find("files/a/index.tsv")
-	n.data, n.durable = b, b
-	var log bytes.Buffer
-	s := openStore(t, plugin.Config{Station: here, DataDir: "/data"}, func(s *Store) {
-		s.openFS = func(string) (fsys, error) { return m, nil }
-		s.manual = true
-		s.log = slog.New(slog.NewTextHandler(&log, nil))
-	})
-	defer func() { _ = s.Close(context.Background()) }()
-	list, err := s.Files(t.Context(), storage.FilesQuery{Object: "a", Limit: 100, Tombstones: true})
-	if err != nil {
-		t.Fatalf("byte %d, flip %d: %v", i, flip, err)
-	}
-	at := 0
-	for line := range bytes.Lines(good) {
-		name, _, _ := strings.Cut(string(line), "\t")
-		from, to := at, at+len(line) // a flipped newline joins two lines
-		at = to
-		_, is := contents[name]
-		touched := i >= from-1 && i < to || flip == 0 && i < to
-		there := slices.ContainsFunc(list, func(f storage.File) bool { return f.Name == name })
-		got, err := readFile(s, name)
-		switch {
-		case !is:
-		case there && (err != nil || got != contents[name]):
-			t.Errorf("byte %d, flip %d: %s is %q, %v", i, flip, name, got, err)
-		case !there && !touched:
-			t.Errorf("byte %d, flip %d: %s is lost", i, flip, name)
-		case !there && flip != 0 && !strings.Contains(log.String(), "file=files/a/index.tsv line="):
-			t.Errorf("byte %d, flip %d: %s is lost without a report:\n%s", i, flip, name, log.String())
-		case !there && !errs.Is(err, errs.NotFound):
-			t.Errorf("byte %d, flip %d: %s: %v", i, flip, name, err)
-		}
-	}
 }
 
 func TestDamagedContent(t *testing.T) {

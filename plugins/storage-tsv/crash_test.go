@@ -320,7 +320,7 @@ func pages(t *testing.T, s *Store, q storage.StateQuery) []storage.StateChange {
 func diff(t *testing.T, what string, got, want any) {
 	t.Helper()
 	if reflect.DeepEqual(got, want) {
-		return
+		return // cmp is slow
 	}
 	if d := cmp.Diff(want, got, cmpopts.EquateEmpty()); d != "" {
 		t.Fatalf("%s (-want +got):\n%s", what, d)

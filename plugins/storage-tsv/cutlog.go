@@ -27,7 +27,18 @@ func (r *replay) settle() error {
 		return nil // the journal holds the newest change of each key
 	}
 	for _, o := range s.dirt.list {
-		s.distrust(o)
+		r.torn = append(r.torn, o.id)
+	}
+	if r.lost {
+		r.torn = s.objects.list()
+	}
+	for _, name := range r.torn { // whose files may hold what the journal has lost
+		if o := s.objects.get(name); o != nil {
+			s.distrust(o)
+			o.carried.summed = false
+		}
+	}
+	for _, o := range s.dirt.list {
 		if err := s.dropOlder(o); err != nil {
 			s.log.Error("what the file holds could not be compared with the damaged journal", "file", o.statePath(), "error", err)
 		}
@@ -89,6 +100,11 @@ func (s *Store) cutLog(o *object, ids map[id.Entry]struct{}, journalDamaged bool
 		if err := f.Truncate(cut); err != nil {
 			return err
 		}
+		if cut > 0 { // behind a newline that may have been destroyed
+			if _, err := f.WriteAt([]byte{'\n'}, cut-1); err != nil {
+				return err
+			}
+		}
 	}
 	if keeps || empty || journalDamaged {
 		return s.dropKept(o, f, cut, ids, !keeps && !journalDamaged)
@@ -100,7 +116,7 @@ func (s *Store) cutLog(o *object, ids map[id.Entry]struct{}, journalDamaged bool
 // is kept though the journal may hold its entry, or entries before it; empty
 // that no line is kept.
 func (s *Store) endOfKept(o *object, f file, size int64, ids map[id.Entry]struct{}) (cut int64, keeps, empty bool, err error) {
-	lines := readBackward(f, 0, size)
+	lines := s.readTable(o.logPath(), f, readBackward(f, 0, size), logColumns, logHeader)
 	cols := make([][]byte, logColumns)
 	for cut = size; ; {
 		line, at, err := lines.next()
@@ -179,7 +195,7 @@ type keptLines struct {
 // walk looks at the lines before an offset, last to first.
 func (k *keptLines) walk(f io.ReaderAt, end int64) error {
 	cols := make([][]byte, logColumns)
-	for lines := readBackward(f, 0, end); k.left > 0; k.left-- {
+	for lines := readLog(readBackward(f, 0, end)); k.left > 0; k.left-- {
 		line, _, err := lines.next()
 		if errors.Is(err, io.EOF) {
 			return nil

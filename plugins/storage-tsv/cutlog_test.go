@@ -3,73 +3,13 @@ package storagetsv
 import (
 	"bytes"
 	"errors"
-	"fmt"
-	"log/slog"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/dbbasic/station/sdk/plugin"
 	"github.com/dbbasic/station/sdk/storage"
 )
-
-// TestEveryFlippedByteAfterCarryOver flips each byte of a journal whose commits
-// stand in the files already: none of them is lost, none stands twice, and
-// nothing older comes to stand above something newer.
-func TestEveryFlippedByteAfterCarryOver(t *testing.T) {
-	f := newFolder(t)
-	s := f.open()
-	count(t, s, "a", 1, 3)
-	if err := s.round(false); err != nil {
-		t.Fatal(err)
-	}
-	f.kill(s)
-	good := f.read("journal/000001.tsv")
-	for i := range usedPart(good) {
-		dir := filepath.Join(t.TempDir(), fmt.Sprint(i))
-		if err := os.CopyFS(dir, os.DirFS(f.config.DataDir)); err != nil {
-			t.Fatal(err)
-		}
-		b := bytes.Clone(good)
-		b[i] ^= 4
-		if err := os.WriteFile(filepath.Join(dir, "journal/000001.tsv"), b, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		for range 2 { // the second start finds what the first left, killed too
-			s := New(slog.New(slog.DiscardHandler), "test")
-			s.openFS, s.manual, s.segmentSize = openUnsynced, true, smallSegment
-			if err := s.Configure(t.Context(), plugin.Config{Station: here, DataDir: dir}); err != nil {
-				t.Fatalf("byte %d: %v", i, err)
-			}
-			wantCount(t, s, "a", 1, 2, 3)
-			if n := newest(t, s); n != "3" {
-				t.Errorf("n is %s, want 3", n)
-			}
-			if i%2 == 0 {
-				if err := s.round(i%4 == 0); err != nil {
-					t.Fatal(err)
-				}
-			}
-			f.kill(s)
-		}
-		if t.Failed() {
-			t.Fatalf("byte %d: half a commit", i)
-		}
-	}
-}
-
-// newest gives the value of "n" of object a.
-func newest(t *testing.T, s *Store) string {
-	t.Helper()
-	o, err := s.Load(t.Context(), "a")
-	if err != nil {
-		t.Fatal(err)
-	}
-	i := slices.IndexFunc(o.State, func(c storage.StateChange) bool { return c.Key == "n" })
-	return string(o.State[i].Value)
-}
 
 // TestTornTailThatWasCarriedOver: the disk lost a batch that it had, and what is
 // committed next begins where the good part ends.

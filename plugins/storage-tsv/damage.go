@@ -47,6 +47,13 @@ func (s *Store) tookEdited(name string) {
 	}
 }
 
+// add counts damage that is reported elsewhere.
+func (d *damage) add() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.lines++
+}
+
 func (d *damage) count() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -118,9 +125,7 @@ func (s *Store) setAside(name string, f io.ReaderAt, at int64, line int, raw []b
 // copy could not be written it gives the error: what is the last of its kind
 // must then stay where it is.
 func (s *Store) keepAside(name string, f io.ReaderAt, at int64, raw []byte, why string) error {
-	s.damage.mu.Lock()
-	s.damage.lines++
-	s.damage.mu.Unlock()
+	s.damage.add()
 	s.distrustFile(name)
 	return s.report(name, f, at, 0, raw, why)
 }

@@ -2,9 +2,7 @@ package storagetsv
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"slices"
 	"testing"
@@ -53,44 +51,6 @@ func TestFlippedByteInJournal(t *testing.T) {
 	f.logged("journal/000001.tsv", "line=7", "damaged/lines.tsv")
 	if !bytes.Contains(f.read("damaged/lines.tsv"), []byte("journal/000001.tsv")) {
 		t.Error("damaged/lines.tsv does not hold the line")
-	}
-}
-
-// TestEveryFlippedByteInJournal flips each byte of a journal in turn: whatever
-// is left of an object is whole commits, in order.
-func TestEveryFlippedByteInJournal(t *testing.T) {
-	f := newFolder(t)
-	s := f.open()
-	count(t, s, "a", 1, 3)
-	f.kill(s)
-	good := f.read("journal/000001.tsv")
-	for i := range usedPart(good) {
-		b := bytes.Clone(good)
-		b[i] ^= 4
-		if err := errors.Join(os.RemoveAll(f.path("journal")), os.Mkdir(f.path("journal"), 0o700), os.RemoveAll(f.path("damaged"))); err != nil {
-			t.Fatal(err)
-		}
-		f.write("journal/000001.tsv", b)
-		s := New(slog.New(slog.DiscardHandler), "test")
-		s.openFS, s.manual, s.segmentSize = openUnsynced, true, smallSegment
-		if err := s.Configure(t.Context(), f.config); err != nil {
-			t.Fatalf("byte %d: %v", i, err)
-		}
-		p, err := s.Logs(t.Context(), storage.LogsQuery{Object: "a", Limit: 10, Oldest: true})
-		if err != nil {
-			t.Fatal(err)
-		}
-		var left []uint64
-		for _, e := range p.Entries {
-			left = append(left, e.ID.Sequence)
-		}
-		if len(left) < 2 {
-			t.Errorf("byte %d: one flipped byte left %v of 1, 2, 3", i, left)
-		}
-		if len(left) > 0 {
-			wantCount(t, s, "a", left...)
-		}
-		f.kill(s)
 	}
 }
 

@@ -220,9 +220,9 @@ func (e *export) entries(a *archive.Writer) error {
 		if err != nil {
 			return err
 		}
-		next := f.lines(true, f.first, f.size)
+		next := f.lines(e.s, true, f.first, f.size)
 		for {
-			line, at, err := next()
+			line, at, err := next.next()
 			if errors.Is(err, io.EOF) {
 				break
 			}

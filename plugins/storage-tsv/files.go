@@ -36,6 +36,7 @@ func (s *Store) mend(name string, size int64, tail []byte) (int64, error) {
 	}
 	defer f.Close()
 	if sealedLine(tail) {
+		s.distrustFile(name) // lines behind it may have been cut off with the newline
 		_, err = f.WriteAt([]byte{'\n'}, size)
 		return size + 1, err
 	}
@@ -179,8 +180,8 @@ func (s *Store) readAll(name string) ([]byte, error) {
 // checksum are counted. The columns are valid until use returns.
 func (s *Store) eachLine(name string, f io.ReaderAt, size int64, columns int, header string, use func(cols [][]byte, v verdict) bool) error {
 	cols := make([][]byte, columns)
-	lines := readForward(f, 0, size)
-	for n := 1; ; n++ {
+	lines := s.readTable(name, f, readForward(f, 0, size), columns, header)
+	for {
 		line, at, err := lines.next()
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -193,11 +194,16 @@ func (s *Store) eachLine(name string, f io.ReaderAt, size int64, columns int, he
 		}
 		v := split(line, cols)
 		if v == damaged || !use(cols, v) {
-			s.setAside(name, f, at, n, line, reason(v))
+			s.setAside(name, f, at, lines.read, line, reason(v))
 		} else if v == byHand {
 			s.tookEdited(name)
 		}
 	}
+}
+
+// readTable reads the lines of a table, and reports where two of them stand as one.
+func (s *Store) readTable(name string, f io.ReaderAt, lines lineReader, columns int, header string) *parted {
+	return readParted(lines, columns, header, func(line []byte, at int64) { s.setAside(name, f, at, 0, line, joinedLines) })
 }
 
 func isHeader(line []byte, header string) bool {

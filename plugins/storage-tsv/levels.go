@@ -221,6 +221,7 @@ func (s *Store) walkState(o *object, v *stateView, use func(*stateView) error) e
 func (s *Store) notSorted(o *object, t *table, sealed bool) {
 	if s.damage.noteUnsorted(t.name) {
 		s.log.Warn("a file of state has been changed from outside: it is read whole until it has been sorted again", "file", t.name)
+		s.distrustFile(t.name)
 	}
 	if sealed {
 		o.mu.Lock()

@@ -44,18 +44,14 @@ func parseIndexLine(line []byte) (l indexLine, ok bool) {
 
 // stands reports whether an entry of the line's id begins at its offset.
 func (l indexLine) stands(log io.ReaderAt, size int64) (bool, error) {
-	want := append([]byte{'\n'}, l.id...)
-	want = append(want, '\t')
-	from := l.at - 1
-	if l.at == 0 {
-		want, from = want[1:], 0
-	}
-	if from+int64(len(want)) > size {
+	if l.at+int64(len(l.id)) >= size {
 		return false, nil
 	}
-	got := make([]byte, len(want))
-	err := readFull(log, got, from)
-	return err == nil && bytes.Equal(got, want), err
+	got := make([]byte, len(l.id)+1)
+	if err := readFull(log, got, l.at); err != nil || !bytes.Equal(got[:len(l.id)], l.id) || got[len(l.id)] != '\t' {
+		return false, err
+	}
+	return beginsLine(log, l.at, logHeader)
 }
 
 // indexer follows the lines of a file and makes the lines of its index: one for
@@ -99,7 +95,7 @@ func (x *indexer) add(line []byte, at int64) (isEntry, indexed bool) {
 
 // follow takes the lines of a file between two offsets.
 func (x *indexer) follow(log io.ReaderAt, from, to int64) error {
-	for lines := readForward(log, from, to); ; {
+	for lines := readLog(readForward(log, from, to)); ; {
 		line, at, err := lines.next()
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -110,6 +106,9 @@ func (x *indexer) follow(log io.ReaderAt, from, to int64) error {
 		x.add(line, at)
 	}
 }
+
+// readLog reads the lines of a log for what is derived from them: others report damage.
+func readLog(lines lineReader) *parted { return readParted(lines, logColumns, logHeader, nil) }
 
 // lastIndexed gives the last line of an index that counts, and the index up to
 // its end. Lines behind it are what a crash left of some that were not synced.
@@ -137,7 +136,7 @@ func firstIndexed(index []byte, log io.ReaderAt, size int64) (l indexLine, ok bo
 		return l, false, err
 	}
 	x := indexer{newest: noTime, last: -1}
-	for lines := readForward(log, 0, l.at); ; {
+	for lines := readLog(readForward(log, 0, l.at)); ; {
 		line, at, err := lines.next()
 		if errors.Is(err, io.EOF) {
 			return l, true, nil
@@ -175,7 +174,7 @@ func seek(log io.ReaderAt, size int64, index []byte, seed, t int64) (int64, erro
 		l, _ := parseIndexLine(lines[i-1])
 		x.newest, x.last, from = l.newest, l.at, l.at
 	}
-	for rest := readForward(log, from, size); ; {
+	for rest := readLog(readForward(log, from, size)); ; {
 		line, at, err := rest.next()
 		switch {
 		case errors.Is(err, io.EOF) && i == len(lines):

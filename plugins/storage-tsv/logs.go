@@ -151,7 +151,7 @@ func (p *pager) piece(i int, from, to place) (done bool, err error) {
 	if i == to.file {
 		end = min(end, to.at)
 	}
-	next := f.lines(p.q.Oldest, start, end)
+	lines := f.lines(p.v.s, p.q.Oldest, start, end)
 	for start < end {
 		if p.full() {
 			at := place{i, end}
@@ -161,7 +161,7 @@ func (p *pager) piece(i int, from, to place) (done bool, err error) {
 			p.page.Next = p.prefix() + p.v.name(i).String() + "." + strconv.FormatInt(at.at, 10)
 			return true, nil
 		}
-		line, at, err := next()
+		line, at, err := lines.next()
 		if err != nil {
 			return false, err
 		}

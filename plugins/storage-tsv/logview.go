@@ -310,15 +310,14 @@ func (f *logFile) lineBegins(at int64) (bool, error) {
 	if at <= f.first {
 		return at == f.first, nil
 	}
-	b := make([]byte, 1)
-	err := readFull(f.r, b, at-1)
-	return b[0] == '\n', err
+	return beginsLine(f.r, at, logHeader)
 }
 
 // lines gives the lines between two offsets in either direction.
-func (f *logFile) lines(forward bool, from, to int64) func() ([]byte, int64, error) {
+func (f *logFile) lines(s *Store, forward bool, from, to int64) *parted {
+	lines := lineReader(readBackward(f.r, from, to))
 	if forward {
-		return readForward(f.r, from, to).next
+		lines = readForward(f.r, from, to)
 	}
-	return readBackward(f.r, from, to).next
+	return s.readTable(f.path, f.r, lines, logColumns, logHeader)
 }

@@ -115,9 +115,9 @@ func (s *Store) versionsIn(o *object, v view, f file, size int64, before uint64,
 		return list, nil
 	}
 	defer f.Close()
-	lines := readBackward(f, 0, size)
+	lines := s.readTable(o.versionsPath(), f, readBackward(f, 0, size), versionsColumns, versionsHeader)
 	cols := make([][]byte, versionsColumns)
-	for len(list) < limit && before != 1 {
+	for len(list) < limit {
 		line, at, err := lines.next()
 		if errors.Is(err, io.EOF) {
 			break
@@ -173,6 +173,7 @@ func (s *Store) Version(_ context.Context, name id.Object, number uint64) (stora
 		if o.look().incarnation != life { // wiped between the two reads
 			return storage.Version{}, missing
 		}
+		s.badContent(versionPath(o, number), o.versionsPath(), "its hash is "+storage.Hash(v.Text))
 		return storage.Version{}, errs.New(errs.Corrupt, "", "The text of version %d of object %q in %s does not match its hash.", number, name, versionPath(o, number))
 	}
 	return v, nil

@@ -154,7 +154,7 @@ func (s *Store) openThere(name string) (file, error) {
 // findFile gives the last line of a name in an index, from its end.
 func (s *Store) findFile(o *object, index file, size int64, name string) (storage.File, error) {
 	cols := make([][]byte, indexColumns)
-	for lines := readBackward(index, 0, size); ; {
+	for lines := s.readTable(o.indexPath(), index, readBackward(index, 0, size), indexColumns, indexHeader); ; {
 		line, at, err := lines.next()
 		if errors.Is(err, io.EOF) {
 			return storage.File{}, nil

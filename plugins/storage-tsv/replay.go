@@ -88,6 +88,9 @@ type replay struct {
 	batch   uint64                            // number of the last batch
 	chained bool                              // chain is known
 	damaged bool                              // commits that the files may hold are not in the journal
+	lost    bool                              // it is not known of which objects
+	torn    []id.Object                       // that a torn tail names
+	blind   bool                              // the chain before the next batch is not known, its header line being damaged
 	boot    uint64                            // the highest of this station's boots that an entry names
 	entries map[*object]map[id.Entry]struct{} // the log entries that became pending
 }
@@ -115,9 +118,13 @@ func (r *replay) segment(n uint64, last bool) error {
 	}
 	data, wasCut := bytes.CutSuffix(data, cutLine)
 	r.damaged = r.damaged || wasCut
-	before := r.seeds
-	first, header := r.header(name, data)
+	first, header := r.header(name, data, last)
+	before := *r
 	batches := r.batches(data, first)
+	if slices.ContainsFunc(batches, func(b batchAt) bool { return !b.whole }) && r.restore(name, data, first, int64(len(data))) {
+		r.seeds, r.batch, r.blind = before.seeds, before.batch, before.blind
+		batches = r.batches(data, first)
+	}
 	durable := first
 	for _, b := range batches {
 		if b.whole {
@@ -130,7 +137,8 @@ func (r *replay) segment(n uint64, last bool) error {
 	case last && !slices.ContainsFunc(batches, func(b batchAt) bool { return b.durable > 0 }):
 		// It was never synced, and so nothing behind it.
 		cut, batches, wasCut = 0, nil, true
-		r.damaged, r.seeds = true, before
+		r.damaged, r.seeds = true, before.seeds
+		r.noteTorn(data)
 	default:
 		r.bad(name, data, 0, header, "the header line is damaged")
 	}
@@ -142,6 +150,7 @@ func (r *replay) segment(n uint64, last bool) error {
 			// it may have been carried over.
 			r.damaged, wasCut = true, true
 			r.seeds = b.seeds
+			r.noteTorn(data[cut:])
 			break
 		}
 	}
@@ -188,26 +197,63 @@ func (r *replay) rewrite(n uint64, data []byte, cut int64, wasCut bool) error {
 // cutLine ends a segment whose torn tail was cut off.
 var cutLine = seal([]byte("cut"), 0)
 
-// header reads a segment's first line and gives the offset behind it, and the
-// line where it is not what it should be though something follows it.
-func (r *replay) header(name string, data []byte) (first int64, bad []byte) {
+// noteTorn notes the objects that a torn tail names. Where the disk has lost what
+// it had, the files of these may hold more than the journal.
+func (r *replay) noteTorn(tail []byte) {
+	for line := range bytes.Lines(tail) {
+		cols := bytes.SplitN(line, []byte{'\t'}, 3)
+		if len(cols) == 3 && string(cols[0]) == "commit" {
+			r.torn = append(r.torn, id.Object(cols[1]))
+		}
+	}
+}
+
+// restore puts newlines back that were destroyed between two lines, and says
+// whether it has. What is then whole was proved to be by its checksums.
+func (r *replay) restore(name string, data []byte, from, to int64) (any bool) {
+	for lines := readForward(bytes.NewReader(data), from, to); ; {
+		line, at, err := lines.next()
+		if err != nil {
+			return any // the end: the bytes are in memory
+		}
+		parts := divided(nil, line, at, "")
+		if len(parts) == 1 {
+			continue
+		}
+		any = true
+		r.bad(name, data, at, line, joinedLines)
+		for _, p := range parts[1:] {
+			data[p.at-1] = '\n'
+		}
+	}
+}
+
+// header reads a segment's first line and gives the offset behind it, and what
+// stands there where that is none though something follows it.
+func (r *replay) header(name string, data []byte, last bool) (first int64, bad []byte) {
 	line, rest, found := bytes.Cut(data, []byte{'\n'})
-	found = found && len(rest) > 0 // else it may be torn, and nothing is behind it
+	if r.restore(name, data, 0, int64(len(line))) {
+		line, rest, found = bytes.Cut(data, []byte{'\n'})
+	}
+	found = found && len(rest) > 0 || !last // else it may be torn, and nothing is behind it
 	cols := make([][]byte, 5)
 	if split(line, cols) != whole || string(cols[0]) != "journal" {
-		switch {
-		case !found:
+		if !found {
 			return 0, nil
-		case bytes.HasPrefix(line, []byte("commit\t")):
-			return 0, line
 		}
-		return int64(len(line)) + 1, line
+		first = min(int64(len(line))+1, int64(len(data)))
+		if i := bytes.Index(data, []byte("commit\t")); i >= 0 && (i == 0 || data[i-1] == '\n') {
+			first = int64(i)
+		}
+		r.blind = !r.chained
+		return first, data[:first]
 	}
 	chain, ok1 := parseHex32(cols[4])
 	batch, ok2 := number(cols[3])
 	if ok1 && ok2 {
 		if r.chained && chain != r.chain {
 			r.s.log.Warn("a journal segment does not continue the one before", "file", name)
+			r.damaged, r.lost = true, true
 		}
 		r.chain, r.bytes, r.batch, r.chained = chain, chain, batch, true
 	}
@@ -295,7 +341,15 @@ const linkSize = 10
 // links reports whether body, begun with the chain so far, gives the named one.
 // The chain so far is what the last batch line names; where that line is what is
 // damaged, it is what the batch's bytes give.
+//
+// Behind a damaged header line neither may be known: then the batch is whole if
+// each line of its commits is.
 func (r *replay) links(body []byte, named uint32) bool {
+	if r.blind {
+		r.blind, r.bytes = false, named
+		lines := slices.Collect(bytes.Lines(body))
+		return !slices.ContainsFunc(lines[:len(lines)-1], func(line []byte) bool { return !sealedLine(bytes.TrimSuffix(line, []byte{'\n'})) })
+	}
 	sum, other := crc32.Update(r.chain, castagnoli, body), crc32.Update(r.bytes, castagnoli, body)
 	if other == named {
 		sum = other
@@ -351,7 +405,7 @@ func (r *replay) apply(name string, data []byte, b batchAt) {
 }
 
 func (r *replay) bad(name string, data []byte, at int64, raw []byte, why string) {
-	r.damaged = true
+	r.damaged, r.lost = true, true
 	_ = r.s.keepAside(name, bytes.NewReader(data), at, raw, why) // the error is logged
 }
 

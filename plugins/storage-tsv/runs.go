@@ -67,23 +67,28 @@ func (s *Store) leaveOut(t *table, at int64, line []byte, why string) {
 // tableLines reads the lines of state in a file, as they stand.
 type tableLines struct {
 	t      *table
-	lines  *forward
+	lines  *parted
 	bad    badLine
 	keys   keyRange // lines that are plainly outside are passed over without a look
-	rest   []byte   // the second of two joined lines, at restAt
-	restAt int64
 	cols   [stateColumns][]byte
 	it     item
 	keyBuf []byte
 }
 
+func (t *table) read(lines *forward, bad badLine) tableLines {
+	return tableLines{t: t, bad: bad, lines: readParted(lines, stateColumns, stateHeader, func(line []byte, at int64) { bad(t, at, line, joinedLines) })}
+}
+
 func (r *tableLines) next() (*item, error) {
 	for {
-		line, at, err := r.nextLine()
+		line, at, err := r.lines.next()
 		if err != nil {
 			return nil, err
 		}
-		if len(line) > 0 && !r.outside(line) && r.take(line, at) {
+		if len(line) == 0 || at == 0 && isHeader(line, stateHeader) {
+			continue
+		}
+		if !r.outside(line) && r.take(line, at) {
 			return &r.it, nil
 		}
 	}
@@ -98,27 +103,7 @@ func (r *tableLines) outside(line []byte) bool {
 	if i < 0 || r.keys.has(line[:i]) || bytes.IndexByte(line[:i], '\\') >= 0 {
 		return false
 	}
-	return bytes.Count(line[i:], []byte{'\t'}) == stateColumns // else it may be two
-}
-
-// nextLine passes the header over, also where the newline behind it is destroyed.
-func (r *tableLines) nextLine() (line []byte, at int64, err error) {
-	if r.rest != nil {
-		line, at, r.rest = r.rest, r.restAt, nil
-		return line, at, nil
-	}
-	line, at, err = r.lines.next()
-	if err != nil || at > 0 {
-		return line, at, err
-	}
-	if isHeader(line, stateHeader) {
-		return nil, 0, nil
-	}
-	const head = len(stateHeader) - 1
-	if len(line) > head && string(line[:head]) == stateHeader[:head] {
-		return line[head+1:], int64(head) + 1, nil
-	}
-	return line, at, nil
+	return bytes.Count(line[i:], []byte{'\t'}) == stateColumns // else it is damaged
 }
 
 // take makes a line the item, unless it is none.
@@ -132,13 +117,8 @@ func (r *tableLines) take(line []byte, at int64) bool {
 	}
 	how := split(line, r.cols[:])
 	if how == damaged {
-		one, two, ok := joined(line)
-		r.bad(r.t, at, line, reasonOf(how, ok))
-		if !ok {
-			return false
-		}
-		r.rest, r.restAt = two, at+int64(len(one))+1
-		line, how = one, split(one, r.cols[:])
+		r.bad(r.t, at, line, reason(how))
+		return false
 	}
 	key, ok := keyOf(r.cols[0], &r.keyBuf)
 	if ok && how == byHand {
@@ -150,31 +130,6 @@ func (r *tableLines) take(line []byte, at int64) bool {
 	}
 	r.it = item{key: key, line: line, how: how, at: at, table: r.t}
 	return true
-}
-
-func reasonOf(how verdict, joined bool) string {
-	if joined {
-		return "the newline between two lines is damaged; the first was taken, and the second where it is whole"
-	}
-	return reason(how)
-}
-
-// joined divides two lines between which the newline was destroyed. The first
-// is whole.
-func joined(line []byte) (one, two []byte, ok bool) {
-	at := 0
-	for range stateColumns {
-		i := bytes.IndexByte(line[at:], '\t')
-		if i < 0 {
-			return nil, nil, false
-		}
-		at += i + 1
-	}
-	at += len("00000000")
-	if at+1 >= len(line) || !sealedLine(line[:at]) {
-		return nil, nil, false
-	}
-	return line[:at], line[at+1:], true
 }
 
 // keyOf gives the key of a first column, which it shares memory with or with *buf.
@@ -202,12 +157,11 @@ func (t *table) sortedRun(keys keyRange, bad badLine) (run, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &sortedRun{from: keys}
-	r.tableLines = tableLines{t: t, lines: readForward(t.f, from, t.size), bad: bad}
+	lines := readForward(t.f, from, t.size)
 	if keys != (keyRange{}) {
-		r.lines.block = seekBlock
+		lines.block = seekBlock
 	}
-	return r, nil
+	return &sortedRun{from: keys, tableLines: t.read(lines, bad)}, nil
 }
 
 func (r *sortedRun) next() (*item, error) {
@@ -284,7 +238,7 @@ func (p *prober) after(at, to int64) (it *item, end int64, err error) {
 				break
 			}
 			p.one = tableLines{t: p.t, bad: func(*table, int64, []byte, string) {}} // the walk reports it
-			if j > 0 && p.one.take(line[:j], at+int64(i)+1) && p.one.rest == nil {
+			if j > 0 && p.one.take(line[:j], at+int64(i)+1) {
 				return &p.one.it, at + int64(i+1+j) + 1, nil
 			}
 			i += j + 1
@@ -333,7 +287,8 @@ func (t *table) wholeRun(keys keyRange, bad badLine) (run, error) {
 	if err := readFull(t.f, data, 0); err != nil {
 		return nil, err
 	}
-	lines := tableLines{t: t, lines: &forward{r: t.f, end: t.size, buf: data}, bad: bad, keys: keys}
+	lines := t.read(&forward{r: t.f, end: t.size, buf: data}, bad)
+	lines.keys = keys
 	var items []item
 	for {
 		it, err := lines.next()

@@ -3,6 +3,7 @@ package storagetsv
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"time"
 
 	"github.com/dbbasic/station/sdk/errs"
@@ -34,6 +35,7 @@ func (s *Store) readStation() error {
 	}
 	high, _ := number([]byte(values["high"]))
 	s.observe(hlc.Time(high))
+	s.rows, _ = number([]byte(values["objects"]))
 	last, ok := number([]byte(values["boot"]))
 	if !ok && (found || s.holdsData()) {
 		last = uint64(time.Now().Unix())
@@ -50,17 +52,41 @@ func (s *Store) readStation() error {
 // stationValues reads station.tsv; found says that it is there.
 func (s *Store) stationValues() (values map[string]string, found bool, err error) {
 	values = map[string]string{}
+	typed := map[string]string{}
+	bad := s.damage.count()
 	f, size, err := s.openWhole(stationFile, toRead)
 	if err != nil {
 		return values, false, unlessMissing(err)
 	}
 	defer f.Close()
-	err = s.eachLine(stationFile, f, size, 2, stationHeader, func(cols [][]byte, _ verdict) bool {
+	err = s.eachLine(stationFile, f, size, 2, stationHeader, func(cols [][]byte, how verdict) bool {
+		name := string(cols[0])
 		value, ok := text(cols[1])
-		values[string(cols[0])] = string(value)
+		if how == byHand {
+			ok = ok && typedValue(name, value)
+			typed[name] = string(value)
+		} else {
+			values[name] = string(value)
+		}
 		return ok
 	})
+	if s.damage.count() == bad { // else it may be a part of a line, and a boot number must not fall
+		maps.Copy(values, typed)
+	}
 	return values, true, err
+}
+
+// typedValue says of a line without checksum whether a person may have meant it.
+func typedValue(name string, value []byte) bool {
+	switch name {
+	case "station":
+		_, err := id.ParseStation(string(value))
+		return err == nil
+	case "format", "boot", "high", "objects":
+		_, ok := number(value)
+		return ok
+	}
+	return false
 }
 
 // holdsData reports whether the folder has been used before.
@@ -88,24 +114,22 @@ func (s *Store) writeStation() error {
 	line("station", []byte(s.station))
 	line("boot", appendNumber(nil, max(s.boot, s.bootFloor)))
 	line("high", appendNumber(nil, s.high.Load()))
+	line("objects", appendNumber(nil, s.rows))
 	return s.replaceFile(stationFile, b, true)
 }
 
 // readObjects reads the objects and what their files hold. A folder's first
 // start makes the file, so that one which is missing later has been lost.
 func (s *Store) readObjects() error {
+	bad := s.damage.count()
 	f, size, err := s.openWhole(objectsFile, toRead)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := s.rescue(); err != nil {
-			return err
-		}
-		return s.rewriteRows()
+		return s.rescueRows()
 	}
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	bad := s.damage.count()
 	err = s.eachLine(objectsFile, f, size, objectsColumns, objectsHeader, func(cols [][]byte, _ verdict) bool {
 		name, t, ok := parseRow(cols)
 		if ok {
@@ -114,12 +138,26 @@ func (s *Store) readObjects() error {
 		}
 		return ok
 	})
-	if err != nil || s.damage.count() == bad {
+	if err != nil {
 		return err
 	}
+	before := s.rows
+	if s.rows = uint64(s.objects.len()); s.rows < before {
+		s.damage.add()
+		s.log.Warn("damage: rows of objects are lost, of which the file shows no trace", "file", objectsFile, "rows", s.rows, "at_the_last_start", before)
+	}
+	if s.damage.count() == bad {
+		return nil
+	}
+	return s.rescueRows()
+}
+
+// rescueRows puts lost rows back.
+func (s *Store) rescueRows() error {
 	if err := s.rescue(); err != nil {
 		return err
 	}
+	s.rows = uint64(s.objects.len())
 	return s.rewriteRows()
 }
 

@@ -65,6 +65,7 @@ type Store struct {
 	station id.Station
 	boot    uint64
 	high    atomic.Uint64 // hlc.Time
+	rows    uint64        // objects of which objects.tsv has a row, as a start finds or makes it
 
 	objects directory
 	options
@@ -136,10 +137,10 @@ func (s *Store) Configure(ctx context.Context, c plugin.Config) error {
 	if err != nil {
 		return err
 	}
-	s.options = o
-	if s.logRetention == 0 { // what a test has set stays
-		s.logRetention = o.logRetention
+	if s.logRetention != 0 { // what a test has set stays
+		o.logRetention = s.logRetention
 	}
+	s.options = o
 	fs, err := s.openFS(c.DataDir)
 	if err != nil {
 		return s.unusable(c.DataDir, err)

@@ -1,0 +1,600 @@
+package storagetsv
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dbbasic/station/sdk/errs"
+	"github.com/dbbasic/station/sdk/hlc"
+	"github.com/dbbasic/station/sdk/id"
+	"github.com/dbbasic/station/sdk/plugin"
+	"github.com/dbbasic/station/sdk/storage"
+)
+
+var damageStride = flag.Int("damage-stride", 13, "TestEveryByte damages one byte of so many")
+
+// facts are what a data folder holds, one by one: "a key k1" and its value, "a
+// entry st-1.1.3" and its message, "a version 2" and its text, "a file f" and its
+// bytes. A version or a file whose bytes are not those that were stored is corrupt.
+type facts map[string]string
+
+const corrupt = "corrupt"
+
+// specimen is a data folder of which a test knows what it holds.
+type specimen struct {
+	fs      *memFS
+	commits []storage.Commit
+	texts   map[string]string // of uploads
+	all     facts
+	older   map[string][]string // values that a fact had before
+	stamps  map[string]hlc.Stamp
+	entries uint64
+}
+
+// add commits, and notes what the folder then holds.
+func (p *specimen) add(t *testing.T, s *Store, batch ...storage.Commit) {
+	t.Helper()
+	if err := errors.Join(s.Commit(t.Context(), batch)...); err != nil {
+		t.Fatal(err)
+	}
+	p.commits = append(p.commits, batch...)
+	for i := range batch {
+		for k, v := range p.factsOf(&batch[i]) {
+			if old, ok := p.all[k]; ok {
+				p.older[k] = append(p.older[k], old)
+			}
+			p.all[k] = v
+		}
+	}
+}
+
+func (p *specimen) factsOf(c *storage.Commit) facts {
+	f, o := facts{}, string(c.Object)
+	for _, ch := range c.State {
+		f[o+" key "+ch.Key] = string(ch.Value)
+	}
+	for _, e := range c.Entries {
+		f[o+" entry "+e.ID.String()] = e.Message
+	}
+	if v := c.Version; v != nil {
+		f[o+" version "+strconv.FormatUint(v.Number, 10)] = string(v.Text)
+	}
+	for _, g := range c.Files {
+		f[o+" file "+g.Name] = p.texts[g.Upload]
+	}
+	return f
+}
+
+// rich is a commit that sets keys, and what else the sequence says: a log entry
+// always, a version with every second one, a file with every third.
+func (p *specimen) rich(t *testing.T, s *Store, name id.Object, n uint64, keys ...string) storage.Commit {
+	t.Helper()
+	st := hlc.Stamp{Time: hlc.Time(len(p.commits)+1)<<16 | hlc.Time(n), Station: here}
+	c := storage.Commit{Object: name, Incarnation: 1, Sequence: n, Stamp: st, RequestID: fmt.Sprintf("r%d", n)}
+	for _, k := range keys {
+		was := string(name) + " " + k
+		c.State = append(c.State, storage.StateChange{Key: k, Value: fmt.Appendf(nil, `"%s%d"`, k, n), Stamp: st, Was: p.stamps[was]})
+		p.stamps[was] = st
+	}
+	p.entries++
+	c.Entries = []storage.Entry{{ID: id.Entry{Station: here, Boot: 1, Sequence: p.entries}, Time: time.Unix(int64(1000+n), 0).UTC(),
+		Level: storage.Info, Message: fmt.Sprintf("%s did %d", name, n), Fields: []byte(`{"n":1}`)}}
+	if n%2 == 1 {
+		c.Version = version((n+1)/2, fmt.Sprintf("return %d\n", n))
+	}
+	if n%3 == 1 {
+		text := fmt.Sprintf("content %d of %s", n, name)
+		u, err := s.WriteFile(t.Context(), name, strings.NewReader(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.texts[u.ID] = text
+		c.Files = []storage.FileChange{{Upload: u.ID, File: storage.File{Name: fmt.Sprintf("f%d.txt", n%2), Type: "text/plain", Size: u.Size, Hash: u.Hash, Time: time.Unix(5, 0).UTC(), Stamp: st}}}
+	}
+	return c
+}
+
+// newSpecimen makes a folder with something in every kind of file: objects a, b
+// and c checkpointed, a with state in three files, a log of three files and its
+// indexes; and in the journal, in segments of a few batches, commits of a and b that
+// are carried over where carried is set, and in any case not checkpointed.
+func newSpecimen(t *testing.T, carried bool) *specimen {
+	t.Helper()
+	p := &specimen{fs: newMemFS(), texts: map[string]string{}, all: facts{}, older: map[string][]string{}, stamps: map[string]hlc.Stamp{}}
+	s := p.open(t, p.fs, slog.DiscardHandler)
+	round := func(z levelSizes) {
+		t.Helper()
+		s.levels = z
+		if err := s.round(true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.add(t, s, p.rich(t, s, "a", 1, "k1", "k2", "k3", "k4"), p.rich(t, s, "b", 1, "k1"), p.rich(t, s, "c", 1, "k1", "k2"))
+	round(levelSizes{})
+	p.add(t, s, p.rich(t, s, "a", 2, "k2", "m1"))
+	round(levelSizes{recent: 1, middle: 1 << 20})
+	p.add(t, s, p.rich(t, s, "a", 3, "k3", "n1"), p.rich(t, s, "b", 2, "k2"), p.rich(t, s, "c", 2, "k2"))
+	p.add(t, s, p.rich(t, s, "a", 4, "n2"))
+	round(levelSizes{recent: 1 << 20, middle: 1 << 20})
+	if err := s.keepCopy("state/a/state.tsv", 7, 2, []byte("an older damage"), "for the test"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s = p.open(t, p.fs, slog.DiscardHandler)
+	p.add(t, s, p.rich(t, s, "a", 5, "k1", "p1"), p.rich(t, s, "b", 3, "k2"))
+	p.add(t, s, p.rich(t, s, "a", 6, "p1"))
+	p.add(t, s, p.rich(t, s, "a", 7, "p2"), p.rich(t, s, "b", 4, "p1"))
+	p.add(t, s, p.rich(t, s, "b", 5, "p2"), p.rich(t, s, "a", 8, "p2", "k1"))
+	p.add(t, s, p.rich(t, s, "a", 9, "p3"))
+	if carried {
+		if err := s.carryAll(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(s.journal.sealed) == 0 || s.journal.active == nil {
+		t.Fatal("the journal has no sealed segment, or no active one")
+	}
+	if err := s.abandon(); err != nil {
+		t.Fatal(err)
+	}
+	p.fs.root.syncAll()
+	return p
+}
+
+func (p *specimen) open(t *testing.T, m *memFS, log slog.Handler) *Store {
+	t.Helper()
+	s := New(slog.New(log), "test")
+	s.openFS = func(string) (fsys, error) { return m, nil }
+	s.fatal = func(err error) { t.Errorf("the store ended itself: %v", err) }
+	s.manual, s.segmentSize, s.logSize = true, 1800, 150
+	if err := s.Configure(context.Background(), plugin.Config{Station: here, DataDir: "/data"}); err != nil {
+		t.Fatalf("Configure: %v", err)
+	}
+	return s
+}
+
+// read gives all that a store says that it holds, read in every way there is.
+func (p *specimen) read(t *testing.T, s *Store, digest bool) facts {
+	t.Helper()
+	got := facts{}
+	for _, name := range []id.Object{"a", "b", "c"} {
+		o, err := s.Load(t.Context(), name)
+		if err != nil {
+			t.Fatalf("Load: %v", err)
+		}
+		diff(t, "State after Load", pages(t, s, storage.StateQuery{Object: name, Limit: 2}), o.State)
+		c := storage.Commit{Object: name, State: o.State}
+		if c.Entries, err = walk(s, storage.LogsQuery{Object: name, Limit: 2, Oldest: true}); err != nil {
+			t.Fatalf("Logs: %v", err)
+		}
+		back, err := walk(s, storage.LogsQuery{Object: name, Limit: 3})
+		if err != nil {
+			t.Fatalf("Logs: %v", err)
+		}
+		slices.Reverse(back)
+		diff(t, "log, newest first", back, c.Entries)
+		sameRanges(t, s, name, c.Entries)
+		maps.Copy(got, p.factsOf(&c))
+		p.readVersions(t, s, name, got)
+		p.readFiles(t, s, name, got)
+		if digest {
+			p.readDigest(t, s, o, c.Entries)
+		}
+	}
+	return got
+}
+
+func (p *specimen) readVersions(t *testing.T, s *Store, name id.Object, got facts) {
+	t.Helper()
+	list, err := s.Versions(t.Context(), storage.VersionsQuery{Object: name, Limit: 1000})
+	if err != nil {
+		t.Fatalf("Versions: %v", err)
+	}
+	for i := range list {
+		v, err := s.Version(t.Context(), name, list[i].Number)
+		if err != nil && !errs.Is(err, errs.Corrupt) {
+			t.Fatalf("Version: %v", err)
+		}
+		key := fmt.Sprintf("%s version %d", name, list[i].Number)
+		if got[key] = string(v.Text); err != nil {
+			got[key] = corrupt
+		}
+	}
+}
+
+func (p *specimen) readFiles(t *testing.T, s *Store, name id.Object, got facts) {
+	t.Helper()
+	list, err := s.Files(t.Context(), storage.FilesQuery{Object: name, Limit: 1000})
+	if err != nil {
+		t.Fatalf("Files: %v", err)
+	}
+	for i := range list {
+		key := string(name) + " file " + list[i].Name
+		_, r, err := s.ReadFile(t.Context(), name, list[i].Name, 0)
+		var b []byte
+		if err == nil {
+			b, err = io.ReadAll(r)
+			_ = r.Close()
+		}
+		if err != nil && !errs.Is(err, errs.Corrupt) {
+			t.Fatalf("ReadFile: %v", err)
+		}
+		if got[key] = string(b); err != nil {
+			got[key] = corrupt
+		}
+	}
+}
+
+// readDigest checks the digest against what was read.
+func (p *specimen) readDigest(t *testing.T, s *Store, o storage.Object, log []storage.Entry) {
+	t.Helper()
+	var want storage.Digest
+	for _, ch := range o.State {
+		want.Buckets[storage.Bucket(ch.Key)].Add(storage.StateItem(o.Object, o.Incarnation, ch.Key, ch.Stamp))
+	}
+	for _, e := range log {
+		want.Buckets[storage.Bucket(e.ID.String())].Add(storage.LogItem(o.Object, o.Incarnation, []byte(e.ID.String())))
+	}
+	for _, b := range want.Buckets {
+		want.Sum.Add(b)
+	}
+	got, err := s.Digest(t.Context(), o.Object)
+	if err != nil {
+		t.Fatalf("Digest: %v", err)
+	}
+	diff(t, "digest of "+string(o.Object), got, want)
+}
+
+// stroke is one damage: a byte of a file changed, or the file cut before it.
+type stroke struct {
+	file string
+	at   int
+	how  string
+}
+
+// hows are the ways of damage. A flipped low bit leaves text that only a checksum
+// tells from what was written: another digit, another letter, no tab. A flipped high
+// bit leaves what is no text. A newline makes two lines of one, the first of which
+// may look as if a person had typed it; in place of a newline a tab makes one of two.
+var hows = map[string]func(b []byte, at int) []byte{
+	"cut":      func(b []byte, at int) []byte { return b[:at:at] },
+	"low bit":  func(b []byte, at int) []byte { b[at] ^= 0x01; return b },
+	"high bit": func(b []byte, at int) []byte { b[at] ^= 0x80; return b },
+	"newline": func(b []byte, at int) []byte {
+		if b[at] == '\n' {
+			b[at] = '\t'
+		} else {
+			b[at] = '\n'
+		}
+		return b
+	},
+}
+
+// derived says of a kind of file that what it holds can be made anew: damage is
+// no loss, and need not be reported.
+func derived(name string) bool {
+	return path.Ext(name) == ".idx" || path.Base(name) == "digest.tsv" || strings.HasPrefix(name, "damaged/")
+}
+
+// touched gives the facts that the damage may have changed: those of the lines
+// that hold the byte, or any byte behind a cut; a newline belongs to the line that
+// it ends. Of the journal a commit is the unit, and its last batch is: that may be torn.
+func (p *specimen) touched(d stroke, good []byte) (keys []string, tail int) {
+	add := func(k string) { keys = append(keys, k) }
+	dir, rest, _ := strings.Cut(d.file, "/")
+	object, base, _ := strings.Cut(rest, "/")
+	switch {
+	case dir == "journal":
+		return p.touchedCommits(d, good)
+	case strings.HasSuffix(base, ".lua"):
+		add(object + " version " + strings.Trim(base, "v.lua"))
+		return keys, -1
+	case dir == "files" && base != indexFile:
+		for i := range p.commits {
+			for _, g := range p.commits[i].Files {
+				if base == g.Name || base == uploadPrefix+g.Upload {
+					add(object + " file " + g.Name)
+				}
+			}
+		}
+		return keys, -1
+	}
+	column := map[string]string{"state": " key ", "logs": " entry ", "versions": " version ", "files": " file "}[dir]
+	pos := 0
+	for line := range bytes.Lines(good) {
+		from := pos
+		pos += len(line)
+		hit := from <= d.at && d.at < pos || d.how == "cut" && d.at < pos
+		name, _, _ := strings.Cut(string(line), "\t")
+		switch {
+		case !hit || derived(d.file):
+		case column != "":
+			add(object + column + name)
+		}
+	}
+	return keys, -1
+}
+
+// touchedCommits is touched for a segment; tail is where its last batch begins,
+// or the one that a cut has made the last.
+func (p *specimen) touchedCommits(d stroke, good []byte) (keys []string, tail int) {
+	used := usedPart(good)
+	lastLine := bytes.LastIndexByte(used[:len(used)-1], '\n') + 1
+	last := bytes.LastIndex(used[:lastLine], []byte("\nbatch\t")) + 1
+	last += bytes.IndexByte(used[last:], '\n') + 1 // behind the batch line, or the header
+	pos, from, tail := 0, 0, last
+	if d.at < bytes.IndexByte(used, '\n') && d.how == "cut" {
+		tail = 0
+	}
+	var object, sequence string
+	take := func(to int) {
+		if object == "" {
+			return
+		}
+		inTail := d.at >= last && from >= last
+		if from <= d.at && d.at < to || d.how == "cut" && d.at < to || inTail {
+			for i := range p.commits {
+				c := &p.commits[i]
+				if string(c.Object) == object && strconv.FormatUint(c.Sequence, 10) == sequence {
+					keys = slices.AppendSeq(keys, maps.Keys(p.factsOf(c)))
+				}
+			}
+		}
+		object = ""
+	}
+	began := 0 // of the batch
+	for line := range bytes.Lines(used) {
+		cols := strings.Split(string(line), "\t")
+		switch cols[0] {
+		case "commit":
+			take(pos)
+			object, sequence, from = cols[1], cols[3], pos
+		case "batch":
+			take(pos)
+			if d.how == "cut" {
+				// Where a cut has taken a batch line, all of the batch may be taken for torn.
+				if end := pos + len(line); began <= d.at && d.at < end {
+					tail = began
+				}
+			}
+		}
+		pos += len(line)
+		if cols[0] == "batch" || cols[0] == "journal" {
+			began = pos
+		}
+	}
+	if d.how == "cut" {
+		keys = append(keys, p.between(used, tail)...)
+	}
+	return keys, tail
+}
+
+// between gives the facts of the commits that stand behind an offset.
+func (p *specimen) between(used []byte, from int) (keys []string) {
+	for line := range strings.Lines(string(used[from:])) {
+		cols := strings.Split(line, "\t")
+		if cols[0] != "commit" {
+			continue
+		}
+		for i := range p.commits {
+			c := &p.commits[i]
+			if string(c.Object) == cols[1] && strconv.FormatUint(c.Sequence, 10) == cols[3] {
+				keys = slices.AppendSeq(keys, maps.Keys(p.factsOf(c)))
+			}
+		}
+	}
+	return keys
+}
+
+// TestEveryByte damages each byte of each kind of file in four ways: a start
+// succeeds, every commit and line that does not hold the byte is there, what is lost is
+// reported, and the store goes on.
+func TestEveryByte(t *testing.T) {
+	runs := 0
+	for _, carried := range []bool{false, true} {
+		p := newSpecimen(t, carried)
+		diff(t, "the specimen", p.read(t, p.open(t, p.fs.after(lost, nil), slog.DiscardHandler), true), p.all)
+		for _, name := range p.fs.files() {
+			if dir, rest, _ := strings.Cut(name, "/"); slices.Contains([]string{"state", "logs", "versions", "files"}, dir) && rest[0] != 'a' {
+				continue // the same kinds
+			}
+			if name == "lock" || path.Base(name) == "spare.tsv" || carried && !strings.HasPrefix(name, "journal/") {
+				continue
+			}
+			t.Run(fmt.Sprintf("%s,%v", name, carried), func(t *testing.T) {
+				good := p.fs.find(name).data
+				used := len(bytes.TrimRight(good, "\n")) + 1 // a segment is filled with newlines
+				for at := runs % *damageStride; at < min(used, len(good)); at += *damageStride {
+					for _, how := range slices.Sorted(maps.Keys(hows)) {
+						runs++
+						p.strike(t, stroke{name, at, how})
+					}
+				}
+			})
+		}
+	}
+	t.Logf("%d cases", runs)
+}
+
+func (p *specimen) strike(t *testing.T, d stroke) {
+	t.Helper()
+	m := p.fs.after(lost, nil)
+	n := m.find(d.file)
+	good := n.data
+	n.data = hows[d.how](bytes.Clone(good), d.at)
+	n.durable = n.data
+	bad := n.data
+	var log bytes.Buffer
+	handler := slog.NewTextHandler(&log, nil)
+	defer func() {
+		if t.Failed() {
+			from := bytes.LastIndexByte(good[:d.at], '\n') + 1
+			t.Fatalf("%s, byte %d, %s, in\n%q:\n%s", d.file, d.at, d.how, good[from:min(len(good), d.at+40)], log.String())
+		}
+	}()
+	s := p.open(t, m, handler)
+	got := p.read(t, s, !d.wholeLines(good))
+	changed := p.compare(t, d, good, got)
+	p.wantReport(t, d, good, bad, changed, log.String())
+	for _, name := range []id.Object{"a", "b", "c"} {
+		o, err := s.Load(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := p.rich(t, s, name, o.Sequence+1, "after")
+		c.Incarnation, c.Version, c.Files = max(o.Incarnation, 1), nil, nil
+		c.Stamp.Time = 1 << 40
+		c.State[0].Stamp, c.State[0].Was = c.Stamp, hlc.Stamp{}
+		c.Entries[0].ID.Boot = 99
+		if err := errors.Join(s.Commit(t.Context(), []storage.Commit{c})...); err != nil {
+			t.Fatalf("a commit after it: %v", err)
+		}
+		maps.Copy(got, p.factsOf(&c))
+	}
+	if err := s.round(true); err != nil {
+		t.Fatalf("a checkpoint after it: %v", err)
+	}
+	for _, l := range []level{base, middle} {
+		if n := m.find(s.objects.get("a").levelPath(l)); n != nil && !bytes.Contains(n.data, []byte("\nsorted\t")) {
+			t.Errorf("%s has no seal after a round", l.file())
+		}
+	}
+	diff(t, "after a checkpoint", p.read(t, s, !d.wholeLines(good)), got)
+	if err := s.abandon(); err != nil {
+		t.Fatal(err)
+	}
+	diff(t, "after another start", p.read(t, p.open(t, m, handler), !d.wholeLines(good)), got)
+}
+
+// compare checks what was read, and says whether the damage has changed anything.
+func (p *specimen) compare(t *testing.T, d stroke, good []byte, got facts) (changed bool) {
+	t.Helper()
+	touched, _ := p.touched(d, good)
+	for k, want := range p.all {
+		v, there := got[k]
+		if there && v == want {
+			continue
+		}
+		changed = true
+		switch {
+		case !slices.Contains(touched, k):
+			t.Errorf("%s is %q, %v; want %q: its line was not touched", k, v, there, want)
+		case there && v != corrupt && !slices.Contains(p.older[k], v):
+			t.Errorf("%s is %q, which it never was", k, v)
+		}
+	}
+	for k, v := range got {
+		if _, ok := p.all[k]; !ok {
+			t.Errorf("%s is %q, which was never stored", k, v)
+		}
+	}
+	return changed
+}
+
+var tornReport = regexp.MustCompile(`the journal's torn tail is cut off.* file=(\S+) bytes=(\d+)`)
+
+// wantReport checks that the log says where the damage is.
+func (p *specimen) wantReport(t *testing.T, d stroke, good, bad []byte, changed bool, log string) {
+	t.Helper()
+	if derived(d.file) {
+		if strings.Contains(log, `msg="damage`) {
+			t.Error("damage is reported of what can be made anew")
+		}
+		return
+	}
+	if torn := tornReport.FindStringSubmatch(log); torn != nil && strings.HasPrefix(d.file, "journal/") {
+		_, tail := p.touchedCommits(d, good)
+		want := len(bytes.ReplaceAll(bad[min(tail, len(bad)):], []byte("\n"), nil))
+		if torn[1] != d.file || torn[2] != strconv.Itoa(want) {
+			t.Errorf("reported is a torn tail of %s bytes in %s, want %d in %s", torn[2], torn[1], want, d.file)
+		}
+		return
+	}
+	first := bytes.Count(good[:d.at], []byte("\n")) + 1
+	last := first + 1 // a newline divides two lines
+	switch {
+	case d.wholeLines(good):
+	case isContent(d.file):
+		if changed && !regexp.MustCompile(`msg="damage: a .* file=`+path.Dir(d.file)+`/\S+ `).MatchString(log) {
+			t.Error("no report that names the file")
+		}
+		return
+	case d.how == "cut" && d.at == len(good)-1 && !strings.HasPrefix(d.file, "journal/"):
+		return // the last newline, which is put back
+	case strings.HasPrefix(d.file, "journal/"): // of a batch that is damaged as a whole the first line is named
+		line := bytes.LastIndexByte(good[:d.at], '\n') + 1
+		first = bytes.Count(good[:bytes.LastIndex(good[:line], []byte("\nbatch\t"))+1], []byte("\n")) + 1
+	}
+	for n := max(1, first-1); n <= last; n++ {
+		if strings.Contains(log, fmt.Sprintf("file=%s line=%d ", d.file, n)) {
+			return
+		}
+	}
+	switch {
+	case !d.wholeLines(good):
+		t.Errorf("no report that names line %d to %d of the file, changed %v", first, last, changed)
+	case d.file == objectsFile && rows(bad) < rows(good) && !strings.Contains(log, "rows of objects are lost"):
+		t.Error("no report of lost rows")
+	case changed && strings.HasPrefix(d.file, "journal/") && d.file != p.last() && !strings.Contains(log, "does not continue the one before"):
+		t.Error("no report that names the segment behind a gap")
+	}
+}
+
+// rows gives how many objects a part of objects.tsv names.
+func rows(b []byte) int {
+	names := map[string]bool{}
+	for line := range strings.Lines(string(b)) {
+		if name, _, more := strings.Cut(line, "\t"); more {
+			names[name] = true
+		}
+	}
+	return len(names)
+}
+
+// last gives the name of the last segment.
+func (p *specimen) last() string {
+	names := slices.DeleteFunc(p.fs.files(), func(name string) bool { return !strings.HasPrefix(name, "journal/0") })
+	return names[len(names)-1]
+}
+
+// wholeLines says of a cut that it leaves a file as if nobody had ever written
+// the lines behind it: the file itself does not show that they are lost.
+func (d stroke) wholeLines(good []byte) bool {
+	return d.how == "cut" && (d.at == 0 || good[d.at-1] == '\n' || good[d.at] == '\n')
+}
+
+// isContent says of a file that it is no table.
+func isContent(name string) bool {
+	return path.Ext(name) == ".lua" || strings.HasPrefix(name, "files/") && path.Base(name) != indexFile
+}
+
+// files gives the paths of all files.
+func (m *memFS) files() (names []string) {
+	var walk func(dir string, n *node)
+	walk = func(dir string, n *node) {
+		for _, name := range slices.Sorted(maps.Keys(n.names)) {
+			if c := n.names[name]; c.names != nil {
+				walk(dir+name+"/", c)
+			} else {
+				names = append(names, dir+name)
+			}
+		}
+	}
+	walk("", m.root)
+	return names
+}

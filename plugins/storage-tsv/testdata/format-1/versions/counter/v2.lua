@@ -1,0 +1,2 @@
+-- ÿ not UTF-8
+return 2
