@@ -9,7 +9,9 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,6 +19,7 @@ import (
 	"github.com/dbbasic/station/framework/importer"
 	"github.com/dbbasic/station/framework/pluginhost"
 	"github.com/dbbasic/station/framework/prototype"
+	"github.com/dbbasic/station/sdk/errs"
 	"github.com/dbbasic/station/sdk/hlc"
 	"github.com/dbbasic/station/sdk/id"
 	"github.com/dbbasic/station/sdk/plugin"
@@ -95,7 +98,7 @@ func (c *importing) run(ctx context.Context, stdout, stderr io.Writer) (err erro
 	report := prototype.NewReport(each)
 	folder, err := prototype.OpenDir(c.folder, report)
 	if err != nil {
-		return err
+		return plain(err)
 	}
 	defer folder.Close() //nolint:errcheck // it was only read
 	stopped := c.store(ctx, folder, report, stderr)
@@ -106,22 +109,24 @@ func (c *importing) run(ctx context.Context, stdout, stderr io.Writer) (err erro
 	if _, err := report.WriteTo(stdout); err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
-	left := 0
-	for _, o := range report.Objects() {
-		if o.Refused == "" && o.Versions > 0 {
-			left++
-		}
-	}
-	if left > 0 {
+	if slices.ContainsFunc(report.Objects(), func(o prototype.Counts) bool { return o.Refused == "" }) {
 		fmt.Fprintln(stdout, "Next: write a Lua script at scripts/ID.lua for each object. It becomes the next version and finds what was imported.")
 	}
 	if stopped != nil && ctx.Err() != nil {
 		return errors.New("the import was stopped; run it again to take the objects that are missing")
 	}
 	if stopped != nil {
-		return stopped
+		return plain(stopped)
 	}
 	return leftError(report)
+}
+
+// plain is an error as people are told it: its sentence, then what the system found wrong.
+func plain(err error) error {
+	if e, ok := errors.AsType[*errs.Error](err); ok && e.Err != nil {
+		return fmt.Errorf("%s: %w", strings.TrimSuffix(e.Text(), "."), e.Err)
+	}
+	return err
 }
 
 // leftError is nil where all was taken.

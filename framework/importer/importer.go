@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/dbbasic/station/framework/prototype"
 	"github.com/dbbasic/station/sdk/errs"
@@ -151,8 +152,12 @@ func (r *run) object(ctx context.Context, o *prototype.Object) error {
 // text is what people are told of an error: with its cause, which says what
 // the system found wrong.
 func text(err error) string {
-	if e, ok := errors.AsType[*errs.Error](err); ok && e.Err == nil {
+	e, ok := errors.AsType[*errs.Error](err)
+	switch {
+	case !ok:
+		return err.Error()
+	case e.Err == nil:
 		return e.Text()
 	}
-	return err.Error()
+	return strings.TrimSuffix(e.Text(), ".") + ": " + e.Err.Error()
 }
