@@ -61,18 +61,26 @@ func (s *Store) moveAside(o *object, name string) (from, aside string, err error
 		from = path.Dir(name)
 		kind = path.Dir(from)
 	}
-	if err := s.fs.Mkdir("damaged"); err != nil {
+	if aside, err = s.asideName(kind + "-" + string(o.id)); err != nil {
 		return "", "", err
+	}
+	return from, aside, s.fs.Rename(from, aside)
+}
+
+// asideName gives a name in damaged/ that is free.
+func (s *Store) asideName(begin string) (string, error) {
+	if err := s.fs.Mkdir("damaged"); err != nil {
+		return "", err
 	}
 	names, err := s.fs.ReadDir("damaged")
 	if err != nil {
-		return "", "", err
+		return "", err
 	}
-	for n := 1; aside == "" || slices.Contains(names, aside); n++ {
-		aside = fmt.Sprintf("%s-%s-%d", kind, o.id, n)
+	for n := 1; ; n++ {
+		if name := fmt.Sprintf("%s-%d", begin, n); !slices.Contains(names, name) {
+			return "damaged/" + name, nil
+		}
 	}
-	aside = "damaged/" + aside
-	return from, aside, s.fs.Rename(from, aside)
 }
 
 // movedAside says so, and makes the new name durable before a checkpoint may

@@ -107,6 +107,8 @@ func (s *Store) writeRows() error {
 	if len(s.carrier.touched) == 0 {
 		return nil
 	}
+	s.rowsMu.Lock()
+	defer s.rowsMu.Unlock()
 	if s.carrier.rows+len(s.carrier.touched) > 2*s.objects.len()+1024 {
 		return s.rewriteRows()
 	}

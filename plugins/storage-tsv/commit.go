@@ -99,7 +99,12 @@ func (s *Store) stage(commits []storage.Commit, results []error) {
 	for i := range commits {
 		c := &commits[i]
 		g := s.stagedOf(c.Object)
-		if results[i] = g.check(c); results[i] == nil {
+		if s.importing[c.Object] {
+			results[i] = importRuns(c.Object)
+		} else {
+			results[i] = g.check(c)
+		}
+		if results[i] == nil {
 			results[i] = s.claim(c)
 		}
 		if results[i] != nil {

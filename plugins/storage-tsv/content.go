@@ -1,7 +1,6 @@
 package storagetsv
 
 import (
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"

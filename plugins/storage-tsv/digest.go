@@ -173,6 +173,8 @@ func (s *Store) forgetSum(o *object) error {
 		return nil
 	}
 	o.carried.summed = false
+	s.rowsMu.Lock()
+	defer s.rowsMu.Unlock()
 	s.carrier.rows++
 	if _, _, err := s.appendLines(objectsFile, objectsHeader, seal(appendRow(nil, o.id, &o.carried), 0)); err != nil {
 		return err
@@ -264,19 +266,7 @@ func (s *Store) writeBuckets(o *object) error {
 	if o.buckets == nil {
 		return nil
 	}
-	b := []byte(digestHeader)
-	line := func(name string, value []byte) {
-		start := len(b)
-		b = append(append(b, name...), '\t')
-		b = seal(append(b, value...), start)
-	}
-	line("sequence", appendNumber(nil, o.buckets.sequence))
-	for i, sum := range o.buckets.sums {
-		if sum != (storage.Sum{}) {
-			line(strconv.Itoa(i), sum.AppendTo(nil))
-		}
-	}
-	line("end", nil)
+	b := encodeBuckets(o.buckets)
 	err := s.orAnew(o, o.digestPath(), &o.touched.digest, func() error { return s.replaceUnsynced(o.digestPath(), b) })
 	if err != nil {
 		return err
@@ -284,6 +274,23 @@ func (s *Store) writeBuckets(o *object) error {
 	o.touched.digest = mark{data: true, names: true}
 	o.buckets = nil
 	return nil
+}
+
+func encodeBuckets(from *buckets) []byte {
+	b := []byte(digestHeader)
+	line := func(name string, value []byte) {
+		start := len(b)
+		b = append(append(b, name...), '\t')
+		b = seal(append(b, value...), start)
+	}
+	line("sequence", appendNumber(nil, from.sequence))
+	for i, sum := range from.sums {
+		if sum != (storage.Sum{}) {
+			line(strconv.Itoa(i), sum.AppendTo(nil))
+		}
+	}
+	line("end", nil)
+	return b
 }
 
 // readBuckets reads an object's buckets; nil where the file is missing or not whole.
@@ -326,7 +333,7 @@ func (s *Store) readBuckets(o *object) (*buckets, error) {
 // holds o.files, so that nothing is carried over meanwhile.
 func (s *Store) sumUp(o *object) (*buckets, error) {
 	s.log.Info("the digest of an object is summed up anew", "object", o.id)
-	state, err := s.viewState(o)
+	state, err := s.viewState(o, o.look())
 	if err != nil {
 		return nil, err
 	}

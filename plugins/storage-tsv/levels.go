@@ -141,12 +141,12 @@ func (v *stateView) close() {
 func (s *Store) openState(o *object) (*stateView, error) {
 	o.files.Lock() // a round of the carrier is either before the view or after it
 	defer o.files.Unlock()
-	return s.viewState(o)
+	return s.viewState(o, o.look())
 }
 
-// viewState is openState for a caller that holds o.files.
-func (s *Store) viewState(o *object) (*stateView, error) {
-	v := &stateView{view: o.look()}
+// viewState is openState for a caller that holds o.files since before the view.
+func (s *Store) viewState(o *object, at view) (*stateView, error) {
+	v := &stateView{view: at}
 	if !v.onDisk {
 		return v, nil
 	}

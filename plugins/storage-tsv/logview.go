@@ -56,7 +56,12 @@ type logFile struct {
 func (s *Store) openLog(o *object, latest int64) (*logView, error) {
 	o.files.Lock()
 	defer o.files.Unlock()
-	v := &logView{view: o.look(), s: s, o: o, disk: logEnd{newest: noTime}, files: map[int]*logFile{}}
+	return s.viewLog(o, o.look(), latest)
+}
+
+// viewLog is openLog for a caller that holds o.files since before the view.
+func (s *Store) viewLog(o *object, at view, latest int64) (*logView, error) {
+	v := &logView{view: at, s: s, o: o, disk: logEnd{newest: noTime}, files: map[int]*logFile{}}
 	var f file
 	var size int64
 	done := 0

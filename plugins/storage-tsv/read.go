@@ -93,6 +93,12 @@ func (s *Store) versionLines(o *object, before uint64, limit int) ([]storage.Ver
 	if err != nil {
 		return nil, err
 	}
+	return s.versionsIn(o, v, f, size, before, limit)
+}
+
+// versionsIn is versionLines of a view and its metadata.tsv, which it closes; nil
+// where there is none.
+func (s *Store) versionsIn(o *object, v view, f file, size int64, before uint64, limit int) ([]storage.Version, error) {
 	var list []storage.Version
 	take := func(v storage.Version) {
 		if before == 0 || v.Number < before {

@@ -86,7 +86,7 @@ func (s *Store) writeStation() error {
 	}
 	line("format", appendNumber(nil, formatVersion))
 	line("station", []byte(s.station))
-	line("boot", appendNumber(nil, s.boot))
+	line("boot", appendNumber(nil, max(s.boot, s.bootFloor)))
 	line("high", appendNumber(nil, s.high.Load()))
 	return s.replaceFile(stationFile, b, true)
 }

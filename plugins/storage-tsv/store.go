@@ -74,6 +74,11 @@ type Store struct {
 	dirt    dirt    // what the carrier has to do
 	totals  totals  // guarded by journalMu
 	damage  damage
+	rowsMu  sync.Mutex // guards objects.tsv and carrier.rows; taken before journalMu
+
+	importing map[id.Object]bool // guarded by journalMu
+	bootFloor uint64             // boots up to this one are not given out; guarded by rowsMu
+
 	uploads uploads
 
 	journalMu sync.Mutex
@@ -163,7 +168,7 @@ func (s *Store) openFolder(ctx context.Context) error {
 		return s.unusable(s.dir, err)
 	}
 	began := time.Now()
-	for _, step := range []func() error{s.makeFolders, s.readStation, s.readObjects, s.replay, s.writeStation} {
+	for _, step := range []func() error{s.makeFolders, s.readStation, s.readObjects, s.finishImports, s.replay, s.writeStation} {
 		if err := step(); err != nil {
 			return s.unusable(s.dir, err)
 		}

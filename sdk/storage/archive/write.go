@@ -135,7 +135,7 @@ func (a *Writer) file(part string, f *storage.File, content func(f *storage.File
 	if err != nil {
 		return err
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }() // it was read
 	if err := a.begin(part, f.Size); err != nil {
 		return err
 	}

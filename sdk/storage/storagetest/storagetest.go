@@ -83,6 +83,10 @@ var checks = []check{
 	{"LogQueryBounds", checkLogBounds},
 	{"LogRangeWhileAppending", checkLogRangeWhileAppending},
 	{"Digest", checkDigest},
+	{"Export", checkExport},
+	{"ExportLarge", checkExportLarge},
+	{"ImportRefused", checkImportRefused},
+	{"ImportedBoots", checkImportBoots},
 	{"Versions", checkVersions},
 	{"Objects", checkObjects},
 	{"EntryCounter", checkEntryCounter},
@@ -205,6 +209,10 @@ func checkClosed(s *subject) {
 	s.kind("Logs after Close", err, unavailable)
 	_, err = s.Objects(s.ctx, storage.ObjectsQuery{Limit: 1})
 	s.kind("Objects after Close", err, unavailable)
+	_, err = s.Export(s.ctx, "a")
+	s.kind("Export after Close", err, unavailable)
+	_, err = s.Import(s.ctx, "b", strings.NewReader(""))
+	s.kind("Import after Close", err, unavailable)
 	_, err = s.Digest(s.ctx, "a")
 	s.kind("Digest after Close", err, unavailable)
 	_, err = s.Versions(s.ctx, storage.VersionsQuery{Object: "a", Limit: 1})
