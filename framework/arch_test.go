@@ -25,9 +25,10 @@ var allowed = map[string][]string{
 	"framework/pluginhost":   {"sdk"},
 	"framework/prototype":    {"sdk"},
 	"framework/dispatch":     {"framework/luahost", "sdk"},
+	"framework/importer":     {"framework/dispatch", "framework/luahost", "framework/prototype", "sdk"},
 	"plugins/storage-tsv":    {"sdk"},
 	"plugins/transport-http": {"sdk"},
-	"cmd/station":            {"framework/kernel", "framework/pluginhost", "plugins", "sdk"},
+	"cmd/station":            {"framework/importer", "framework/kernel", "framework/pluginhost", "framework/prototype", "plugins", "sdk"},
 	"cmd/storage-tsv":        {"plugins/storage-tsv", "sdk"},
 	"cmd/transport-http":     {"plugins/transport-http", "sdk"},
 }

@@ -41,6 +41,9 @@ const (
 	keyOverhead   = 64
 )
 
+// StateSize is what a key counts of Limits.State, from the bytes of the key and of its value.
+func StateSize(key, value int) int { return key + value + keyOverhead }
+
 // indexFrom is the number of touched keys from which a map finds them faster.
 const indexFrom = 16
 

@@ -142,21 +142,24 @@ func (o *objects) bring(ctx context.Context, s catalogue.Script, head storage.Ob
 	return nil
 }
 
-// refuse leaves the old version serving. Without one the object answers what
-// is wrong with its script, which is what its author needs to see.
+// refuse leaves the old version serving. Without one that loads (what was
+// imported from the prototype is Python) the object answers what is wrong with
+// its script, which is what its author needs to see.
 func (o *objects) refuse(ctx context.Context, s catalogue.Script, head storage.ObjectInfo, why error) error {
-	o.log.Error("script does not load", "object", s.Object, "path", s.Path, "serving_version", head.Head, "error", why)
-	if head.Head == 0 {
-		o.dispatch.Serve(s.Object, dispatch.Source{Program: &script{text: s.Text, limits: o.limits}})
-		o.add(s, 0, s.Hash, s.Text)
-		return nil
+	serving := storage.Version{Hash: s.Hash, Text: s.Text}
+	if head.Head > 0 {
+		old, err := o.store.Version(ctx, s.Object, head.Head)
+		if err != nil {
+			return err
+		}
+		if vm, err := (&script{text: old.Text, limits: o.limits}).NewVM(); err == nil {
+			vm.Close()
+			serving = old
+		}
 	}
-	old, err := o.store.Version(ctx, s.Object, head.Head)
-	if err != nil {
-		return err
-	}
-	o.dispatch.Serve(s.Object, dispatch.Source{Version: old.Number, Program: &script{text: old.Text, limits: o.limits}})
-	o.add(s, old.Number, old.Hash, old.Text)
+	o.log.Error("script does not load", "object", s.Object, "path", s.Path, "serving_version", serving.Number, "error", why)
+	o.dispatch.Serve(s.Object, dispatch.Source{Version: serving.Number, Program: &script{text: serving.Text, limits: o.limits}})
+	o.add(s, serving.Number, serving.Hash, serving.Text)
 	return nil
 }
 

@@ -16,7 +16,7 @@ const maxName = 200
 
 // File is one file of an object.
 type File struct {
-	Name     string // valid UTF-8 of 1 to 200 bytes without control characters, no other file's of the object
+	Name     string // valid UTF-8 of 1 to 200 bytes without control characters and backslashes, no other file's of the object
 	Original string // in the prototype
 	Type     string // media type, by the ending of the name
 	Size     int64  // when the folder was opened
@@ -60,7 +60,7 @@ func (s *survey) nameFiles(o *Object) {
 			}
 			taken[f.Name] = true
 			s.report.add(Problem{Object: o.ID, Kind: Files, Outcome: Mended, File: f.path, Raw: f.Original,
-				Reason: "a name is at most 200 bytes of UTF-8 without control characters", Done: "taken as " + strconv.Quote(f.Name)})
+				Reason: "a name is at most 200 bytes of UTF-8 without control characters and backslashes", Done: "taken as " + strconv.Quote(f.Name)})
 		}
 		f.Type = mediaType(f.Name)
 	}
@@ -69,7 +69,7 @@ func (s *survey) nameFiles(o *Object) {
 // safeName replaces what a name cannot have by '_' and cuts it before its ending.
 func safeName(name string) string {
 	name = strings.Map(func(c rune) rune {
-		if unicode.IsControl(c) {
+		if unicode.IsControl(c) || c == '\\' {
 			return '_'
 		}
 		return c

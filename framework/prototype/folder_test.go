@@ -203,6 +203,7 @@ func TestOddFiles(t *testing.T) {
 	write("files/a/new\nline.txt", "newline")
 	write("files/a/new\tline.txt", "tab")
 	write("files/a/new_line.txt", "underscore")
+	write(`files/a/back\slash.txt`, "backslash")
 	write("files/a/"+strings.Repeat("ü", 120)+".tar.gz", "long")
 	write("logs/a/log.tsv", "message\nhi\n")
 	if err := os.WriteFile(filepath.Join(dir, "files/a/caf\xe9.html"), []byte("latin"), 0o644); err != nil {
@@ -236,7 +237,7 @@ func TestOddFiles(t *testing.T) {
 		got[f.Name] = f.Type + " " + content(t, f)
 	}
 	want := map[string]string{
-		"plain.txt": "text/plain; charset=utf-8 plain", "new_line.txt": "text/plain; charset=utf-8 underscore", "new_line-2.txt": "text/plain; charset=utf-8 tab",
+		"plain.txt": "text/plain; charset=utf-8 plain", "new_line.txt": "text/plain; charset=utf-8 underscore", "back_slash.txt": "text/plain; charset=utf-8 backslash", "new_line-2.txt": "text/plain; charset=utf-8 tab",
 		"new_line-3.txt": "text/plain; charset=utf-8 newline", "caf_.html": "text/html; charset=utf-8 latin", strings.Repeat("ü", 98) + ".gz": "application/gzip long",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -37,6 +37,8 @@ const (
 	Mended Outcome = "mended"
 	// Left was not taken: it stands in the prototype's folder only.
 	Left Outcome = "left"
+	// Noted was taken as it stood, and there is something to know of it.
+	Noted Outcome = "noted"
 )
 
 // Problem is one thing that could not be taken as it stood.
@@ -84,7 +86,12 @@ type Counts struct {
 	Files    int
 	Mended   int   // problems of that outcome
 	Left     int   // problems of that outcome
+	Noted    int   // problems of that outcome
 	Bytes    int64 // read so far of state, log and source texts, for a progress bar
+
+	// Refused says why nothing of the object was taken, whatever was read of it.
+	// It is empty for one that was.
+	Refused string
 
 	notes map[noteKey]*note
 	order []noteKey
@@ -125,6 +132,20 @@ func (r *Report) Count(k Kind, o Outcome) int { return r.counts[k][o] }
 // Problems gives the first 100 problems of a kind.
 func (r *Report) Problems(k Kind) []Problem { return r.details[k] }
 
+// Of gives the counts of one object.
+func (r *Report) Of(o *Object) Counts {
+	c := *r.object(o)
+	c.notes, c.order = nil, nil
+	return c
+}
+
+// Refuse says that nothing of an object was taken, and why: a problem of its
+// own, which is Left. What was read of the object does not count in the sums.
+func (r *Report) Refuse(o *Object, why string) {
+	r.object(o).Refused = why
+	r.Add(Problem{Object: o.ID, Kind: Layout, Outcome: Left, File: "*/" + o.Name, Reason: why, Done: "nothing of the object was taken"})
+}
+
 func (r *Report) object(o *Object) *Counts {
 	c := r.objects[o.ID]
 	if c == nil {
@@ -135,6 +156,9 @@ func (r *Report) object(o *Object) *Counts {
 	return c
 }
 
+// Add takes a problem that whoever stores the objects met.
+func (r *Report) Add(p Problem) { r.add(p) }
+
 func (r *Report) add(p Problem) {
 	if r.each != nil {
 		r.each(p)
@@ -143,10 +167,15 @@ func (r *Report) add(p Problem) {
 		r.counts[p.Kind] = map[Outcome]int{}
 	}
 	r.counts[p.Kind][p.Outcome]++
-	if c := r.objects[p.Object]; c != nil && p.Outcome == Mended {
-		c.Mended++
-	} else if c != nil {
-		c.Left++
+	if c := r.objects[p.Object]; c != nil {
+		switch p.Outcome {
+		case Mended:
+			c.Mended++
+		case Left:
+			c.Left++
+		case Noted:
+			c.Noted++
+		}
 	}
 	if len(r.details[p.Kind]) == maxDetails {
 		return
@@ -174,11 +203,11 @@ func (r *Report) WriteTo(w io.Writer) (int64, error) {
 	b := &counting{w: bufio.NewWriter(w)}
 	r.writeObjects(b)
 	for _, k := range kinds {
-		total := r.Count(k, Mended) + r.Count(k, Left)
+		total := r.Count(k, Mended) + r.Count(k, Left) + r.Count(k, Noted)
 		if total == 0 {
 			continue
 		}
-		fmt.Fprintf(b, "\n%s: %d mended, %d left\n", k, r.Count(k, Mended), r.Count(k, Left))
+		fmt.Fprintf(b, "\n%s: %d mended, %d left%s\n", k, r.Count(k, Mended), r.Count(k, Left), noted(r.Count(k, Noted)))
 		for _, p := range r.details[k] {
 			fmt.Fprintf(b, "  %s\n", p)
 		}
@@ -194,10 +223,16 @@ func (r *Report) WriteTo(w io.Writer) (int64, error) {
 
 func (r *Report) writeObjects(w io.Writer) {
 	var sum Counts
+	refused := 0
 	for _, c := range r.order {
 		fmt.Fprintf(w, "%s", c.Object)
 		if c.Name != string(c.Object) {
 			fmt.Fprintf(w, " (was %s)", strconv.Quote(c.Name))
+		}
+		if c.Refused != "" {
+			fmt.Fprintf(w, ": not taken: %s\n", c.Refused)
+			refused++
+			continue
 		}
 		fmt.Fprintf(w, ": %s\n", c.line())
 		for _, k := range c.order {
@@ -215,16 +250,27 @@ func (r *Report) writeObjects(w io.Writer) {
 		sum.Files += c.Files
 		sum.Mended += c.Mended
 		sum.Left += c.Left
+		sum.Noted += c.Noted
 	}
-	fmt.Fprintf(w, "%d objects: %s\n", len(r.order), sum.line())
+	fmt.Fprintf(w, "%d objects: %s\n", len(r.order)-refused, sum.line())
+	if refused > 0 {
+		fmt.Fprintf(w, "%d objects were not taken.\n", refused)
+	}
 	if sum.Versions > 0 {
 		fmt.Fprintln(w, "The prototype's sources are Python: they are kept as history and cannot run here.")
 	}
 }
 
 func (c *Counts) line() string {
-	return fmt.Sprintf("%d keys (%d rows replaced by later ones), %d entries, %d versions, %d files; %d mended, %d left",
-		c.Keys, c.Repeated, c.Entries, c.Versions, c.Files, c.Mended, c.Left)
+	return fmt.Sprintf("%d keys (%d rows replaced by later ones), %d entries, %d versions, %d files; %d mended, %d left%s",
+		c.Keys, c.Repeated, c.Entries, c.Versions, c.Files, c.Mended, c.Left, noted(c.Noted))
+}
+
+func noted(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %d noted", n)
 }
 
 type counting struct {
