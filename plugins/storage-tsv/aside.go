@@ -88,7 +88,7 @@ func (s *Store) asideName(begin string) (string, error) {
 func (s *Store) movedAside(from, aside string, t *mark, cause error) error {
 	t.names = true
 	s.log.Error("damage: a file cannot be used; it was moved aside, and a new one is begun in its place", "file", from, "moved_to", aside, "error", cause)
-	return s.syncDir("damaged")
+	return errors.Join(s.syncDir("damaged"), s.syncDir("."))
 }
 
 // giveUp moves a file aside that cannot be used where nothing is to be done again.

@@ -1,6 +1,7 @@
 package storagetsv
 
 import (
+	"errors"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -117,7 +118,7 @@ func (s *Store) setAside(name string, f io.ReaderAt, at int64, line int, raw []b
 		s.distrustFile(name)
 	}
 	if report {
-		_ = s.report(name, f, at, line, raw, why) // it stays in its file
+		_ = s.report(name, f, at, line, raw, why, false) // it stays in its file
 	}
 }
 
@@ -127,10 +128,10 @@ func (s *Store) setAside(name string, f io.ReaderAt, at int64, line int, raw []b
 func (s *Store) keepAside(name string, f io.ReaderAt, at int64, raw []byte, why string) error {
 	s.damage.add()
 	s.distrustFile(name)
-	return s.report(name, f, at, 0, raw, why)
+	return s.report(name, f, at, 0, raw, why, true)
 }
 
-func (s *Store) report(name string, f io.ReaderAt, at int64, line int, raw []byte, why string) error {
+func (s *Store) report(name string, f io.ReaderAt, at int64, line int, raw []byte, why string, durable bool) error {
 	if line == 0 && at <= cheapCount {
 		line = lineNumber(f, at)
 	}
@@ -140,7 +141,7 @@ func (s *Store) report(name string, f io.ReaderAt, at int64, line int, raw []byt
 	}
 	where = append(where, "offset", at)
 	s.log.Warn("damage: left out, a copy is in damaged/lines.tsv", append(where, "bytes", len(raw), "why", why)...)
-	err := s.keepCopy(name, at, line, raw, why)
+	err := s.keepCopy(name, at, line, raw, why, durable)
 	if err != nil {
 		s.log.Error("the copy of a damaged line could not be written", append(where, "error", err)...)
 	}
@@ -149,7 +150,9 @@ func (s *Store) report(name string, f io.ReaderAt, at int64, line int, raw []byt
 
 const damagedHeader = "time\tfile\toffset\tline\twhy\ttext\tcrc\n"
 
-func (s *Store) keepCopy(name string, at int64, line int, raw []byte, why string) error {
+// keepCopy appends a line to damaged/lines.tsv. Where it is going to be the only
+// copy it is durable before it may be.
+func (s *Store) keepCopy(name string, at int64, line int, raw []byte, why string, durable bool) error {
 	s.damage.copies.Lock()
 	defer s.damage.copies.Unlock()
 	if err := s.fs.Mkdir("damaged"); err != nil {
@@ -177,6 +180,8 @@ func (s *Store) keepCopy(name string, at int64, line int, raw []byte, why string
 	}
 	b = append(appendText(append(b, '\t'), why), '\t')
 	b = seal(appendText(b, raw), start)
-	_, err = f.WriteAt(b, size)
-	return err
+	if _, err = f.WriteAt(b, size); err != nil || !durable {
+		return err
+	}
+	return errors.Join(f.Sync(), s.fs.SyncDir("damaged"), s.fs.SyncDir("."))
 }

@@ -129,7 +129,7 @@ func newSpecimen(t *testing.T, carried bool) *specimen {
 	p.add(t, s, p.rich(t, s, "a", 3, "k3", "n1"), p.rich(t, s, "b", 2, "k2"), p.rich(t, s, "c", 2, "k2"))
 	p.add(t, s, p.rich(t, s, "a", 4, "n2"))
 	round(levelSizes{recent: 1 << 20, middle: 1 << 20})
-	if err := s.keepCopy("state/a/state.tsv", 7, 2, []byte("an older damage"), "for the test"); err != nil {
+	if err := s.keepCopy("state/a/state.tsv", 7, 2, []byte("an older damage"), "for the test", false); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(t.Context()); err != nil {

@@ -22,6 +22,13 @@ func (s *Store) replay() error {
 	if err != nil {
 		return err
 	}
+	if len(segments) == 0 {
+		// The numbers begin again. A segment that the process before has removed must
+		// not come back beside those to come.
+		if err := s.syncDir("journal"); err != nil {
+			return err
+		}
+	}
 	s.journal.found = len(segments)
 	r := replay{s: s, entries: map[*object]map[id.Entry]struct{}{}}
 	before := s.damage.count()
