@@ -13,9 +13,6 @@ import (
 	"github.com/dbbasic/station/sdk/storage"
 )
 
-// maxKey is the most bytes of a key.
-const maxKey = 512
-
 // batch is the work of one Commit.
 type batch struct {
 	lines  []byte
@@ -325,12 +322,3 @@ func validStamp(s hlc.Stamp) bool {
 }
 
 func validYear(y int) bool { return y >= 0 && y <= 9999 }
-
-func isJSONObject(b []byte) bool {
-	for _, c := range b {
-		if c != ' ' && c != '\t' && c != '\n' && c != '\r' {
-			return c == '{' && validJSON(b)
-		}
-	}
-	return false
-}

@@ -16,10 +16,8 @@ import (
 )
 
 const (
-	indexFile    = "index.tsv"
-	indexHeader  = "name\ttype\tsize\thash\ttimestamp\tstamp\tcrc\n"
-	indexColumns = 6
-	indexSmall   = 1000 // lines up to which an index is never rewritten
+	indexFile  = "index.tsv"
+	indexSmall = 1000 // lines up to which an index is never rewritten
 )
 
 func (o *object) indexPath() string { return filesDir(o.id) + "/" + indexFile }
@@ -34,27 +32,6 @@ func diskName(name string) string {
 }
 
 func (o *object) filePath(name string) string { return filesDir(o.id) + "/" + diskName(name) }
-
-func appendFile(b []byte, f *storage.File) []byte {
-	b = append(appendText(b, f.Name), '\t')
-	b = append(appendText(b, f.Type), '\t')
-	b = append(appendNumber(b, uint64(f.Size)), '\t')
-	b = append(append(b, f.Hash...), '\t')
-	b = append(appendTime(b, f.Time), '\t')
-	return f.Stamp.AppendTo(b)
-}
-
-// parseFile reads a line of an index. Names are checked here too: what a person
-// wrote must not become a path unchecked.
-func parseFile(cols [][]byte) (f storage.File, ok bool) {
-	name, ok1 := text(cols[0])
-	media, ok2 := text(cols[1])
-	size, ok3 := number(cols[2])
-	t, ok4 := parseTime(cols[4])
-	stamp, err := hlc.Parse(string(cols[5]))
-	f = storage.File{Name: string(name), Type: string(media), Size: int64(size), Hash: string(cols[3]), Time: t, Stamp: stamp, Deleted: len(cols[3]) == 0}
-	return f, ok1 && ok2 && ok3 && ok4 && err == nil && size < 1<<62 && storage.CheckFile(&f) == nil
-}
 
 // validateFiles checks the file changes of a commit.
 func validateFiles(c *storage.Commit) error {

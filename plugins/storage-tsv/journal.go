@@ -175,5 +175,3 @@ func appendCommit(b []byte, c *storage.Commit) []byte {
 }
 
 const commitColumns = 9
-
-func appendNumber(b []byte, n uint64) []byte { return strconv.AppendUint(b, n, 10) }

@@ -1,186 +1,59 @@
 package storagetsv
 
 import (
-	"bytes"
-	"hash/crc32"
 	"time"
-	"unicode/utf8"
+
+	"github.com/dbbasic/station/sdk/storage"
+	forms "github.com/dbbasic/station/sdk/storage/text"
 )
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-const hexDigits = "0123456789abcdef"
-
-// appendText appends s so that it stands in one column of one line: \t \n \r
-// \\ as in LinearTSV, any other control byte and any byte that is not part of
-// valid UTF-8 as \xHH. What comes out is valid UTF-8.
-func appendText[T string | []byte](b []byte, s T) []byte {
-	done := 0 // s[:done] has been appended
-	for i := 0; i < len(s); {
-		c := s[i]
-		if c >= 0x20 && c != '\\' && c < 0x7f {
-			i++
-			continue
-		}
-		if c >= utf8.RuneSelf {
-			r, n := utf8.DecodeRuneInString(string(s[i:min(i+utf8.UTFMax, len(s))]))
-			if r != utf8.RuneError || n > 1 {
-				i += n
-				continue
-			}
-		}
-		b = append(b, s[done:i]...)
-		switch c {
-		case '\t':
-			b = append(b, '\\', 't')
-		case '\n':
-			b = append(b, '\\', 'n')
-		case '\r':
-			b = append(b, '\\', 'r')
-		case '\\':
-			b = append(b, '\\', '\\')
-		default:
-			b = append(b, '\\', 'x', hexDigits[c>>4], hexDigits[c&15])
-		}
-		i++
-		done = i
-	}
-	return append(b, s[done:]...)
-}
-
-// text undoes appendText; ok is false for a backslash that begins no escape.
-func text(col []byte) (s []byte, ok bool) {
-	i := bytes.IndexByte(col, '\\')
-	if i < 0 {
-		return bytes.Clone(col), true
-	}
-	s = append(make([]byte, 0, len(col)), col[:i]...)
-	for ; i < len(col); i++ {
-		if col[i] != '\\' {
-			s = append(s, col[i])
-			continue
-		}
-		if i++; i == len(col) {
-			return nil, false
-		}
-		switch col[i] {
-		case 't':
-			s = append(s, '\t')
-		case 'n':
-			s = append(s, '\n')
-		case 'r':
-			s = append(s, '\r')
-		case '\\':
-			s = append(s, '\\')
-		case 'x':
-			if i+2 >= len(col) {
-				return nil, false
-			}
-			h, l := unhex(col[i+1]), unhex(col[i+2])
-			if h < 0 || l < 0 {
-				return nil, false
-			}
-			s = append(s, byte(h<<4|l))
-			i += 2
-		default:
-			return nil, false
-		}
-	}
-	return s, true
-}
-
-func unhex(c byte) int {
-	switch {
-	case c >= '0' && c <= '9':
-		return int(c - '0')
-	case c >= 'a' && c <= 'f':
-		return int(c-'a') + 10
-	}
-	return -1
-}
-
-func appendHex32(b []byte, n uint32) []byte {
-	for shift := 28; shift >= 0; shift -= 4 {
-		b = append(b, hexDigits[n>>shift&15])
-	}
-	return b
-}
-
-// parseHex32 reads exactly eight lower-case hex digits.
-func parseHex32(b []byte) (n uint32, ok bool) {
-	if len(b) != 8 {
-		return 0, false
-	}
-	for _, c := range b {
-		d := unhex(c)
-		if d < 0 {
-			return 0, false
-		}
-		n = n<<4 | uint32(d)
-	}
-	return n, true
-}
-
-// seal ends the line that begins at start: a tab, the CRC-32C of the line
-// before that tab, a newline.
-func seal(b []byte, start int) []byte {
-	sum := crc32.Checksum(b[start:], castagnoli)
-	b = append(b, '\t')
-	b = appendHex32(b, sum)
-	return append(b, '\n')
-}
-
-// verdict is what a line's checksum says of it.
-type verdict int
+// The lines of the store are those of package text of the sdk, which archives
+// share. These are short names for its parts.
+type verdict = forms.Verdict
 
 const (
-	whole   verdict = iota
-	byHand          // without a checksum: somebody edited it
-	damaged         // a wrong checksum or a wrong number of columns
+	whole   = forms.Whole
+	byHand  = forms.ByHand
+	damaged = forms.Damaged
+
+	stateHeader    = forms.StateHeader
+	logHeader      = forms.LogHeader
+	versionsHeader = forms.VersionsHeader
+	indexHeader    = forms.FilesHeader
+
+	stateColumns    = forms.StateColumns
+	logColumns      = forms.LogColumns
+	versionsColumns = forms.VersionsColumns
+	indexColumns    = forms.FilesColumns
+
+	maxKey = forms.MaxKey
 )
 
-// split cuts a line without its newline into its columns, which share its
-// memory. A whole line has len(cols) columns and a checksum.
-//
-// A person's editor may end lines in \r\n; no escaped line holds a \r. Such a
-// line is taken, as one that was edited.
-func split(line []byte, cols [][]byte) verdict {
-	if cut, ok := bytes.CutSuffix(line, []byte{'\r'}); ok {
-		return max(byHand, splitColumns(cut, cols))
-	}
-	return splitColumns(line, cols)
+var castagnoli = forms.Castagnoli
+
+func appendText[T string | []byte](b []byte, s T) []byte { return forms.Append(b, s) }
+func text(col []byte) ([]byte, bool)                     { return forms.Parse(col) }
+func appendNumber(b []byte, n uint64) []byte             { return forms.AppendNumber(b, n) }
+func number(b []byte) (uint64, bool)                     { return forms.ParseNumber(b) }
+func appendTime(b []byte, t time.Time) []byte            { return forms.AppendTime(b, t) }
+func appendMicro(b []byte, us int64) []byte              { return forms.AppendTime(b, time.UnixMicro(us)) }
+func parseTime(b []byte) (time.Time, bool)               { return forms.ParseTime(b) }
+func appendHex32(b []byte, n uint32) []byte              { return forms.AppendHex32(b, n) }
+func parseHex32(b []byte) (uint32, bool)                 { return forms.ParseHex32(b) }
+func seal(b []byte, start int) []byte                    { return forms.Seal(b, start) }
+func split(line []byte, cols [][]byte) verdict           { return forms.Split(line, cols) }
+func validJSON(b []byte) bool                            { return forms.ValidJSON(b) }
+func isJSONObject(b []byte) bool                         { return forms.IsJSONObject(b) }
+
+func appendChange(b []byte, c *storage.StateChange) []byte { return forms.AppendChange(b, c) }
+func appendEntry(b []byte, e *storage.Entry) []byte        { return forms.AppendEntry(b, e) }
+func appendVersion(b []byte, v *storage.Version) []byte    { return forms.AppendVersion(b, v) }
+func appendFile(b []byte, f *storage.File) []byte          { return forms.AppendFile(b, f) }
+
+func parseChange(cols [][]byte, how verdict) (storage.StateChange, bool) {
+	return forms.ParseChange(cols, how)
 }
 
-func splitColumns(line []byte, cols [][]byte) verdict {
-	n, rest := 0, line
-	for n < len(cols) {
-		col, after, more := bytes.Cut(rest, []byte{'\t'})
-		cols[n] = col
-		n++
-		if !more {
-			if n == len(cols) {
-				return byHand
-			}
-			return damaged
-		}
-		rest = after
-	}
-	sum, ok := parseHex32(rest)
-	if !ok || sum != crc32.Checksum(line[:len(line)-len(rest)-1], castagnoli) {
-		return damaged
-	}
-	return whole
-}
-
-// timeLayout is RFC 3339 with microseconds, in UTC.
-const timeLayout = "2006-01-02T15:04:05.000000Z07:00"
-
-func appendTime(b []byte, t time.Time) []byte { return t.UTC().AppendFormat(b, timeLayout) }
-
-func appendMicro(b []byte, us int64) []byte { return appendTime(b, time.UnixMicro(us)) }
-
-// parseTime also takes what a person may write: any RFC 3339 time.
-func parseTime(b []byte) (time.Time, bool) {
-	t, err := time.Parse(time.RFC3339Nano, string(b))
-	return t.UTC().Truncate(time.Microsecond), err == nil
-}
+func parseEntry(cols [][]byte, how verdict) (storage.Entry, bool) { return forms.ParseEntry(cols, how) }
+func parseVersion(cols [][]byte) (storage.Version, bool)          { return forms.ParseVersion(cols) }
+func parseFile(cols [][]byte) (storage.File, bool)                { return forms.ParseFile(cols) }

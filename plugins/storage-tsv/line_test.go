@@ -7,28 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"unicode/utf8"
 )
-
-func FuzzText(f *testing.F) {
-	for _, s := range []string{"", "a", "\t\n\r\\", "\x00\xff", "ü\\x41", "日本\x7f"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		b := appendText(nil, s)
-		if bytes.ContainsAny(b, "\t\n\r\x00") || !utf8.Valid(b) {
-			t.Errorf("%q became %q", s, b)
-		}
-		if back, ok := text(b); !ok || string(back) != s {
-			t.Errorf("%q became %q, which is read as %q", s, b, back)
-		}
-		if read, ok := text([]byte(s)); ok { // any text of a person's
-			if again, ok := text(appendText(nil, read)); !ok || !bytes.Equal(again, read) {
-				t.Errorf("%q was read as %q, and that as %q", s, read, again)
-			}
-		}
-	})
-}
 
 // FuzzLine reads arbitrary lines, which must not panic, and checks that a
 // sealed line is whole and that a flipped bit makes it damaged.
