@@ -222,7 +222,7 @@ func TestObjectThatExists(t *testing.T) {
 	fsys := folder("a", "b", "c")
 	fsys["state/b/state.tsv"].Data = []byte("key\tvalue\nname\tanother\n")
 	r := take(t, fsys, store)
-	if got := refused(r); len(got) != 1 || !strings.Contains(got["b"], "already") {
+	if got := refused(r); len(got) != 1 || !strings.Contains(got["b"], "which was not touched") {
 		t.Errorf("refused: %v, want b alone", got)
 	}
 	if diff := cmp.Diff(before, read(t, store, "b")); diff != "" {
