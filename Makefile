@@ -1,6 +1,10 @@
 # What people do with this checkout. Everything needs Go alone, but for bench
 # (wrk) and the race detector (a C compiler).
 
+# A test that fails before a pipe fails the target.
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
+
 TOOL := go tool -modfile=tools.mod
 BOUNDS := -bound-entries 1000000 -bound-keys 100000 -strict
 
