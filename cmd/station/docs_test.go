@@ -287,6 +287,9 @@ var silent = map[string]string{
 	"limit": "all limits have codes of their own", "refused": "fail needs a code",
 	"conflict": "sources cannot be written", "precondition_failed": "there is no If-Match", "bad_range": "there are no files",
 	"bad_file_name": "there are no files", "bad_media_type": "there are no files", "bad_offset": "there are no files", "no_upload": "there are no files",
+	"bad_field": "the transport asks for levels alone", "bad_text": "the transport asks for levels alone", "bad_time": "the transport asks for levels alone",
+	"bad_archive": "objects are not imported over HTTP", "object_exists": "objects are not imported over HTTP",
+	"import_runs": "objects are not imported over HTTP", "not_a_prototype": "station import says it", "changed": "station import says it",
 	"headers_too_large": "net/http answers itself", "peer_failed": "there are no other stations",
 }
 

@@ -20,7 +20,7 @@ func (s *Store) opened(took time.Duration) {
 	s.log.Log(context.Background(), level, "data folder opened", "path", s.dir, "boot", s.boot, "objects", s.objects.len(),
 		"commits_replayed", s.journal.replayed, "journal_segments", s.journal.found, "torn_bytes_cut", s.journal.torn,
 		"lines_edited_by_hand", s.damage.edited.Load(), "lines_damaged", s.damage.count(),
-		"fsync", string(s.fsync), "log_retention", retention, "took", took.Round(time.Millisecond))
+		"fsync", string(s.fsync), "log_retention", retention, "took", took.Round(time.Millisecond).String())
 	switch s.fsync {
 	case fsyncInterval:
 		s.log.Warn("fsync is interval: a power cut may take changes that were acknowledged in the second before it")

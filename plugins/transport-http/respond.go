@@ -49,6 +49,7 @@ func (x *exchange) logFailure(e *errs.Error, status int) {
 		level = slog.LevelError
 	case e.Err == nil:
 		return
+	case x.r.Context().Err() != nil: // the client is gone, which is what ended it
 	case status >= 500:
 		level = slog.LevelWarn
 	}
