@@ -23,6 +23,7 @@ func (r *replay) settle() error {
 			return err
 		}
 	}
+	defer r.forgetSums()
 	if !r.damaged {
 		return nil // the journal holds the newest change of each key
 	}
@@ -35,7 +36,7 @@ func (r *replay) settle() error {
 	for _, name := range r.torn { // whose files may hold what the journal has lost
 		if o := s.objects.get(name); o != nil {
 			s.distrust(o)
-			o.carried.summed = false
+			r.unsure = append(r.unsure, o)
 		}
 	}
 	for _, o := range s.dirt.list {
@@ -47,6 +48,16 @@ func (r *replay) settle() error {
 		}
 	}
 	return nil
+}
+
+// forgetSums sees to it that the rows, which are about to be written, have no sum
+// of what the start has found to be damaged. What it cut off the next one will not find.
+func (r *replay) forgetSums() {
+	for _, o := range slices.Concat(r.unsure, r.s.dirt.list) {
+		if !o.look().summed {
+			o.carried.summed = false
+		}
+	}
 }
 
 // cutLog is Store.cutLog, over files that can be used: others are moved aside.

@@ -114,3 +114,33 @@ func TestNothingIsCutWithoutACopy(t *testing.T) {
 		t.Error("damaged/lines.tsv has no copy")
 	}
 }
+
+// TestCutBehindAJoinedLine: the log is cut between two lines whose newline was destroyed.
+func TestCutBehindAJoinedLine(t *testing.T) {
+	f := newFolder(t)
+	s := f.open()
+	count(t, s, "a", 1, 2)
+	if err := s.round(true); err != nil {
+		t.Fatal(err)
+	}
+	count(t, s, "a", 3, 4)
+	if err := s.carryAll(); err != nil {
+		t.Fatal(err)
+	}
+	f.kill(s)
+	b := f.read("logs/a/log.tsv")
+	b[bytes.Index(b, []byte("\nst-1.1.3\t"))] = 'x'
+	f.write("logs/a/log.tsv", b)
+	for range 2 {
+		s = f.open()
+		wantCount(t, s, "a", 1, 2, 3, 4)
+		if err := s.round(true); err != nil {
+			t.Fatal(err)
+		}
+		f.kill(s)
+	}
+	f.logged("file=logs/a/log.tsv line=3 ", joinedLines)
+	if s.damage.count() > 0 {
+		t.Error("the second start finds damage too")
+	}
+}

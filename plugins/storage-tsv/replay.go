@@ -96,6 +96,7 @@ type replay struct {
 	chained bool                              // chain is known
 	damaged bool                              // commits that the files may hold are not in the journal
 	lost    bool                              // it is not known of which objects
+	unsure  []*object                         // whose files may hold what the journal has lost
 	torn    []id.Object                       // that a torn tail names
 	blind   bool                              // the chain before the next batch is not known, its header line being damaged
 	boot    uint64                            // the highest of this station's boots that an entry names
