@@ -97,6 +97,13 @@ type replay struct {
 	blind   bool                              // the chain before the next batch is not known, its header line being damaged
 	boot    uint64                            // the highest of this station's boots that an entry names
 	entries map[*object]map[id.Entry]struct{} // the log entries that became pending
+	joined  []batchPiece                      // lines of the present segment whose newlines were put back; not reported yet
+}
+
+// batchPiece is a line of a segment, and where it begins.
+type batchPiece struct {
+	at   int64
+	line []byte
 }
 
 // seeds are what the next batch's chain may begin with: the chain of the last
@@ -125,7 +132,7 @@ func (r *replay) segment(n uint64, last bool) error {
 	first, header := r.header(name, data, last)
 	before := *r
 	batches := r.batches(data, first)
-	if slices.ContainsFunc(batches, func(b batchAt) bool { return !b.whole }) && r.restore(name, data, first, int64(len(data))) {
+	if slices.ContainsFunc(batches, func(b batchAt) bool { return !b.whole }) && r.restore(data, first, int64(len(data))) {
 		r.seeds, r.batch, r.blind = before.seeds, before.batch, before.blind
 		batches = r.batches(data, first)
 	}
@@ -158,6 +165,12 @@ func (r *replay) segment(n uint64, last bool) error {
 			break
 		}
 	}
+	for _, p := range r.joined {
+		if p.at < cut { // else it goes with the torn tail
+			r.bad(name, data, p.at, p.line, joinedLines)
+		}
+	}
+	r.joined = nil
 	if last {
 		if err := r.rewrite(n, data, cut, wasCut); err != nil {
 			return err
@@ -214,7 +227,7 @@ func (r *replay) noteTorn(tail []byte) {
 
 // restore puts newlines back that were destroyed between two lines, and says
 // whether it has. What is then whole was proved to be by its checksums.
-func (r *replay) restore(name string, data []byte, from, to int64) (any bool) {
+func (r *replay) restore(data []byte, from, to int64) (any bool) {
 	for lines := readForward(bytes.NewReader(data), from, to); ; {
 		line, at, err := lines.next()
 		if err != nil {
@@ -225,7 +238,7 @@ func (r *replay) restore(name string, data []byte, from, to int64) (any bool) {
 			continue
 		}
 		any = true
-		r.bad(name, data, at, line, joinedLines)
+		r.joined = append(r.joined, batchPiece{at, bytes.Clone(line)})
 		for _, p := range parts[1:] {
 			data[p.at-1] = '\n'
 		}
@@ -236,7 +249,7 @@ func (r *replay) restore(name string, data []byte, from, to int64) (any bool) {
 // stands there where that is none though something follows it.
 func (r *replay) header(name string, data []byte, last bool) (first int64, bad []byte) {
 	line, rest, found := bytes.Cut(data, []byte{'\n'})
-	if r.restore(name, data, 0, int64(len(line))) {
+	if r.restore(data, 0, int64(len(line))) {
 		line, rest, found = bytes.Cut(data, []byte{'\n'})
 	}
 	found = found && len(rest) > 0 || !last // else it may be torn, and nothing is behind it
