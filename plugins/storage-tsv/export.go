@@ -187,12 +187,15 @@ func (e *export) source(number uint64) ([]byte, error) {
 	if v := e.versions[i]; v.Text != nil {
 		return v.Text, nil
 	}
-	name := versionPath(e.o, number)
-	b, err := e.s.readAll(name)
-	if err == nil && storage.Hash(b) != e.versions[i].Hash {
-		err = errs.New(errs.Corrupt, "", "The text of version %d of object %q in %s does not match its hash.", number, e.o.id, name)
+	b, err := e.s.versionText(e.o, e.incarnation, &e.versions[i])
+	if errors.Is(err, errGone) {
+		err = e.gone()
 	}
 	return b, err
+}
+
+func (e *export) gone() error {
+	return errs.New(errs.Unavailable, "", "Object %q lost a part of its log, or ended, while it was exported. Try again.", e.o.id)
 }
 
 // content gives the bytes of a file, which it checks as ReadFile does.
@@ -215,7 +218,7 @@ func (e *export) entries(a *archive.Writer) error {
 	for i := range e.log.last() + 1 {
 		f, err := e.log.open(i)
 		if errors.Is(err, errGone) {
-			return errs.New(errs.Unavailable, "", "Object %q lost a part of its log, or ended, while it was exported. Try again.", e.o.id)
+			return e.gone()
 		}
 		if err != nil {
 			return err

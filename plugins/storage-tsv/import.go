@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"strings"
 	"time"
 
 	"github.com/dbbasic/station/sdk/errs"
@@ -226,7 +225,7 @@ func (in *importer) Version(v storage.Version) error {
 	if v.Number == in.tip.head {
 		in.tip.hash = v.Hash
 	}
-	text, err := in.create(strings.Replace(versionPath(&object{id: in.name}, v.Number), "versions/"+string(in.name), importDir("versions", in.name), 1), "")
+	text, err := in.create(importDir("versions", in.name)+"/"+versionFile(v.Number), "")
 	if err != nil {
 		return err
 	}

@@ -78,8 +78,10 @@ func (o *object) versionsPath() string {
 }
 
 func versionPath(o *object, number uint64) string {
-	return o.versionsDir() + "/v" + strconv.FormatUint(number, 10) + ".lua"
+	return o.versionsDir() + "/" + versionFile(number)
 }
+
+func versionFile(number uint64) string { return "v" + strconv.FormatUint(number, 10) + ".lua" }
 
 // touch says what of an object's files is not synced.
 type touch struct{ state, digest, log, versions, files mark }

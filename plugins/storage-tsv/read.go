@@ -166,17 +166,32 @@ func (s *Store) Version(_ context.Context, name id.Object, number uint64) (stora
 		v.Text = slices.Clone(v.Text)
 		return v, nil
 	}
-	if v.Text, err = s.readAll(versionPath(o, number)); err != nil {
+	v.Text, err = s.versionText(o, life, &v)
+	switch {
+	case errors.Is(err, errGone):
+		return storage.Version{}, missing
+	case errs.Is(err, errs.Corrupt):
+		return storage.Version{}, err
+	case err != nil:
 		return storage.Version{}, readError("storage.Version", name, err)
 	}
-	if storage.Hash(v.Text) != v.Hash {
-		if o.look().incarnation != life { // wiped between the two reads
-			return storage.Version{}, missing
-		}
-		s.badContent(versionPath(o, number), o.versionsPath(), "its hash is "+storage.Hash(v.Text))
-		return storage.Version{}, errs.New(errs.Corrupt, "", "The text of version %d of object %q in %s does not match its hash.", number, name, versionPath(o, number))
-	}
 	return v, nil
+}
+
+// versionText reads the text of a version of one of the object's lives. Where it is
+// not that version's and the life has ended meanwhile, the error is errGone; else
+// the damage is reported, and the error is errs.Corrupt.
+func (s *Store) versionText(o *object, life uint64, v *storage.Version) ([]byte, error) {
+	name := versionPath(o, v.Number)
+	b, err := s.readAll(name)
+	if err != nil || storage.Hash(b) == v.Hash {
+		return b, err
+	}
+	if o.look().incarnation != life { // wiped between the two reads
+		return nil, errGone
+	}
+	s.badContent(name, o.versionsPath(), "its hash is "+storage.Hash(b))
+	return nil, errs.New(errs.Corrupt, "", "The text of version %d of object %q in %s does not match its hash.", v.Number, o.id, name)
 }
 
 func checkLimit(n int) error {
