@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -25,7 +26,7 @@ import (
 var pages = []string{"LUA.md", "HTTP.md"}
 
 // TestDocs follows the reference pages on a station of their own. A Lua block
-// whose first line names a file is an object, which a command must call. The
+// whose first line names a file is an object, which a command must call, or a module. The
 // lines of any other Lua block run in order, and those that say what they give
 // are held to it. A command gives what the json or http block behind it shows.
 func TestDocs(t *testing.T) {
@@ -37,7 +38,7 @@ func TestDocs(t *testing.T) {
 	}
 }
 
-var scriptName = regexp.MustCompile(`^-- scripts/([a-z0-9_]+)\.lua\n`)
+var scriptName = regexp.MustCompile(`^-- scripts/((?:lib/)?[a-z0-9_]+)\.lua\n`)
 
 func follow(t *testing.T, all []block) {
 	work, scripts := workFolder(t)
@@ -54,12 +55,15 @@ func follow(t *testing.T, all []block) {
 			continue
 		case scriptName.MatchString(b.text):
 			name = scriptName.FindStringSubmatch(b.text)[1]
-			objects = append(objects, name)
+			if !strings.HasPrefix(name, "lib/") {
+				objects = append(objects, name)
+			}
 		default:
 			name, text = linesObject(i), linesScript(t, b.text)
 			lines = append(lines, i)
 		}
-		if err := os.WriteFile(filepath.Join(scripts, name+".lua"), []byte(text), 0o600); err != nil {
+		file := filepath.Join(scripts, name+".lua")
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, []byte(text), 0o600)); err != nil {
 			t.Fatal(err)
 		}
 	}

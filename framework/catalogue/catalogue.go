@@ -21,10 +21,11 @@ import (
 // its reason.
 const MaxFile = 1 << 20
 
-// Script is one file that is an object.
+// Script is one file that is an object, or a module.
 type Script struct {
-	Object id.Object
-	Path   string // below the scripts folder, with slashes
+	Object id.Object // for a module the id under which its versions are kept
+	Module string    // its name; empty for an object
+	Path   string    // below the scripts folder, with slashes
 	Text   []byte
 	Hash   string // storage.Hash(Text)
 }
@@ -36,10 +37,10 @@ type Skipped struct {
 }
 
 // Scan reads all scripts below a folder, sorted by id. The id of a script is
-// its path without .lua, "/" turned into "_". Files in hidden folders, in lib/
-// (modules) and of other endings are no objects. Two scripts of one id are an
-// error that names both. A script that cannot be read, or whose id no object can
-// have, is skipped.
+// its path without .lua, "/" turned into "_". Those in lib/ are modules, whose
+// names are their paths below it. Files in hidden folders and of other endings
+// are neither. Two scripts of one id are an error that names both. A script that
+// cannot be read, or whose id no object can have, is skipped.
 func Scan(folder string) ([]Script, []Skipped, error) {
 	root, err := os.OpenRoot(folder)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -76,7 +77,7 @@ func (s *scan) visit(name string, d fs.DirEntry, err error) error {
 		return nil
 	}
 	if d.IsDir() {
-		if name != "." && (strings.HasPrefix(d.Name(), ".") || name == "lib") {
+		if name != "." && strings.HasPrefix(d.Name(), ".") {
 			return fs.SkipDir
 		}
 		return nil
@@ -84,13 +85,21 @@ func (s *scan) visit(name string, d fs.DirEntry, err error) error {
 	if path.Ext(name) != ".lua" || strings.HasPrefix(d.Name(), ".") {
 		return nil
 	}
-	object, err := id.ParseObject(strings.ReplaceAll(strings.TrimSuffix(name, ".lua"), "/", "_"))
+	bare := strings.TrimSuffix(name, ".lua")
+	object, err := id.ParseObject(strings.ReplaceAll(bare, "/", "_"))
+	module, ok := strings.CutPrefix(bare, "lib/")
+	if !ok {
+		module = ""
+	}
+	if strings.Contains(module, ".") {
+		err = errors.New("the name of a module has no dot: it stands for a folder in require")
+	}
 	if err != nil {
 		s.skip(name, err)
 		return nil
 	}
 	if other, ok := s.seen[object]; ok {
-		return fmt.Errorf("%s and %s would both be the object %q: rename one of them", other, name, object)
+		return fmt.Errorf("%s and %s would both be %q: rename one of them", other, name, object)
 	}
 	s.seen[object] = name
 	text, err := s.read(name)
@@ -98,7 +107,7 @@ func (s *scan) visit(name string, d fs.DirEntry, err error) error {
 		s.skip(name, err)
 		return nil
 	}
-	s.found = append(s.found, Script{Object: object, Path: name, Text: text, Hash: storage.Hash(text)})
+	s.found = append(s.found, Script{Object: object, Module: module, Path: name, Text: text, Hash: storage.Hash(text)})
 	return nil
 }
 

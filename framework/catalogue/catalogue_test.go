@@ -31,7 +31,7 @@ func folder(t *testing.T, names ...string) string {
 
 func TestScan(t *testing.T) {
 	dir := folder(t,
-		"b.lua", "a.lua", "tutorial/03_counter.lua", "deep/er/x-1.lua", "lib/util.lua", "deep/lib/y.lua",
+		"b.lua", "a.lua", "tutorial/03_counter.lua", "deep/er/x-1.lua", "lib/util.lua", "lib/more/dates.lua", "lib/a.b.lua", "deep/lib/y.lua",
 		"notes.txt", ".hidden.lua", ".git/z.lua", "Upper.lua", "sp ace.lua", "lua", "x.lua.bak")
 	found, skipped, err := catalogue.Scan(dir)
 	if err != nil {
@@ -40,26 +40,27 @@ func TestScan(t *testing.T) {
 	got := map[string]string{}
 	var order []string
 	for _, s := range found {
-		got[string(s.Object)] = s.Path
+		got[string(s.Object)+" "+s.Module] = s.Path
 		order = append(order, string(s.Object))
 		if want := "-- " + s.Path; string(s.Text) != want || s.Hash != storage.Hash([]byte(want)) {
 			t.Errorf("%s: text %q, hash %s", s.Path, s.Text, s.Hash)
 		}
 	}
 	want := map[string]string{
-		"a": "a.lua", "b": "b.lua", "tutorial_03_counter": "tutorial/03_counter.lua", "deep_er_x-1": "deep/er/x-1.lua", "deep_lib_y": "deep/lib/y.lua",
+		"a ": "a.lua", "b ": "b.lua", "tutorial_03_counter ": "tutorial/03_counter.lua", "deep_er_x-1 ": "deep/er/x-1.lua", "deep_lib_y ": "deep/lib/y.lua",
+		"lib_util util": "lib/util.lua", "lib_more_dates more/dates": "lib/more/dates.lua",
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
-	if d := cmp.Diff([]string{"a", "b", "deep_er_x-1", "deep_lib_y", "tutorial_03_counter"}, order); d != "" {
+	if d := cmp.Diff([]string{"a", "b", "deep_er_x-1", "deep_lib_y", "lib_more_dates", "lib_util", "tutorial_03_counter"}, order); d != "" {
 		t.Errorf("order (-want +got):\n%s", d)
 	}
 	var paths []string
 	for _, s := range skipped {
 		paths = append(paths, s.Path)
 	}
-	if d := cmp.Diff([]string{"Upper.lua", "sp ace.lua"}, paths); d != "" {
+	if d := cmp.Diff([]string{"Upper.lua", "lib/a.b.lua", "sp ace.lua"}, paths); d != "" {
 		t.Errorf("skipped (-want +got):\n%s", d)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/dbbasic/station/framework/dispatch"
 	"github.com/dbbasic/station/framework/luahost"
 	"github.com/dbbasic/station/framework/pluginhost"
+	"github.com/dbbasic/station/sdk/cluster"
 	"github.com/dbbasic/station/sdk/errs"
 	"github.com/dbbasic/station/sdk/host"
 	"github.com/dbbasic/station/sdk/id"
@@ -26,6 +27,7 @@ type objects struct {
 	store    *pluginhost.Storage
 	log      *slog.Logger
 	limits   luahost.Limits
+	modules  modules
 
 	mu   sync.RWMutex
 	all  map[id.Object]served
@@ -47,6 +49,9 @@ const loaders = 32
 func (o *objects) load(ctx context.Context, scripts []catalogue.Script) error {
 	var heads map[id.Object]storage.ObjectInfo
 	if err := persist(ctx, func() (err error) { heads, err = o.heads(ctx); return err }); err != nil {
+		return err
+	}
+	if err := persist(ctx, func() (err error) { scripts, err = o.bringModules(ctx, scripts, heads); return err }); err != nil {
 		return err
 	}
 	o.all = make(map[id.Object]served, len(scripts))
@@ -119,22 +124,40 @@ func (o *objects) heads(ctx context.Context) (map[id.Object]storage.ObjectInfo, 
 
 // bring puts one script into service.
 func (o *objects) bring(ctx context.Context, s catalogue.Script, head storage.ObjectInfo) error {
-	if head.Head > 0 && head.Hash == s.Hash {
-		o.dispatch.Serve(s.Object, dispatch.Source{Version: head.Head, Program: &script{text: s.Text, limits: o.limits}})
+	p := &script{text: s.Text, limits: o.limits, modules: o.modules.newest}
+	isHead := head.Head > 0 && head.Hash == s.Hash
+	serveHead := func() error {
+		o.dispatch.Serve(s.Object, dispatch.Source{Version: head.Head, Program: p})
 		o.add(s, head.Head, s.Hash, s.Text)
 		return nil
 	}
-	p := &script{text: s.Text, limits: o.limits}
+	if isHead && !mentionsRequire(s.Text) {
+		return serveHead()
+	}
+	proposal := cluster.Proposal{Object: s.Object, Base: head.Head, Version: storage.Version{
+		Time: time.Now().UTC().Truncate(time.Microsecond), Author: "station",
+		Message: "Read from " + s.Path, Hash: s.Hash, Text: s.Text,
+	}}
+	var err error
+	if proposal.Version.Uses, err = o.modules.uses(p); err != nil {
+		return o.refuse(ctx, s, head, err)
+	}
+	if isHead {
+		if proposal.Uses, err = o.headUses(ctx, s.Object); err != nil {
+			return err
+		}
+		changed := changedUses(proposal.Uses, proposal.Version.Uses)
+		if changed == "" {
+			return serveHead()
+		}
+		proposal.Version.Message = changed
+	}
 	vm, err := p.NewVM() // what does not load is no version
 	if err != nil {
 		return o.refuse(ctx, s, head, err)
 	}
 	vm.Close()
-	version := storage.Version{
-		Time: time.Now().UTC().Truncate(time.Microsecond), Author: "station",
-		Message: "Read from " + s.Path, Hash: s.Hash, Text: s.Text,
-	}
-	number, _, err := o.dispatch.Publish(ctx, s.Object, head.Head, version, p)
+	number, _, err := o.dispatch.Publish(ctx, proposal, p)
 	if err != nil {
 		return err
 	}
@@ -146,19 +169,23 @@ func (o *objects) bring(ctx context.Context, s catalogue.Script, head storage.Ob
 // imported from the prototype is Python) the object answers what is wrong with
 // its script, which is what its author needs to see.
 func (o *objects) refuse(ctx context.Context, s catalogue.Script, head storage.ObjectInfo, why error) error {
-	serving := storage.Version{Hash: s.Hash, Text: s.Text}
+	serving, program := storage.Version{Hash: s.Hash, Text: s.Text}, &script{text: s.Text, limits: o.limits, modules: o.modules.newest}
 	if head.Head > 0 {
 		old, err := o.store.Version(ctx, s.Object, head.Head)
 		if err != nil {
 			return err
 		}
-		if vm, err := (&script{text: old.Text, limits: o.limits}).NewVM(); err == nil {
+		p := &script{text: old.Text, limits: o.limits}
+		if p.modules, err = o.modules.pinned(ctx, o.store, p, old.Uses); err != nil {
+			return err
+		}
+		if vm, err := p.NewVM(); err == nil {
 			vm.Close()
-			serving = old
+			serving, program = old, p
 		}
 	}
 	o.log.Error("script does not load", "object", s.Object, "path", s.Path, "serving_version", serving.Number, "error", why)
-	o.dispatch.Serve(s.Object, dispatch.Source{Version: serving.Number, Program: &script{text: serving.Text, limits: o.limits}})
+	o.dispatch.Serve(s.Object, dispatch.Source{Version: serving.Number, Program: program})
 	o.add(s, serving.Number, serving.Hash, serving.Text)
 	return nil
 }
@@ -217,23 +244,35 @@ func noSuchObject(object id.Object) error {
 // script is a dispatch.Program that compiles its text when it is first run, so
 // that a station with many objects starts at once.
 type script struct {
-	text   []byte
-	limits luahost.Limits
+	text    []byte
+	limits  luahost.Limits
+	modules luahost.Modules // among which those stand that the text names
 
 	once    sync.Once
 	program *luahost.Program
+	names   []string // of the modules that it runs with
 	err     error
 }
 
 var _ dispatch.Program = (*script)(nil)
 
+// compile gives the program with its modules. Errors: errs.Source.
+func (s *script) compile() (*luahost.Program, error) {
+	s.once.Do(func() {
+		if s.program, s.err = luahost.Compile(s.text); s.err == nil {
+			s.program, s.names, s.err = s.program.Link(s.modules)
+		}
+	})
+	return s.program, s.err
+}
+
 // NewVM implements dispatch.Program. Errors: errs.Source.
 func (s *script) NewVM() (dispatch.VM, error) {
-	s.once.Do(func() { s.program, s.err = luahost.Compile(s.text) })
-	if s.err != nil {
-		return nil, s.err
+	p, err := s.compile()
+	if err != nil {
+		return nil, err
 	}
-	vm, err := s.program.NewVM(s.limits)
+	vm, err := p.NewVM(s.limits)
 	if err != nil {
 		return nil, err
 	}

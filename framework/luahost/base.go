@@ -27,7 +27,7 @@ func replacements(L *lua.LState) map[string]functions {
 	return map[string]functions{
 		"": {
 			"error": raise(L.GetGlobal("error").(*lua.LFunction).GFunction), "getmetatable": getMetatable,
-			"pcall": pcall, "print": printLog, "rawset": rawSet, "setmetatable": setMetatable,
+			"pcall": pcall, "print": printLog, "rawset": rawSet, requireName: require, "setmetatable": setMetatable,
 			"tonumber": toNumber, "xpcall": xpcall,
 		},
 		lua.TabLibName: {

@@ -11,35 +11,53 @@ import (
 // from the save and not from the first call.
 var absent = map[string]bool{
 	"files": true, "objects": true, "crypto": true, "html": true, "env": true,
-	"require": true, "schedule": true, "events": true, "http": true,
+	"schedule": true, "events": true, "http": true,
 }
 
 // maxNesting is how deeply statements and expressions may nest. The compiler
 // recurses over the tree without a bound of its own.
 const maxNesting = 1000
 
-// check finds the first line of a script that cannot work and says why; an
-// empty message means that none was found.
-func check(stmts []ast.Stmt) (line int, message string) {
+// watched reports whether the checker follows a name.
+func watched(name string) bool { return absent[name] || name == requireName }
+
+// check gives the modules that a script names, and finds its first line that
+// cannot work and says why; an empty message means that none was found.
+func check(stmts []ast.Stmt) (requires []use, line int, message string) {
 	c := &checker{defined: map[string]bool{}}
 	c.block(stmts)
 	if c.deep > 0 {
-		return c.deep, fmt.Sprintf("nested more than %d levels deep", maxNesting)
+		return nil, c.deep, fmt.Sprintf("nested more than %d levels deep", maxNesting)
 	}
 	for _, u := range c.uses {
-		if !c.defined[u.name] {
-			return u.line, fmt.Sprintf("`%s` is not available in this version", u.name)
+		switch {
+		case c.defined[u.name]:
+		case u.name == requireName:
+			return nil, u.line, "`require` takes the name of a module in quotes, and is no value"
+		default:
+			return nil, u.line, fmt.Sprintf("`%s` is not available in this version", u.name)
 		}
 	}
-	return 0, ""
+	if c.defined[requireName] {
+		return nil, 0, "" // a function of the script's own
+	}
+	for i, r := range c.requires {
+		name, ok := moduleName(r.name)
+		if !ok {
+			return nil, r.line, fmt.Sprintf("'%s' is no name of a module: use a-z, 0-9, '_' and '-', and '.' between folders", clip(r.name, 64))
+		}
+		c.requires[i].name = name
+	}
+	return c.requires, 0, ""
 }
 
 type checker struct {
-	locals  []string // the visible local names that absent knows, innermost last
-	uses    []use
-	defined map[string]bool // globals that the script assigns
-	depth   int
-	deep    int // line where nesting went too deep, 0 if it did not
+	locals   []string // the visible local names that are watched, innermost last
+	uses     []use
+	requires []use
+	defined  map[string]bool // globals that the script assigns
+	depth    int
+	deep     int // line where nesting went too deep, 0 if it did not
 }
 
 type use struct {
@@ -56,7 +74,7 @@ func (c *checker) enter(line int) bool {
 
 func (c *checker) declare(names ...string) {
 	for _, n := range names {
-		if absent[n] {
+		if watched(n) {
 			c.locals = append(c.locals, n)
 		}
 	}
@@ -147,7 +165,7 @@ func (c *checker) local(s *ast.LocalAssignStmt) {
 // target handles what an assignment writes to.
 func (c *checker) target(e ast.Expr) {
 	if name, ok := e.(*ast.IdentExpr); ok {
-		if absent[name.Value] && !c.visible(name.Value) {
+		if watched(name.Value) && !c.visible(name.Value) {
 			c.defined[name.Value] = true
 		}
 		return
@@ -174,7 +192,7 @@ func (c *checker) expr(e ast.Expr) {
 func (c *checker) inner(e ast.Expr) {
 	switch e := e.(type) {
 	case *ast.IdentExpr:
-		if absent[e.Value] && !c.visible(e.Value) {
+		if watched(e.Value) && !c.visible(e.Value) {
 			c.uses = append(c.uses, use{e.Value, e.Line()})
 		}
 	case *ast.AttrGetExpr:
@@ -186,6 +204,10 @@ func (c *checker) inner(e ast.Expr) {
 			c.expr(f.Value)
 		}
 	case *ast.FuncCallExpr:
+		if name := c.required(e); name != nil {
+			c.requires = append(c.requires, use{name.Value, e.Line()})
+			return
+		}
 		c.expr(e.Func)
 		c.expr(e.Receiver)
 		c.exprs(e.Args)
@@ -194,6 +216,16 @@ func (c *checker) inner(e ast.Expr) {
 	default:
 		c.operator(e)
 	}
+}
+
+// required gives the name in a call `require "name"`, nil for any other call.
+func (c *checker) required(e *ast.FuncCallExpr) *ast.StringExpr {
+	fn, ok := e.Func.(*ast.IdentExpr)
+	if !ok || fn.Value != requireName || c.visible(requireName) || len(e.Args) != 1 {
+		return nil
+	}
+	name, _ := e.Args[0].(*ast.StringExpr)
+	return name
 }
 
 func (c *checker) operator(e ast.Expr) {

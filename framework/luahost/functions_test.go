@@ -25,7 +25,7 @@ func TestFunctions(t *testing.T) {
 	}
 	var source strings.Builder
 	for _, name := range names {
-		source.WriteString("assert(type(" + name + ") == 'function', '" + name + "')\n")
+		source.WriteString("assert(type(_G." + name + ") == 'function', '" + name + "')\n")
 	}
 	load(t, source.String())
 }

@@ -16,15 +16,21 @@ import (
 // chunk is the name of every script in messages: "script.lua:3: …".
 const chunk = "script.lua"
 
-// Program is a compiled script. It does not change, so VMs and goroutines share it.
+// Program is a compiled script or module. It does not change, so VMs and
+// goroutines share it.
 type Program struct {
-	proto *lua.FunctionProto
+	proto    *lua.FunctionProto
+	chunk    string
+	requires []use   // the modules that the text itself names
+	modules  Modules // those that it runs with, see Link
 }
 
 // Compile parses and compiles a script. Errors: errs.Source, with the line, for
 // text that is no Lua, or that uses an API which this version lacks;
 // source_too_large above MaxSource bytes.
-func Compile(source []byte) (p *Program, err error) {
+func Compile(source []byte) (*Program, error) { return compileAs(chunk, source) }
+
+func compileAs(chunk string, source []byte) (p *Program, err error) {
 	if len(source) > MaxSource {
 		return nil, errs.New(errs.Source, "source_too_large",
 			"The script has %d bytes; at most %d are allowed.", len(source), MaxSource)
@@ -38,47 +44,51 @@ func Compile(source []byte) (p *Program, err error) {
 	source = bytes.TrimPrefix(source, []byte("\xef\xbb\xbf"))
 	stmts, err := parse.Parse(bytes.NewReader(source), chunk)
 	if err != nil {
-		return nil, syntaxError(err, 1+bytes.Count(source, []byte("\n")))
+		return nil, syntaxError(chunk, err, 1+bytes.Count(source, []byte("\n")))
 	}
-	if line, message := check(stmts); message != "" {
-		return nil, sourceError(line, message)
+	requires, line, message := check(stmts)
+	if message != "" {
+		return nil, errorIn(chunk, line, message)
 	}
-	proto, err := compile(stmts)
+	proto, err := compile(chunk, stmts)
 	if err != nil {
 		return nil, err
 	}
-	return &Program{proto: proto}, nil
+	return &Program{proto: proto, chunk: chunk, requires: requires}, nil
 }
 
-func compile(stmts []ast.Stmt) (*lua.FunctionProto, error) {
+func compile(chunk string, stmts []ast.Stmt) (*lua.FunctionProto, error) {
 	proto, err := lua.Compile(stmts, chunk)
 	if c, ok := errors.AsType[*lua.CompileError](err); ok {
-		return nil, sourceError(c.Line, c.Message)
+		return nil, errorIn(chunk, c.Line, c.Message)
 	}
 	if err != nil {
-		return nil, sourceError(0, err.Error())
+		return nil, errorIn(chunk, 0, err.Error())
 	}
 	return proto, nil
 }
 
 // syntaxError turns the parser's error, which has a form of its own, into ours.
-func syntaxError(err error, lines int) *errs.Error {
+func syntaxError(chunk string, err error, lines int) *errs.Error {
 	p, ok := errors.AsType[*parse.Error](err)
 	if !ok {
-		return sourceError(0, err.Error())
+		return errorIn(chunk, 0, err.Error())
 	}
 	message, near := strings.TrimSpace(p.Message), clip(p.Token, 64)
 	if p.Pos.Line == parse.EOF {
-		return sourceError(lines, message+" at the end of the script")
+		return errorIn(chunk, lines, message+" at the end of the script")
 	}
 	if near != "" {
 		message += " near '" + near + "'"
 	}
-	return sourceError(p.Pos.Line, message)
+	return errorIn(chunk, p.Pos.Line, message)
 }
 
-// sourceError is errs.Source with its line in front, as Lua writes it.
-func sourceError(line int, message string) *errs.Error {
+// sourceError is the error of a script as a whole.
+func sourceError(message string) *errs.Error { return errorIn(chunk, 0, message) }
+
+// errorIn is errs.Source with chunk and line in front, as Lua writes it.
+func errorIn(chunk string, line int, message string) *errs.Error {
 	at := chunk + ": "
 	if line > 0 {
 		at = fmt.Sprintf("%s:%d: ", chunk, line)

@@ -51,7 +51,7 @@ func protected() *lua.LTable {
 
 // kept names what a script gets of the libraries; what is not named is gone.
 var kept = []struct{ library, names string }{
-	{"", "assert error getmetatable ipairs next pairs pcall print rawequal rawget rawset select setmetatable tonumber tostring type unpack xpcall _VERSION"},
+	{"", "assert error getmetatable ipairs next pairs pcall print rawequal rawget rawset require select setmetatable tonumber tostring type unpack xpcall _VERSION"},
 	{lua.TabLibName, "concat getn insert maxn remove sort"},
 	{lua.StringLibName, "byte char find format gfind gmatch gsub len lower match rep reverse sub upper"},
 	{lua.MathLibName, "abs acos asin atan atan2 ceil cos cosh deg exp floor fmod frexp huge ldexp log log10 max min mod modf pi pow rad random randomseed sin sinh sqrt tan tanh"},

@@ -30,8 +30,10 @@ type VM struct {
 	env      *lua.LTable // _G: always empty, in front of globals
 	handlers map[string]*lua.LFunction
 	actions  map[string]*lua.LFunction
-	answers  []string     // see Methods
-	allow    []host.Field // the answer to OPTIONS; shared, so nobody changes it
+	modules  Modules
+	loaded   map[string]lua.LValue // what modules returned; nil for one that runs its top level
+	answers  []string              // see Methods
+	allow    []host.Field          // the answer to OPTIONS; shared, so nobody changes it
 	declared Declared
 
 	// Of the call that runs.
@@ -64,7 +66,8 @@ func (p *Program) NewVM(limits Limits) (*VM, error) {
 			RegistryMaxSize:  65536,
 			RegistryGrowStep: 1024,
 		}),
-		limits: limits,
+		limits:  limits,
+		modules: p.modules,
 	}
 	vm.meter = &meter{vm: vm}
 	L := vm.state
@@ -150,7 +153,7 @@ func (vm *VM) declare() *errs.Error {
 	}
 	t, ok := v.(*lua.LTable)
 	if !ok {
-		return sourceError(0, "`object` must be a table, not a "+v.Type().String())
+		return sourceError("`object` must be a table, not a " + v.Type().String())
 	}
 	for _, f := range []struct {
 		name string
@@ -164,7 +167,7 @@ func (vm *VM) declare() *errs.Error {
 			*f.to = clip(v.String(), maxMessage)
 		default:
 			if v != lua.LNil {
-				return sourceError(0, "`object."+f.name+"` must be a string, not a "+v.Type().String())
+				return sourceError("`object." + f.name + "` must be a string, not a " + v.Type().String())
 			}
 		}
 	}
@@ -177,17 +180,17 @@ func (vm *VM) declareActions(v lua.LValue) *errs.Error {
 	}
 	t, ok := v.(*lua.LTable)
 	if !ok {
-		return sourceError(0, "`object.actions` must be a list of names, not a "+v.Type().String())
+		return sourceError("`object.actions` must be a list of names, not a " + v.Type().String())
 	}
 	vm.actions = map[string]*lua.LFunction{}
 	for i := range t.MaxN() {
 		name, ok := t.RawGetInt(i + 1).(lua.LString)
 		if !ok {
-			return sourceError(0, "`object.actions` must be a list of names")
+			return sourceError("`object.actions` must be a list of names")
 		}
 		fn, ok := vm.globals.RawGetString(string(name)).(*lua.LFunction)
 		if !ok {
-			return sourceError(0, "`object.actions` names `"+clip(string(name), 64)+"`, which is no global function")
+			return sourceError("`object.actions` names `" + clip(string(name), 64) + "`, which is no global function")
 		}
 		vm.actions[string(name)] = fn
 		vm.declared.Actions = append(vm.declared.Actions, string(name))

@@ -172,7 +172,7 @@ func (g *staged) take(c *storage.Commit, station id.Station, boot uint64) {
 	}
 	if c.Version != nil {
 		v := *c.Version
-		v.Text = slices.Clone(v.Text)
+		v.Text, v.Uses = slices.Clone(v.Text), slices.Clone(v.Uses)
 		v.Time = v.Time.UTC().Truncate(time.Microsecond)
 		ch.version = &v
 	}
@@ -261,6 +261,9 @@ func validate(c *storage.Commit) error {
 	if v := c.Version; v != nil {
 		if v.Number == 0 || v.Hash != storage.Hash(v.Text) || !validYear(v.Time.UTC().Year()) {
 			return errs.New(errs.Invalid, "", "The number, time or hash of version %d of object %q is wrong.", v.Number, c.Object)
+		}
+		if err := storage.CheckUses(v.Uses); err != nil {
+			return err
 		}
 	}
 	return validateFiles(c)

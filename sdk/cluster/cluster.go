@@ -17,6 +17,7 @@ type Proposal struct {
 	Base    uint64             // the version that the change is based on; 0 for an object without one
 	Version storage.Version    // Number is 0: the cluster mints it
 	Head    storage.ObjectInfo // the newest version that the proposing station has stored
+	Uses    []storage.Use      // the modules that version Base runs with
 }
 
 // Cluster is what the kernel asks of the cluster. All methods are safe for
@@ -24,7 +25,7 @@ type Proposal struct {
 type Cluster interface {
 	// Propose mints the number of a new source version. A proposal whose text
 	// is the newest version's mints nothing and gives that one's number, whatever
-	// its base. Errors: errs.Conflict where Base is not the newest version;
+	// its base; unless that one ran with other modules. Errors: errs.Conflict where Base is not the newest version;
 	// errs.Unavailable without a quorum. Nothing has changed then.
 	Propose(ctx context.Context, p Proposal) (number uint64, minted bool, err error)
 

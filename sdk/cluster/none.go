@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"slices"
 
 	"github.com/dbbasic/station/sdk/errs"
 	"github.com/dbbasic/station/sdk/host"
@@ -17,7 +18,8 @@ var _ Cluster = None{}
 
 // Propose implements Cluster.
 func (None) Propose(_ context.Context, p Proposal) (uint64, bool, error) {
-	if p.Head.Head > 0 && p.Version.Hash == p.Head.Hash {
+	sameText := p.Head.Head > 0 && p.Version.Hash == p.Head.Hash
+	if sameText && (p.Base != p.Head.Head || slices.Equal(p.Version.Uses, p.Uses)) {
 		return p.Head.Head, false, nil
 	}
 	if p.Base != p.Head.Head {

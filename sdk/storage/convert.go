@@ -138,14 +138,22 @@ func decodeDigest(m *pb.DigestReply) (d Digest, ok bool) {
 }
 
 func encodeVersion(v *Version) *pb.SourceVersion {
-	return &pb.SourceVersion{Number: v.Number, TimeUs: shim.Micro(v.Time), Author: []byte(v.Author), Message: []byte(v.Message), Hash: v.Hash, Text: v.Text}
+	m := &pb.SourceVersion{Number: v.Number, TimeUs: shim.Micro(v.Time), Author: []byte(v.Author), Message: []byte(v.Message), Hash: v.Hash, Text: v.Text}
+	for _, u := range v.Uses {
+		m.Uses = append(m.Uses, &pb.ModuleUse{Module: string(u.Module), Version: u.Version})
+	}
+	return m
 }
 
 func decodeVersion(m *pb.SourceVersion) *Version {
-	return &Version{
+	v := &Version{
 		Number: m.GetNumber(), Time: shim.FromMicro(m.GetTimeUs()), Author: string(m.GetAuthor()), Message: string(m.GetMessage()),
 		Hash: m.GetHash(), Text: shim.Bytes(m.GetText()),
 	}
+	for _, u := range m.GetUses() {
+		v.Uses = append(v.Uses, Use{Module: id.Object(u.GetModule()), Version: u.GetVersion()})
+	}
+	return v
 }
 
 func encodeFile(f *File) *pb.File {

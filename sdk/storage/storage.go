@@ -15,6 +15,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/dbbasic/station/sdk/errs"
 	"github.com/dbbasic/station/sdk/hlc"
 	"github.com/dbbasic/station/sdk/id"
 	"github.com/dbbasic/station/sdk/plugin"
@@ -83,7 +84,36 @@ type Version struct {
 	Author  string
 	Message string
 	Hash    string // Hash(Text)
+	Uses    []Use  // the modules that the text runs with, those of modules included: CheckUses
 	Text    []byte // the source; absent in lists
+}
+
+// Use is a version of a module that a source version runs with. A module is kept
+// like an object that is never called: its versions are those of its id.
+type Use struct {
+	Module  id.Object
+	Version uint64
+}
+
+// MaxUses is the most modules that a source version runs with.
+const MaxUses = 100
+
+// CheckUses says why a source version cannot run with these modules: they are
+// not at most MaxUses in the order of their ids, each once and with a version
+// from 1. Errors: errs.Invalid.
+func CheckUses(uses []Use) error {
+	if len(uses) > MaxUses {
+		return errs.New(errs.Invalid, "too_many_modules", "A source version runs with %d modules; the most is %d.", len(uses), MaxUses)
+	}
+	for i, u := range uses {
+		if _, err := id.ParseObject(string(u.Module)); err != nil {
+			return err
+		}
+		if u.Version == 0 || i > 0 && u.Module <= uses[i-1].Module {
+			return errs.New(errs.Invalid, "", "Module %q of a source version has no version, or stands out of order.", u.Module)
+		}
+	}
+	return nil
 }
 
 // Hash is the hash of a source text as versions carry it: SHA-256, 64 hex digits.

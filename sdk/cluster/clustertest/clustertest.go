@@ -15,7 +15,7 @@ import (
 // Run runs the suite. New gives the cluster of a station that is alone in it.
 func Run(t *testing.T, open func(t *testing.T) cluster.Cluster) {
 	for name, check := range map[string]func(*testing.T, cluster.Cluster){
-		"FirstVersion": checkFirst, "NextVersion": checkNext, "SameText": checkSame, "OldBase": checkOldBase,
+		"FirstVersion": checkFirst, "NextVersion": checkNext, "SameText": checkSame, "OtherModules": checkOtherModules, "OldBase": checkOldBase,
 		"UnknownStation": checkUnknownStation,
 	} {
 		t.Run(name, func(t *testing.T) { check(t, open(t)) })
@@ -55,6 +55,18 @@ func checkNext(t *testing.T, c cluster.Cluster) {
 func checkSame(t *testing.T, c cluster.Cluster) {
 	wantMinted(t, c, proposal(7, "seven", 7, "seven"), 7, false)
 	wantMinted(t, c, proposal(3, "seven", 7, "seven"), 7, false)
+}
+
+// The newest text with other modules is a new version, if it is based on the newest.
+func checkOtherModules(t *testing.T, c cluster.Cluster) {
+	p := proposal(7, "seven", 7, "seven")
+	p.Uses = []storage.Use{{Module: "lib_text", Version: 1}}
+	for _, uses := range [][]storage.Use{nil, {{Module: "lib_text", Version: 2}}, {{Module: "lib_text", Version: 1}, {Module: "lib_time", Version: 1}}} {
+		p.Version.Uses = uses
+		wantMinted(t, c, p, 8, true)
+	}
+	p.Version.Uses = p.Uses
+	wantMinted(t, c, p, 7, false)
 }
 
 func checkOldBase(t *testing.T, c cluster.Cluster) {

@@ -420,6 +420,7 @@ type SourceVersion struct {
 	Message       []byte                 `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
 	Hash          string                 `protobuf:"bytes,5,opt,name=hash,proto3" json:"hash,omitempty"`
 	Text          []byte                 `protobuf:"bytes,6,opt,name=text,proto3" json:"text,omitempty"`
+	Uses          []*ModuleUse           `protobuf:"bytes,7,rep,name=uses,proto3" json:"uses,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -496,6 +497,66 @@ func (x *SourceVersion) GetText() []byte {
 	return nil
 }
 
+func (x *SourceVersion) GetUses() []*ModuleUse {
+	if x != nil {
+		return x.Uses
+	}
+	return nil
+}
+
+// ModuleUse is storage.Use.
+type ModuleUse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Module        string                 `protobuf:"bytes,1,opt,name=module,proto3" json:"module,omitempty"`
+	Version       uint64                 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ModuleUse) Reset() {
+	*x = ModuleUse{}
+	mi := &file_station_v1_storage_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ModuleUse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ModuleUse) ProtoMessage() {}
+
+func (x *ModuleUse) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_storage_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ModuleUse.ProtoReflect.Descriptor instead.
+func (*ModuleUse) Descriptor() ([]byte, []int) {
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ModuleUse) GetModule() string {
+	if x != nil {
+		return x.Module
+	}
+	return ""
+}
+
+func (x *ModuleUse) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
 // StoredObject is storage.ObjectInfo.
 type StoredObject struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -510,7 +571,7 @@ type StoredObject struct {
 
 func (x *StoredObject) Reset() {
 	*x = StoredObject{}
-	mi := &file_station_v1_storage_proto_msgTypes[7]
+	mi := &file_station_v1_storage_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -522,7 +583,7 @@ func (x *StoredObject) String() string {
 func (*StoredObject) ProtoMessage() {}
 
 func (x *StoredObject) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_storage_proto_msgTypes[7]
+	mi := &file_station_v1_storage_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -535,7 +596,7 @@ func (x *StoredObject) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoredObject.ProtoReflect.Descriptor instead.
 func (*StoredObject) Descriptor() ([]byte, []int) {
-	return file_station_v1_storage_proto_rawDescGZIP(), []int{7}
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *StoredObject) GetObject() string {
@@ -585,7 +646,7 @@ type StoredObjectsQuery struct {
 
 func (x *StoredObjectsQuery) Reset() {
 	*x = StoredObjectsQuery{}
-	mi := &file_station_v1_storage_proto_msgTypes[8]
+	mi := &file_station_v1_storage_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -597,7 +658,7 @@ func (x *StoredObjectsQuery) String() string {
 func (*StoredObjectsQuery) ProtoMessage() {}
 
 func (x *StoredObjectsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_storage_proto_msgTypes[8]
+	mi := &file_station_v1_storage_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -610,7 +671,7 @@ func (x *StoredObjectsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoredObjectsQuery.ProtoReflect.Descriptor instead.
 func (*StoredObjectsQuery) Descriptor() ([]byte, []int) {
-	return file_station_v1_storage_proto_rawDescGZIP(), []int{8}
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *StoredObjectsQuery) GetPrefix() []byte {
@@ -644,7 +705,7 @@ type StoredObjects struct {
 
 func (x *StoredObjects) Reset() {
 	*x = StoredObjects{}
-	mi := &file_station_v1_storage_proto_msgTypes[9]
+	mi := &file_station_v1_storage_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -656,7 +717,7 @@ func (x *StoredObjects) String() string {
 func (*StoredObjects) ProtoMessage() {}
 
 func (x *StoredObjects) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_storage_proto_msgTypes[9]
+	mi := &file_station_v1_storage_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -669,7 +730,7 @@ func (x *StoredObjects) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoredObjects.ProtoReflect.Descriptor instead.
 func (*StoredObjects) Descriptor() ([]byte, []int) {
-	return file_station_v1_storage_proto_rawDescGZIP(), []int{9}
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *StoredObjects) GetObjects() []*StoredObject {
@@ -689,7 +750,7 @@ type LoadRequest struct {
 
 func (x *LoadRequest) Reset() {
 	*x = LoadRequest{}
-	mi := &file_station_v1_storage_proto_msgTypes[10]
+	mi := &file_station_v1_storage_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -701,7 +762,7 @@ func (x *LoadRequest) String() string {
 func (*LoadRequest) ProtoMessage() {}
 
 func (x *LoadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_storage_proto_msgTypes[10]
+	mi := &file_station_v1_storage_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -714,7 +775,7 @@ func (x *LoadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadRequest.ProtoReflect.Descriptor instead.
 func (*LoadRequest) Descriptor() ([]byte, []int) {
-	return file_station_v1_storage_proto_rawDescGZIP(), []int{10}
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *LoadRequest) GetObject() string {
@@ -737,7 +798,7 @@ type LoadReply struct {
 
 func (x *LoadReply) Reset() {
 	*x = LoadReply{}
-	mi := &file_station_v1_storage_proto_msgTypes[11]
+	mi := &file_station_v1_storage_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -749,7 +810,7 @@ func (x *LoadReply) String() string {
 func (*LoadReply) ProtoMessage() {}
 
 func (x *LoadReply) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_storage_proto_msgTypes[11]
+	mi := &file_station_v1_storage_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -762,7 +823,7 @@ func (x *LoadReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadReply.ProtoReflect.Descriptor instead.
 func (*LoadReply) Descriptor() ([]byte, []int) {
-	return file_station_v1_storage_proto_rawDescGZIP(), []int{11}
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *LoadReply) GetInfo() *StoredObject {
@@ -803,7 +864,7 @@ type DigestRequest struct {
 
 func (x *DigestRequest) Reset() {
 	*x = DigestRequest{}
-	mi := &file_station_v1_storage_proto_msgTypes[12]
+	mi := &file_station_v1_storage_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -815,7 +876,7 @@ func (x *DigestRequest) String() string {
 func (*DigestRequest) ProtoMessage() {}
 
 func (x *DigestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_storage_proto_msgTypes[12]
+	mi := &file_station_v1_storage_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -828,7 +889,7 @@ func (x *DigestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DigestRequest.ProtoReflect.Descriptor instead.
 func (*DigestRequest) Descriptor() ([]byte, []int) {
-	return file_station_v1_storage_proto_rawDescGZIP(), []int{12}
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *DigestRequest) GetObject() string {
@@ -848,7 +909,7 @@ type DigestReply struct {
 
 func (x *DigestReply) Reset() {
 	*x = DigestReply{}
-	mi := &file_station_v1_storage_proto_msgTypes[13]
+	mi := &file_station_v1_storage_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -860,7 +921,7 @@ func (x *DigestReply) String() string {
 func (*DigestReply) ProtoMessage() {}
 
 func (x *DigestReply) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_storage_proto_msgTypes[13]
+	mi := &file_station_v1_storage_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -873,7 +934,7 @@ func (x *DigestReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DigestReply.ProtoReflect.Descriptor instead.
 func (*DigestReply) Descriptor() ([]byte, []int) {
-	return file_station_v1_storage_proto_rawDescGZIP(), []int{13}
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *DigestReply) GetBuckets() []byte {
@@ -896,7 +957,7 @@ type StoredStateQuery struct {
 
 func (x *StoredStateQuery) Reset() {
 	*x = StoredStateQuery{}
-	mi := &file_station_v1_storage_proto_msgTypes[14]
+	mi := &file_station_v1_storage_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -908,7 +969,7 @@ func (x *StoredStateQuery) String() string {
 func (*StoredStateQuery) ProtoMessage() {}
 
 func (x *StoredStateQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_storage_proto_msgTypes[14]
+	mi := &file_station_v1_storage_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -921,7 +982,7 @@ func (x *StoredStateQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoredStateQuery.ProtoReflect.Descriptor instead.
 func (*StoredStateQuery) Descriptor() ([]byte, []int) {
-	return file_station_v1_storage_proto_rawDescGZIP(), []int{14}
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *StoredStateQuery) GetObject() string {
@@ -963,7 +1024,7 @@ type StoredState struct {
 
 func (x *StoredState) Reset() {
 	*x = StoredState{}
-	mi := &file_station_v1_storage_proto_msgTypes[15]
+	mi := &file_station_v1_storage_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -975,7 +1036,7 @@ func (x *StoredState) String() string {
 func (*StoredState) ProtoMessage() {}
 
 func (x *StoredState) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_storage_proto_msgTypes[15]
+	mi := &file_station_v1_storage_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -988,7 +1049,7 @@ func (x *StoredState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoredState.ProtoReflect.Descriptor instead.
 func (*StoredState) Descriptor() ([]byte, []int) {
-	return file_station_v1_storage_proto_rawDescGZIP(), []int{15}
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *StoredState) GetItems() []*StateChange {
@@ -1017,7 +1078,7 @@ type VersionsQuery struct {
 
 func (x *VersionsQuery) Reset() {
 	*x = VersionsQuery{}
-	mi := &file_station_v1_storage_proto_msgTypes[16]
+	mi := &file_station_v1_storage_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1029,7 +1090,7 @@ func (x *VersionsQuery) String() string {
 func (*VersionsQuery) ProtoMessage() {}
 
 func (x *VersionsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_storage_proto_msgTypes[16]
+	mi := &file_station_v1_storage_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1042,7 +1103,7 @@ func (x *VersionsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionsQuery.ProtoReflect.Descriptor instead.
 func (*VersionsQuery) Descriptor() ([]byte, []int) {
-	return file_station_v1_storage_proto_rawDescGZIP(), []int{16}
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *VersionsQuery) GetObject() string {
@@ -1076,7 +1137,7 @@ type VersionsReply struct {
 
 func (x *VersionsReply) Reset() {
 	*x = VersionsReply{}
-	mi := &file_station_v1_storage_proto_msgTypes[17]
+	mi := &file_station_v1_storage_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1088,7 +1149,7 @@ func (x *VersionsReply) String() string {
 func (*VersionsReply) ProtoMessage() {}
 
 func (x *VersionsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_storage_proto_msgTypes[17]
+	mi := &file_station_v1_storage_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1101,7 +1162,7 @@ func (x *VersionsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionsReply.ProtoReflect.Descriptor instead.
 func (*VersionsReply) Descriptor() ([]byte, []int) {
-	return file_station_v1_storage_proto_rawDescGZIP(), []int{17}
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *VersionsReply) GetVersions() []*SourceVersion {
@@ -1122,7 +1183,7 @@ type VersionRequest struct {
 
 func (x *VersionRequest) Reset() {
 	*x = VersionRequest{}
-	mi := &file_station_v1_storage_proto_msgTypes[18]
+	mi := &file_station_v1_storage_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1134,7 +1195,7 @@ func (x *VersionRequest) String() string {
 func (*VersionRequest) ProtoMessage() {}
 
 func (x *VersionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_storage_proto_msgTypes[18]
+	mi := &file_station_v1_storage_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1147,7 +1208,7 @@ func (x *VersionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionRequest.ProtoReflect.Descriptor instead.
 func (*VersionRequest) Descriptor() ([]byte, []int) {
-	return file_station_v1_storage_proto_rawDescGZIP(), []int{18}
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *VersionRequest) GetObject() string {
@@ -1180,7 +1241,7 @@ type File struct {
 
 func (x *File) Reset() {
 	*x = File{}
-	mi := &file_station_v1_storage_proto_msgTypes[19]
+	mi := &file_station_v1_storage_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1192,7 +1253,7 @@ func (x *File) String() string {
 func (*File) ProtoMessage() {}
 
 func (x *File) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_storage_proto_msgTypes[19]
+	mi := &file_station_v1_storage_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1205,7 +1266,7 @@ func (x *File) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use File.ProtoReflect.Descriptor instead.
 func (*File) Descriptor() ([]byte, []int) {
-	return file_station_v1_storage_proto_rawDescGZIP(), []int{19}
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *File) GetName() []byte {
@@ -1268,7 +1329,7 @@ type FileChange struct {
 
 func (x *FileChange) Reset() {
 	*x = FileChange{}
-	mi := &file_station_v1_storage_proto_msgTypes[20]
+	mi := &file_station_v1_storage_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1280,7 +1341,7 @@ func (x *FileChange) String() string {
 func (*FileChange) ProtoMessage() {}
 
 func (x *FileChange) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_storage_proto_msgTypes[20]
+	mi := &file_station_v1_storage_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1293,7 +1354,7 @@ func (x *FileChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FileChange.ProtoReflect.Descriptor instead.
 func (*FileChange) Descriptor() ([]byte, []int) {
-	return file_station_v1_storage_proto_rawDescGZIP(), []int{20}
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *FileChange) GetFile() *File {
@@ -1321,7 +1382,7 @@ type WriteFileRequest struct {
 
 func (x *WriteFileRequest) Reset() {
 	*x = WriteFileRequest{}
-	mi := &file_station_v1_storage_proto_msgTypes[21]
+	mi := &file_station_v1_storage_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1333,7 +1394,7 @@ func (x *WriteFileRequest) String() string {
 func (*WriteFileRequest) ProtoMessage() {}
 
 func (x *WriteFileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_storage_proto_msgTypes[21]
+	mi := &file_station_v1_storage_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1346,7 +1407,7 @@ func (x *WriteFileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteFileRequest.ProtoReflect.Descriptor instead.
 func (*WriteFileRequest) Descriptor() ([]byte, []int) {
-	return file_station_v1_storage_proto_rawDescGZIP(), []int{21}
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *WriteFileRequest) GetObject() []byte {
@@ -1375,7 +1436,7 @@ type Upload struct {
 
 func (x *Upload) Reset() {
 	*x = Upload{}
-	mi := &file_station_v1_storage_proto_msgTypes[22]
+	mi := &file_station_v1_storage_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1387,7 +1448,7 @@ func (x *Upload) String() string {
 func (*Upload) ProtoMessage() {}
 
 func (x *Upload) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_storage_proto_msgTypes[22]
+	mi := &file_station_v1_storage_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1400,7 +1461,7 @@ func (x *Upload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Upload.ProtoReflect.Descriptor instead.
 func (*Upload) Descriptor() ([]byte, []int) {
-	return file_station_v1_storage_proto_rawDescGZIP(), []int{22}
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Upload) GetId() []byte {
@@ -1435,7 +1496,7 @@ type DropUploadRequest struct {
 
 func (x *DropUploadRequest) Reset() {
 	*x = DropUploadRequest{}
-	mi := &file_station_v1_storage_proto_msgTypes[23]
+	mi := &file_station_v1_storage_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1447,7 +1508,7 @@ func (x *DropUploadRequest) String() string {
 func (*DropUploadRequest) ProtoMessage() {}
 
 func (x *DropUploadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_storage_proto_msgTypes[23]
+	mi := &file_station_v1_storage_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1460,7 +1521,7 @@ func (x *DropUploadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DropUploadRequest.ProtoReflect.Descriptor instead.
 func (*DropUploadRequest) Descriptor() ([]byte, []int) {
-	return file_station_v1_storage_proto_rawDescGZIP(), []int{23}
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *DropUploadRequest) GetObject() []byte {
@@ -1491,7 +1552,7 @@ type FilesQuery struct {
 
 func (x *FilesQuery) Reset() {
 	*x = FilesQuery{}
-	mi := &file_station_v1_storage_proto_msgTypes[24]
+	mi := &file_station_v1_storage_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1503,7 +1564,7 @@ func (x *FilesQuery) String() string {
 func (*FilesQuery) ProtoMessage() {}
 
 func (x *FilesQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_storage_proto_msgTypes[24]
+	mi := &file_station_v1_storage_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1516,7 +1577,7 @@ func (x *FilesQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FilesQuery.ProtoReflect.Descriptor instead.
 func (*FilesQuery) Descriptor() ([]byte, []int) {
-	return file_station_v1_storage_proto_rawDescGZIP(), []int{24}
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *FilesQuery) GetObject() []byte {
@@ -1564,7 +1625,7 @@ type FilesReply struct {
 
 func (x *FilesReply) Reset() {
 	*x = FilesReply{}
-	mi := &file_station_v1_storage_proto_msgTypes[25]
+	mi := &file_station_v1_storage_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1576,7 +1637,7 @@ func (x *FilesReply) String() string {
 func (*FilesReply) ProtoMessage() {}
 
 func (x *FilesReply) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_storage_proto_msgTypes[25]
+	mi := &file_station_v1_storage_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1589,7 +1650,7 @@ func (x *FilesReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FilesReply.ProtoReflect.Descriptor instead.
 func (*FilesReply) Descriptor() ([]byte, []int) {
-	return file_station_v1_storage_proto_rawDescGZIP(), []int{25}
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *FilesReply) GetFiles() []*File {
@@ -1611,7 +1672,7 @@ type ReadFileRequest struct {
 
 func (x *ReadFileRequest) Reset() {
 	*x = ReadFileRequest{}
-	mi := &file_station_v1_storage_proto_msgTypes[26]
+	mi := &file_station_v1_storage_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1623,7 +1684,7 @@ func (x *ReadFileRequest) String() string {
 func (*ReadFileRequest) ProtoMessage() {}
 
 func (x *ReadFileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_storage_proto_msgTypes[26]
+	mi := &file_station_v1_storage_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1636,7 +1697,7 @@ func (x *ReadFileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadFileRequest.ProtoReflect.Descriptor instead.
 func (*ReadFileRequest) Descriptor() ([]byte, []int) {
-	return file_station_v1_storage_proto_rawDescGZIP(), []int{26}
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ReadFileRequest) GetObject() []byte {
@@ -1671,7 +1732,7 @@ type ReadFileReply struct {
 
 func (x *ReadFileReply) Reset() {
 	*x = ReadFileReply{}
-	mi := &file_station_v1_storage_proto_msgTypes[27]
+	mi := &file_station_v1_storage_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1683,7 +1744,7 @@ func (x *ReadFileReply) String() string {
 func (*ReadFileReply) ProtoMessage() {}
 
 func (x *ReadFileReply) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_storage_proto_msgTypes[27]
+	mi := &file_station_v1_storage_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1696,7 +1757,7 @@ func (x *ReadFileReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadFileReply.ProtoReflect.Descriptor instead.
 func (*ReadFileReply) Descriptor() ([]byte, []int) {
-	return file_station_v1_storage_proto_rawDescGZIP(), []int{27}
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ReadFileReply) GetFile() *File {
@@ -1723,7 +1784,7 @@ type ExportRequest struct {
 
 func (x *ExportRequest) Reset() {
 	*x = ExportRequest{}
-	mi := &file_station_v1_storage_proto_msgTypes[28]
+	mi := &file_station_v1_storage_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1735,7 +1796,7 @@ func (x *ExportRequest) String() string {
 func (*ExportRequest) ProtoMessage() {}
 
 func (x *ExportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_storage_proto_msgTypes[28]
+	mi := &file_station_v1_storage_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1748,7 +1809,7 @@ func (x *ExportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportRequest.ProtoReflect.Descriptor instead.
 func (*ExportRequest) Descriptor() ([]byte, []int) {
-	return file_station_v1_storage_proto_rawDescGZIP(), []int{28}
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ExportRequest) GetObject() []byte {
@@ -1768,7 +1829,7 @@ type ExportReply struct {
 
 func (x *ExportReply) Reset() {
 	*x = ExportReply{}
-	mi := &file_station_v1_storage_proto_msgTypes[29]
+	mi := &file_station_v1_storage_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1780,7 +1841,7 @@ func (x *ExportReply) String() string {
 func (*ExportReply) ProtoMessage() {}
 
 func (x *ExportReply) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_storage_proto_msgTypes[29]
+	mi := &file_station_v1_storage_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1793,7 +1854,7 @@ func (x *ExportReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportReply.ProtoReflect.Descriptor instead.
 func (*ExportReply) Descriptor() ([]byte, []int) {
-	return file_station_v1_storage_proto_rawDescGZIP(), []int{29}
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ExportReply) GetChunk() []byte {
@@ -1814,7 +1875,7 @@ type ImportRequest struct {
 
 func (x *ImportRequest) Reset() {
 	*x = ImportRequest{}
-	mi := &file_station_v1_storage_proto_msgTypes[30]
+	mi := &file_station_v1_storage_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1826,7 +1887,7 @@ func (x *ImportRequest) String() string {
 func (*ImportRequest) ProtoMessage() {}
 
 func (x *ImportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_storage_proto_msgTypes[30]
+	mi := &file_station_v1_storage_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1839,7 +1900,7 @@ func (x *ImportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportRequest.ProtoReflect.Descriptor instead.
 func (*ImportRequest) Descriptor() ([]byte, []int) {
-	return file_station_v1_storage_proto_rawDescGZIP(), []int{30}
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ImportRequest) GetObject() []byte {
@@ -1891,14 +1952,18 @@ const file_station_v1_storage_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\fR\x05value\x12\x18\n" +
 	"\adeleted\x18\x03 \x01(\bR\adeleted\x12'\n" +
 	"\x05stamp\x18\x04 \x01(\v2\x11.station.v1.StampR\x05stamp\x12#\n" +
-	"\x03was\x18\x05 \x01(\v2\x11.station.v1.StampR\x03was\"\x9a\x01\n" +
+	"\x03was\x18\x05 \x01(\v2\x11.station.v1.StampR\x03was\"\xc5\x01\n" +
 	"\rSourceVersion\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x17\n" +
 	"\atime_us\x18\x02 \x01(\x03R\x06timeUs\x12\x16\n" +
 	"\x06author\x18\x03 \x01(\fR\x06author\x12\x18\n" +
 	"\amessage\x18\x04 \x01(\fR\amessage\x12\x12\n" +
 	"\x04hash\x18\x05 \x01(\tR\x04hash\x12\x12\n" +
-	"\x04text\x18\x06 \x01(\fR\x04text\"\x8c\x01\n" +
+	"\x04text\x18\x06 \x01(\fR\x04text\x12)\n" +
+	"\x04uses\x18\a \x03(\v2\x15.station.v1.ModuleUseR\x04uses\"=\n" +
+	"\tModuleUse\x12\x16\n" +
+	"\x06module\x18\x01 \x01(\tR\x06module\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\x04R\aversion\"\x8c\x01\n" +
 	"\fStoredObject\x12\x16\n" +
 	"\x06object\x18\x01 \x01(\tR\x06object\x12 \n" +
 	"\vincarnation\x18\x02 \x01(\x04R\vincarnation\x12\x1a\n" +
@@ -2017,7 +2082,7 @@ func file_station_v1_storage_proto_rawDescGZIP() []byte {
 	return file_station_v1_storage_proto_rawDescData
 }
 
-var file_station_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_station_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_station_v1_storage_proto_goTypes = []any{
 	(*BootReply)(nil),          // 0: station.v1.BootReply
 	(*CommitRequest)(nil),      // 1: station.v1.CommitRequest
@@ -2026,92 +2091,94 @@ var file_station_v1_storage_proto_goTypes = []any{
 	(*Commit)(nil),             // 4: station.v1.Commit
 	(*StateChange)(nil),        // 5: station.v1.StateChange
 	(*SourceVersion)(nil),      // 6: station.v1.SourceVersion
-	(*StoredObject)(nil),       // 7: station.v1.StoredObject
-	(*StoredObjectsQuery)(nil), // 8: station.v1.StoredObjectsQuery
-	(*StoredObjects)(nil),      // 9: station.v1.StoredObjects
-	(*LoadRequest)(nil),        // 10: station.v1.LoadRequest
-	(*LoadReply)(nil),          // 11: station.v1.LoadReply
-	(*DigestRequest)(nil),      // 12: station.v1.DigestRequest
-	(*DigestReply)(nil),        // 13: station.v1.DigestReply
-	(*StoredStateQuery)(nil),   // 14: station.v1.StoredStateQuery
-	(*StoredState)(nil),        // 15: station.v1.StoredState
-	(*VersionsQuery)(nil),      // 16: station.v1.VersionsQuery
-	(*VersionsReply)(nil),      // 17: station.v1.VersionsReply
-	(*VersionRequest)(nil),     // 18: station.v1.VersionRequest
-	(*File)(nil),               // 19: station.v1.File
-	(*FileChange)(nil),         // 20: station.v1.FileChange
-	(*WriteFileRequest)(nil),   // 21: station.v1.WriteFileRequest
-	(*Upload)(nil),             // 22: station.v1.Upload
-	(*DropUploadRequest)(nil),  // 23: station.v1.DropUploadRequest
-	(*FilesQuery)(nil),         // 24: station.v1.FilesQuery
-	(*FilesReply)(nil),         // 25: station.v1.FilesReply
-	(*ReadFileRequest)(nil),    // 26: station.v1.ReadFileRequest
-	(*ReadFileReply)(nil),      // 27: station.v1.ReadFileReply
-	(*ExportRequest)(nil),      // 28: station.v1.ExportRequest
-	(*ExportReply)(nil),        // 29: station.v1.ExportReply
-	(*ImportRequest)(nil),      // 30: station.v1.ImportRequest
-	(*Error)(nil),              // 31: station.v1.Error
-	(*Stamp)(nil),              // 32: station.v1.Stamp
-	(*LogEntry)(nil),           // 33: station.v1.LogEntry
-	(*Empty)(nil),              // 34: station.v1.Empty
-	(*LogsQuery)(nil),          // 35: station.v1.LogsQuery
-	(*LogsPage)(nil),           // 36: station.v1.LogsPage
+	(*ModuleUse)(nil),          // 7: station.v1.ModuleUse
+	(*StoredObject)(nil),       // 8: station.v1.StoredObject
+	(*StoredObjectsQuery)(nil), // 9: station.v1.StoredObjectsQuery
+	(*StoredObjects)(nil),      // 10: station.v1.StoredObjects
+	(*LoadRequest)(nil),        // 11: station.v1.LoadRequest
+	(*LoadReply)(nil),          // 12: station.v1.LoadReply
+	(*DigestRequest)(nil),      // 13: station.v1.DigestRequest
+	(*DigestReply)(nil),        // 14: station.v1.DigestReply
+	(*StoredStateQuery)(nil),   // 15: station.v1.StoredStateQuery
+	(*StoredState)(nil),        // 16: station.v1.StoredState
+	(*VersionsQuery)(nil),      // 17: station.v1.VersionsQuery
+	(*VersionsReply)(nil),      // 18: station.v1.VersionsReply
+	(*VersionRequest)(nil),     // 19: station.v1.VersionRequest
+	(*File)(nil),               // 20: station.v1.File
+	(*FileChange)(nil),         // 21: station.v1.FileChange
+	(*WriteFileRequest)(nil),   // 22: station.v1.WriteFileRequest
+	(*Upload)(nil),             // 23: station.v1.Upload
+	(*DropUploadRequest)(nil),  // 24: station.v1.DropUploadRequest
+	(*FilesQuery)(nil),         // 25: station.v1.FilesQuery
+	(*FilesReply)(nil),         // 26: station.v1.FilesReply
+	(*ReadFileRequest)(nil),    // 27: station.v1.ReadFileRequest
+	(*ReadFileReply)(nil),      // 28: station.v1.ReadFileReply
+	(*ExportRequest)(nil),      // 29: station.v1.ExportRequest
+	(*ExportReply)(nil),        // 30: station.v1.ExportReply
+	(*ImportRequest)(nil),      // 31: station.v1.ImportRequest
+	(*Error)(nil),              // 32: station.v1.Error
+	(*Stamp)(nil),              // 33: station.v1.Stamp
+	(*LogEntry)(nil),           // 34: station.v1.LogEntry
+	(*Empty)(nil),              // 35: station.v1.Empty
+	(*LogsQuery)(nil),          // 36: station.v1.LogsQuery
+	(*LogsPage)(nil),           // 37: station.v1.LogsPage
 }
 var file_station_v1_storage_proto_depIdxs = []int32{
 	4,  // 0: station.v1.CommitRequest.commits:type_name -> station.v1.Commit
 	3,  // 1: station.v1.CommitReply.results:type_name -> station.v1.CommitResult
-	31, // 2: station.v1.CommitResult.error:type_name -> station.v1.Error
-	32, // 3: station.v1.Commit.stamp:type_name -> station.v1.Stamp
+	32, // 2: station.v1.CommitResult.error:type_name -> station.v1.Error
+	33, // 3: station.v1.Commit.stamp:type_name -> station.v1.Stamp
 	5,  // 4: station.v1.Commit.state:type_name -> station.v1.StateChange
-	33, // 5: station.v1.Commit.entries:type_name -> station.v1.LogEntry
+	34, // 5: station.v1.Commit.entries:type_name -> station.v1.LogEntry
 	6,  // 6: station.v1.Commit.version:type_name -> station.v1.SourceVersion
-	20, // 7: station.v1.Commit.files:type_name -> station.v1.FileChange
-	32, // 8: station.v1.StateChange.stamp:type_name -> station.v1.Stamp
-	32, // 9: station.v1.StateChange.was:type_name -> station.v1.Stamp
-	7,  // 10: station.v1.StoredObjects.objects:type_name -> station.v1.StoredObject
-	7,  // 11: station.v1.LoadReply.info:type_name -> station.v1.StoredObject
-	5,  // 12: station.v1.LoadReply.state:type_name -> station.v1.StateChange
-	5,  // 13: station.v1.StoredState.items:type_name -> station.v1.StateChange
-	6,  // 14: station.v1.VersionsReply.versions:type_name -> station.v1.SourceVersion
-	32, // 15: station.v1.File.stamp:type_name -> station.v1.Stamp
-	19, // 16: station.v1.FileChange.file:type_name -> station.v1.File
-	19, // 17: station.v1.FilesReply.files:type_name -> station.v1.File
-	19, // 18: station.v1.ReadFileReply.file:type_name -> station.v1.File
-	34, // 19: station.v1.StorageService.Boot:input_type -> station.v1.Empty
-	1,  // 20: station.v1.StorageService.Commit:input_type -> station.v1.CommitRequest
-	8,  // 21: station.v1.StorageService.Objects:input_type -> station.v1.StoredObjectsQuery
-	10, // 22: station.v1.StorageService.Load:input_type -> station.v1.LoadRequest
-	14, // 23: station.v1.StorageService.State:input_type -> station.v1.StoredStateQuery
-	35, // 24: station.v1.StorageService.Logs:input_type -> station.v1.LogsQuery
-	12, // 25: station.v1.StorageService.Digest:input_type -> station.v1.DigestRequest
-	16, // 26: station.v1.StorageService.Versions:input_type -> station.v1.VersionsQuery
-	18, // 27: station.v1.StorageService.Version:input_type -> station.v1.VersionRequest
-	21, // 28: station.v1.StorageService.WriteFile:input_type -> station.v1.WriteFileRequest
-	23, // 29: station.v1.StorageService.DropUpload:input_type -> station.v1.DropUploadRequest
-	24, // 30: station.v1.StorageService.Files:input_type -> station.v1.FilesQuery
-	26, // 31: station.v1.StorageService.ReadFile:input_type -> station.v1.ReadFileRequest
-	28, // 32: station.v1.StorageService.Export:input_type -> station.v1.ExportRequest
-	30, // 33: station.v1.StorageService.Import:input_type -> station.v1.ImportRequest
-	0,  // 34: station.v1.StorageService.Boot:output_type -> station.v1.BootReply
-	2,  // 35: station.v1.StorageService.Commit:output_type -> station.v1.CommitReply
-	9,  // 36: station.v1.StorageService.Objects:output_type -> station.v1.StoredObjects
-	11, // 37: station.v1.StorageService.Load:output_type -> station.v1.LoadReply
-	15, // 38: station.v1.StorageService.State:output_type -> station.v1.StoredState
-	36, // 39: station.v1.StorageService.Logs:output_type -> station.v1.LogsPage
-	13, // 40: station.v1.StorageService.Digest:output_type -> station.v1.DigestReply
-	17, // 41: station.v1.StorageService.Versions:output_type -> station.v1.VersionsReply
-	6,  // 42: station.v1.StorageService.Version:output_type -> station.v1.SourceVersion
-	22, // 43: station.v1.StorageService.WriteFile:output_type -> station.v1.Upload
-	34, // 44: station.v1.StorageService.DropUpload:output_type -> station.v1.Empty
-	25, // 45: station.v1.StorageService.Files:output_type -> station.v1.FilesReply
-	27, // 46: station.v1.StorageService.ReadFile:output_type -> station.v1.ReadFileReply
-	29, // 47: station.v1.StorageService.Export:output_type -> station.v1.ExportReply
-	7,  // 48: station.v1.StorageService.Import:output_type -> station.v1.StoredObject
-	34, // [34:49] is the sub-list for method output_type
-	19, // [19:34] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	21, // 7: station.v1.Commit.files:type_name -> station.v1.FileChange
+	33, // 8: station.v1.StateChange.stamp:type_name -> station.v1.Stamp
+	33, // 9: station.v1.StateChange.was:type_name -> station.v1.Stamp
+	7,  // 10: station.v1.SourceVersion.uses:type_name -> station.v1.ModuleUse
+	8,  // 11: station.v1.StoredObjects.objects:type_name -> station.v1.StoredObject
+	8,  // 12: station.v1.LoadReply.info:type_name -> station.v1.StoredObject
+	5,  // 13: station.v1.LoadReply.state:type_name -> station.v1.StateChange
+	5,  // 14: station.v1.StoredState.items:type_name -> station.v1.StateChange
+	6,  // 15: station.v1.VersionsReply.versions:type_name -> station.v1.SourceVersion
+	33, // 16: station.v1.File.stamp:type_name -> station.v1.Stamp
+	20, // 17: station.v1.FileChange.file:type_name -> station.v1.File
+	20, // 18: station.v1.FilesReply.files:type_name -> station.v1.File
+	20, // 19: station.v1.ReadFileReply.file:type_name -> station.v1.File
+	35, // 20: station.v1.StorageService.Boot:input_type -> station.v1.Empty
+	1,  // 21: station.v1.StorageService.Commit:input_type -> station.v1.CommitRequest
+	9,  // 22: station.v1.StorageService.Objects:input_type -> station.v1.StoredObjectsQuery
+	11, // 23: station.v1.StorageService.Load:input_type -> station.v1.LoadRequest
+	15, // 24: station.v1.StorageService.State:input_type -> station.v1.StoredStateQuery
+	36, // 25: station.v1.StorageService.Logs:input_type -> station.v1.LogsQuery
+	13, // 26: station.v1.StorageService.Digest:input_type -> station.v1.DigestRequest
+	17, // 27: station.v1.StorageService.Versions:input_type -> station.v1.VersionsQuery
+	19, // 28: station.v1.StorageService.Version:input_type -> station.v1.VersionRequest
+	22, // 29: station.v1.StorageService.WriteFile:input_type -> station.v1.WriteFileRequest
+	24, // 30: station.v1.StorageService.DropUpload:input_type -> station.v1.DropUploadRequest
+	25, // 31: station.v1.StorageService.Files:input_type -> station.v1.FilesQuery
+	27, // 32: station.v1.StorageService.ReadFile:input_type -> station.v1.ReadFileRequest
+	29, // 33: station.v1.StorageService.Export:input_type -> station.v1.ExportRequest
+	31, // 34: station.v1.StorageService.Import:input_type -> station.v1.ImportRequest
+	0,  // 35: station.v1.StorageService.Boot:output_type -> station.v1.BootReply
+	2,  // 36: station.v1.StorageService.Commit:output_type -> station.v1.CommitReply
+	10, // 37: station.v1.StorageService.Objects:output_type -> station.v1.StoredObjects
+	12, // 38: station.v1.StorageService.Load:output_type -> station.v1.LoadReply
+	16, // 39: station.v1.StorageService.State:output_type -> station.v1.StoredState
+	37, // 40: station.v1.StorageService.Logs:output_type -> station.v1.LogsPage
+	14, // 41: station.v1.StorageService.Digest:output_type -> station.v1.DigestReply
+	18, // 42: station.v1.StorageService.Versions:output_type -> station.v1.VersionsReply
+	6,  // 43: station.v1.StorageService.Version:output_type -> station.v1.SourceVersion
+	23, // 44: station.v1.StorageService.WriteFile:output_type -> station.v1.Upload
+	35, // 45: station.v1.StorageService.DropUpload:output_type -> station.v1.Empty
+	26, // 46: station.v1.StorageService.Files:output_type -> station.v1.FilesReply
+	28, // 47: station.v1.StorageService.ReadFile:output_type -> station.v1.ReadFileReply
+	30, // 48: station.v1.StorageService.Export:output_type -> station.v1.ExportReply
+	8,  // 49: station.v1.StorageService.Import:output_type -> station.v1.StoredObject
+	35, // [35:50] is the sub-list for method output_type
+	20, // [20:35] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_station_v1_storage_proto_init() }
@@ -2126,7 +2193,7 @@ func file_station_v1_storage_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_station_v1_storage_proto_rawDesc), len(file_station_v1_storage_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   31,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -4,7 +4,7 @@
 //
 //	object.tsv             name value crc: format, object, incarnation, sequence, home_epoch, head
 //	state.tsv              key value stamp crc, in the order of the keys, tombstones included
-//	versions/metadata.tsv  number timestamp author message hash crc, oldest first
+//	versions/metadata.tsv  number timestamp author message hash crc, oldest first; modules in use follow the hash: "hash lib_text@3"
 //	versions/v1.lua …      the source texts
 //	files/index.tsv        name type size hash timestamp stamp crc, in the order of the names, tombstones included
 //	files/000001 …         the bytes of each line of the index that is no tombstone, in that order

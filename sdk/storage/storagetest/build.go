@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -60,11 +61,15 @@ func entry(boot, sequence uint64) storage.Entry {
 	}
 }
 
-// source gives a version with the text.
+// source gives a version with the text, which uses up to two modules.
 func source(number uint64, text string) *storage.Version {
 	sum := sha256.Sum256([]byte(text))
-	return &storage.Version{Number: number, Time: epochStart, Author: "ann", Message: "change\tit\n",
+	v := &storage.Version{Number: number, Time: epochStart, Author: "ann", Message: "change\tit\n",
 		Hash: hex.EncodeToString(sum[:]), Text: []byte(text)}
+	if n := number % 3; n > 0 { // of three versions one has none
+		v.Uses = []storage.Use{{Module: "lib_dates", Version: number}, {Module: "lib_text", Version: math.MaxUint64}}[:n]
+	}
+	return v
 }
 
 func withVersion(number uint64, text string) func(*storage.Commit) {

@@ -47,6 +47,9 @@ func checkCommit(c *storage.Commit) error {
 		if sum := sha256.Sum256(v.Text); v.Number == 0 || v.Hash != hex.EncodeToString(sum[:]) || !validYear(v.Time.UTC().Year()) {
 			return errs.New(errs.Invalid, "", "The version's number, time or hash is wrong.")
 		}
+		if err := storage.CheckUses(v.Uses); err != nil {
+			return err
+		}
 	}
 	return checkFiles(c)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/dbbasic/station/sdk/hlc"
+	"github.com/dbbasic/station/sdk/id"
 	"github.com/dbbasic/station/sdk/storage"
 )
 
@@ -243,6 +244,16 @@ func checkInvalid(s *subject) {
 		"a version number too far": version(func(v *storage.Version) { v.Number = 3 }),
 		"a wrong hash":             version(func(v *storage.Version) { v.Text = []byte("other") }),
 		"no hash":                  version(func(v *storage.Version) { v.Hash = "" }),
+		"a module without version": version(func(v *storage.Version) { v.Uses = []storage.Use{{Module: "lib_a"}} }),
+		"a module's id is a path":  version(func(v *storage.Version) { v.Uses = []storage.Use{{Module: "../lib_a", Version: 1}} }),
+		"modules out of order": version(func(v *storage.Version) {
+			v.Uses = []storage.Use{{Module: "lib_b", Version: 1}, {Module: "lib_a", Version: 1}}
+		}),
+		"too many modules": version(func(v *storage.Version) {
+			for i := range storage.MaxUses + 1 {
+				v.Uses = append(v.Uses, storage.Use{Module: id.Object(fmt.Sprintf("lib_%03d", i)), Version: 1})
+			}
+		}),
 	} {
 		c := s.make("a", 2, with)
 		s.refused(what, c, invalid)

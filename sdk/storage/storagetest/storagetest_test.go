@@ -103,6 +103,7 @@ func TestPlantedFaults(t *testing.T) {
 	for _, f := range append(fileFaults, []fault{
 		{"lost commit", "Sequences", func(s storage.Storage) storage.Storage { return &lostCommit{Storage: s} }},
 		{"half a commit", "RoundTrip", func(s storage.Storage) storage.Storage { return halfCommit{s} }},
+		{"a version without its modules", "RoundTrip", func(s storage.Storage) storage.Storage { return noUses{s} }},
 		{"log in the wrong order", "LogOrder", func(s storage.Storage) storage.Storage { return wrongOrder{s} }},
 		{"keys in the wrong order", "KeyOrder", func(s storage.Storage) storage.Storage { return wrongKeys{s} }},
 		{"listed keys in the wrong order", "StateOrder", func(s storage.Storage) storage.Storage { return wrongPage{s} }},
@@ -380,6 +381,21 @@ func (t *filtered) File(f storage.File, r io.Reader) (err error) {
 func (t *filtered) Entry(e storage.Entry) error {
 	t.entries = append(t.entries, e)
 	return nil
+}
+
+// noUses forgets which modules a version runs with.
+type noUses struct{ storage.Storage }
+
+func (f noUses) Commit(ctx context.Context, commits []storage.Commit) []error {
+	commits = slices.Clone(commits)
+	for i := range commits {
+		if v := commits[i].Version; v != nil {
+			bare := *v
+			bare.Uses = nil
+			commits[i].Version = &bare
+		}
+	}
+	return f.Storage.Commit(ctx, commits)
 }
 
 type sameBoot struct{ storage.Storage }

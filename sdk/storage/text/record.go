@@ -1,6 +1,7 @@
 package text
 
 import (
+	"bytes"
 	"encoding/json"
 	"strconv"
 	"unicode/utf8"
@@ -91,13 +92,19 @@ func ParseEntry(cols [][]byte, how Verdict) (e storage.Entry, ok bool) {
 	return e, true
 }
 
-// AppendVersion appends the columns of a version, its text aside.
+// AppendVersion appends the columns of a version, its text aside. The modules
+// that it uses follow its hash: "<hash> lib_text@3 lib_time@1".
 func AppendVersion(b []byte, v *storage.Version) []byte {
 	b = append(AppendNumber(b, v.Number), '\t')
 	b = append(AppendTime(b, v.Time), '\t')
 	b = append(Append(b, v.Author), '\t')
 	b = append(Append(b, v.Message), '\t')
-	return append(b, v.Hash...)
+	b = append(b, v.Hash...)
+	for _, u := range v.Uses {
+		b = append(append(b, ' '), u.Module...)
+		b = AppendNumber(append(b, '@'), u.Version)
+	}
+	return b
 }
 
 // ParseVersion reads the columns of a version.
@@ -106,10 +113,22 @@ func ParseVersion(cols [][]byte) (v storage.Version, ok bool) {
 	t, ok2 := ParseTime(cols[1])
 	author, ok3 := Parse(cols[2])
 	message, ok4 := Parse(cols[3])
-	if !ok1 || !ok2 || !ok3 || !ok4 || len(cols[4]) != 64 || n == 0 {
+	hash, rest, more := bytes.Cut(cols[4], []byte(" "))
+	if !ok1 || !ok2 || !ok3 || !ok4 || len(hash) != 64 || n == 0 {
 		return v, false
 	}
-	return storage.Version{Number: n, Time: t, Author: string(author), Message: string(message), Hash: string(cols[4])}, true
+	v = storage.Version{Number: n, Time: t, Author: string(author), Message: string(message), Hash: string(hash)}
+	for more {
+		var use []byte
+		use, rest, more = bytes.Cut(rest, []byte(" "))
+		module, number, _ := bytes.Cut(use, []byte("@"))
+		n, ok := ParseNumber(number)
+		if !ok || len(v.Uses) == storage.MaxUses {
+			return storage.Version{}, false
+		}
+		v.Uses = append(v.Uses, storage.Use{Module: id.Object(module), Version: n})
+	}
+	return v, storage.CheckUses(v.Uses) == nil
 }
 
 // AppendFile appends the columns of a file.
