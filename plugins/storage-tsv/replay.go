@@ -97,6 +97,7 @@ type replay struct {
 	blind   bool                              // the chain before the next batch is not known, its header line being damaged
 	boot    uint64                            // the highest of this station's boots that an entry names
 	entries map[*object]map[id.Entry]struct{} // the log entries that became pending
+	broken  error                             // of an fsync: the start ends
 	joined  []batchPiece                      // lines of the present segment whose newlines were put back; not reported yet
 }
 
@@ -171,6 +172,9 @@ func (r *replay) segment(n uint64, last bool) error {
 		}
 	}
 	r.joined = nil
+	if r.broken != nil {
+		return r.broken
+	}
 	if last {
 		if err := r.rewrite(n, data, cut, wasCut); err != nil {
 			return err
@@ -182,7 +186,7 @@ func (r *replay) segment(n uint64, last bool) error {
 	for _, b := range batches {
 		r.apply(name, data, b)
 	}
-	return nil
+	return r.broken
 }
 
 // rewrite puts the last segment's good part, byte for byte, into a new file in
