@@ -151,7 +151,7 @@ func (s *Store) endOfKept(o *object, f file, size int64, ids map[id.Entry]struct
 				return cut, false, false, err
 			}
 			if err != nil {
-				return cut, true, false, nil // it was logged, and without a copy the line stays
+				return cut, true, false, nil //nolint:nilerr // it was logged, and without a copy the line stays
 			}
 		case how == byHand:
 			return cut, true, false, nil
