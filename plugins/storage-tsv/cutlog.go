@@ -146,7 +146,11 @@ func (s *Store) endOfKept(o *object, f file, size int64, ids map[id.Entry]struct
 		switch {
 		case len(line) == 0:
 		case how == damaged || !ok:
-			if err := s.keepAside(o.logPath(), f, at, line, "unreadable behind the last entry that was known to be durable"); err != nil {
+			err := s.keepAside(o.logPath(), f, at, line, "unreadable behind the last entry that was known to be durable")
+			if _, ok := errors.AsType[fsyncError](err); ok {
+				return cut, false, false, err
+			}
+			if err != nil {
 				return cut, true, false, nil //nolint:nilerr // it was logged, and without a copy the line stays
 			}
 		case how == byHand:

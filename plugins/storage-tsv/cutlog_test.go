@@ -31,6 +31,9 @@ func TestTornTailThatWasCarriedOver(t *testing.T) {
 	s = f.open()
 	wantCount(t, s, "a", 1, 2, 3, 4, 5)
 	wantCount(t, s, "b", 1)
+	if p, err := s.State(t.Context(), storage.StateQuery{Object: "a", Prefix: "n", Limit: 1}); err != nil || string(p.Items[0].Value) != "5" {
+		t.Errorf("n is %v, %v after a second start; want 5, which the journal has lost", p.Items, err)
+	}
 	if strings.Contains(f.log.String(), "does not continue") {
 		t.Error("the chain goes on from a batch that was cut off")
 	}

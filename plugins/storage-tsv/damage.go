@@ -1,7 +1,6 @@
 package storagetsv
 
 import (
-	"errors"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -151,7 +150,7 @@ func (s *Store) report(name string, f io.ReaderAt, at int64, line int, raw []byt
 const damagedHeader = "time\tfile\toffset\tline\twhy\ttext\tcrc\n"
 
 // keepCopy appends a line to damaged/lines.tsv. Where it is going to be the only
-// copy it is durable before it may be.
+// copy it is durable before it may be. A failed fsync is an fsyncError.
 func (s *Store) keepCopy(name string, at int64, line int, raw []byte, why string, durable bool) error {
 	s.damage.copies.Lock()
 	defer s.damage.copies.Unlock()
@@ -183,5 +182,11 @@ func (s *Store) keepCopy(name string, at int64, line int, raw []byte, why string
 	if _, err = f.WriteAt(b, size); err != nil || !durable {
 		return err
 	}
-	return errors.Join(f.Sync(), s.fs.SyncDir("damaged"), s.fs.SyncDir("."))
+	if err := f.Sync(); err != nil {
+		return fsyncError{err}
+	}
+	if err := s.syncDir("damaged"); err != nil {
+		return err
+	}
+	return s.syncDir(".")
 }

@@ -2,12 +2,16 @@ package storagetsv
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"slices"
+	"syscall"
 	"testing"
 
 	"github.com/dbbasic/station/sdk/errs"
+	"github.com/dbbasic/station/sdk/plugin"
 	"github.com/dbbasic/station/sdk/storage"
 )
 
@@ -184,6 +188,83 @@ func TestLostRowOfALaterLife(t *testing.T) {
 		}
 		if err := s.round(true); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// TestFailedFsyncOfACopy: what is going to be cut off is copied first. Where the
+// copy or its name cannot be synced the store ends, as after any failed fsync, and
+// nothing is cut off: whether a reader meets it, the carrier, a merge or a start.
+func TestFailedFsyncOfACopy(t *testing.T) {
+	start := func(t *testing.T, m *memFS, s *Store) error {
+		if err := s.abandon(); err != nil {
+			t.Fatal(err)
+		}
+		again := New(slog.New(slog.DiscardHandler), "test")
+		again.openFS = func(string) (fsys, error) { return m, nil }
+		again.manual, again.segmentSize = true, smallSegment
+		return again.Configure(t.Context(), plugin.Config{Station: here, DataDir: "/data"})
+	}
+	for who, c := range map[string]struct {
+		file  string
+		spoil func([]byte) []byte
+		meet  func(*testing.T, *memFS, *Store) error
+	}{
+		"reader": {"state/a/state.tsv", func(b []byte) []byte { return append(b, "precious"...) }, func(t *testing.T, _ *memFS, s *Store) error {
+			_, err := s.Load(t.Context(), "a")
+			return err
+		}},
+		"carrier": {"state/a/state.tsv", func(b []byte) []byte { return append(b, "precious"...) }, func(_ *testing.T, _ *memFS, s *Store) error {
+			return s.round(false)
+		}},
+		"merge": {"state/a/state.tsv", func(b []byte) []byte { return append(b, "precious\n"...) }, func(t *testing.T, _ *memFS, s *Store) error {
+			s.levels.recent = 50
+			if err := s.round(false); err != nil {
+				t.Errorf("the round before the merge: %v", err)
+			}
+			return errors.New(s.Health(t.Context()).Problem)
+		}},
+		"start, log": {"logs/a/log.tsv", func(b []byte) []byte { return append(b, "precious\n"...) }, start},
+		"start, journal": {"journal/000001.tsv", func(b []byte) []byte {
+			return bytes.Replace(b, []byte("log\tst-1.1.2"), []byte("precious-1.1.2"), 1)
+		}, start},
+	} {
+		for _, what := range []string{"sync damaged/lines.tsv", "syncdir damaged", "syncdir ."} {
+			t.Run(who+","+what, func(t *testing.T) {
+				m := newMemFS()
+				var ended error
+				s := memStore(t, m, &ended)
+				count(t, s, "a", 1, 2)
+				if err := s.round(false); err != nil {
+					t.Fatal(err)
+				}
+				count(t, s, "a", 3, 3)
+				n := m.find(c.file)
+				n.data = c.spoil(bytes.Clone(n.data))
+				failed := false
+				m.fail = func(op, name string) error {
+					if m.find("damaged/lines.tsv") == nil {
+						return nil
+					}
+					if failed && (op == "sync" || op == "syncdir" || op == "rename" || op == "truncate") {
+						t.Errorf("%s of %s after an fsync that failed", op, name)
+					}
+					if op+" "+name != what {
+						return nil
+					}
+					failed = true
+					return syscall.EIO
+				}
+				if err := c.meet(t, m, s); err == nil || !failed {
+					t.Errorf("got %v", err)
+				}
+				if ended == nil && !bytes.HasPrefix([]byte(who), []byte("start")) { // whose error ends the process
+					t.Error("the store goes on")
+				}
+				if !bytes.Contains(m.find(c.file).data, []byte("precious")) {
+					t.Errorf("%s has lost what has no copy", c.file)
+				}
+			})
 		}
 	}
 }

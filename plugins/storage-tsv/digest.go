@@ -91,7 +91,7 @@ func (s *Store) Digest(_ context.Context, name id.Object) (storage.Digest, error
 	v := o.look()
 	b, err := s.bucketsOf(o, v)
 	if err != nil {
-		return storage.Digest{}, readError("storage.Digest", name, err)
+		return storage.Digest{}, s.readError("storage.Digest", name, err)
 	}
 	return b.digest(), nil
 }
@@ -117,7 +117,7 @@ func (s *Store) digestOfAll() (storage.Digest, error) {
 		_, err := s.sumUp(next)
 		next.files.Unlock()
 		if err != nil {
-			return storage.Digest{}, readError("storage.Digest", next.id, err)
+			return storage.Digest{}, s.readError("storage.Digest", next.id, err)
 		}
 	}
 }

@@ -80,7 +80,10 @@ func (p *specimen) touched(d stroke, good []byte) (keys []string, tail int) {
 	for line := range bytes.Lines(good) {
 		from := pos
 		pos += len(line)
-		hit := from <= d.at && d.at < pos || d.how == "cut" && d.at < pos
+		hit := from <= d.at && d.at < pos
+		if d.how == "cut" {
+			hit = d.at < pos-1 // its newline alone is put back
+		}
 		name, _, _ := strings.Cut(string(line), "\t")
 		switch {
 		case !hit || derived(d.file):
@@ -184,6 +187,12 @@ func TestEveryByte(t *testing.T) {
 					for _, how := range slices.Sorted(maps.Keys(hows)) {
 						runs++
 						p.strike(t, stroke{name, at, how})
+					}
+				}
+				for at := range min(used, len(good)) { // what ends in a whole line without its newline
+					if good[at] == '\n' && !isContent(name) && !strings.HasPrefix(name, "journal/") {
+						runs++
+						p.strike(t, stroke{name, at, "cut"})
 					}
 				}
 			})

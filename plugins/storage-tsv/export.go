@@ -27,14 +27,14 @@ func (s *Store) Export(_ context.Context, name id.Object) (io.ReadCloser, error)
 	}
 	e, err := s.openExport(o)
 	if err != nil {
-		return nil, readError("storage.Export", name, err)
+		return nil, s.readError("storage.Export", name, err)
 	}
 	r, w := io.Pipe()
 	go func() {
 		defer e.close()
 		err := e.write(w)
 		if _, kind := errors.AsType[*errs.Error](err); err != nil && !kind {
-			err = readError("storage.Export", name, err)
+			err = s.readError("storage.Export", name, err)
 		}
 		w.CloseWithError(err)
 	}()

@@ -111,7 +111,7 @@ func (t *table) findSeal() error {
 	t.unended = !ended && size > 0
 	start := bytes.LastIndexByte(line, '\n') + 1
 	at, ok := parseSeal(line[start:])
-	if ok && ended && start > 0 && at == size-int64(len(tail)-start) {
+	if ok && ended && at == size-int64(len(tail)-start) {
 		t.size, t.sorted = at, true
 	}
 	return nil

@@ -55,8 +55,13 @@ func TestIndexDamage(t *testing.T) {
 			}
 		}
 		lines := bytes.SplitAfter(good, []byte("\n"))
-		for i := range lines { // a line is missing
+		for i, line := range lines { // a line is missing, or was typed
 			spoilt = append(spoilt, bytes.Join(slices.Concat(lines[:i], lines[i+1:]), nil))
+			if cols := bytes.Split(line, []byte("\t")); len(cols) == 1+logIndexColumns {
+				cols[1] = []byte("2030-01-01T00:00:00.000000Z")
+				typed := append(bytes.Join(cols[:logIndexColumns], []byte("\t")), '\n')
+				spoilt = append(spoilt, bytes.Join(slices.Concat(lines[:i], [][]byte{typed}, lines[i+1:]), nil))
+			}
 		}
 		for i, b := range spoilt {
 			if err := os.WriteFile(name, b, 0o600); err != nil {
@@ -96,15 +101,21 @@ func TestIndexGap(t *testing.T) {
 			t.Fatal(err)
 		}
 		lines := bytes.SplitAfter(bytes.TrimSuffix(good, []byte("\n")), []byte("\n"))
-		for i := range lines {
-			if err := os.WriteFile(name, bytes.Join(slices.Concat(lines[:i], lines[i+1:]), nil), 0o600); err != nil {
+		for i := range 2 * len(lines) {
+			gap, what := bytes.Join(slices.Concat(lines[:i/2], lines[i/2+1:]), nil), "without line"
+			if i%2 == 1 && filepath.Base(name) != "log.idx" {
+				continue // nothing is put behind it
+			} else if i%2 == 1 {
+				gap, what = bytes.TrimSuffix(bytes.Join(lines[:i/2+1], nil), []byte("\n")), "without the newline of the last line"
+			}
+			if err := os.WriteFile(name, gap, 0o600); err != nil {
 				t.Fatal(err)
 			}
 			s := f.small(300_000)
 			sameRanges(t, s, "a", want)
 			f.kill(s)
 			if b, err := os.ReadFile(name); err != nil || !bytes.Equal(b, good) {
-				t.Errorf("%s without line %d became, %v:\n%s\nwant\n%s", name, i, err, b, good)
+				t.Errorf("%s %s %d became, %v:\n%s\nwant\n%s", name, what, i/2, err, b, good)
 			}
 		}
 	}
@@ -114,7 +125,7 @@ func TestIndexGap(t *testing.T) {
 // station stopped: times are found as the files now say.
 func TestEditedLogFiles(t *testing.T) {
 	for _, closed := range []bool{true, false} {
-		for _, edit := range []string{"removed", "changed"} {
+		for _, edit := range []string{"removed", "changed", "unreadable"} {
 			t.Run(fmt.Sprintf("%s,%v", edit, closed), func(t *testing.T) {
 				f, want := blocks(t)
 				name, i := f.path("logs/a/log.tsv"), 115
@@ -127,10 +138,13 @@ func TestEditedLogFiles(t *testing.T) {
 				}
 				lines := bytes.SplitAfter(b, []byte("\n"))
 				k := slices.IndexFunc(lines, func(l []byte) bool { return bytes.HasPrefix(l, []byte(want[i].ID.String()+"\t")) })
-				if edit == "removed" {
+				switch edit {
+				case "removed":
 					lines = slices.Delete(lines, k, k+1)
 					want = slices.Delete(want, i, i+1)
-				} else {
+				case "unreadable": // and so no entry, whatever time it names
+					lines = slices.Insert(lines, k, []byte("st-1.1.777\t2030-01-01T00:00:00Z\tNO LEVEL\t\t\n"))
+				case "changed":
 					want[i].Time, want[i].Message = want[i].Time.Add(7*time.Second), "edited"
 					lines[k] = append(appendEntry(nil, &want[i]), '\n')
 				}

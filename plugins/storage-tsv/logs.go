@@ -40,7 +40,7 @@ func (s *Store) Logs(_ context.Context, q storage.LogsQuery) (storage.LogsPage, 
 			continue
 		}
 		if err != nil && !errs.Is(err, errs.Invalid) {
-			err = readError("storage.Logs", q.Object, err)
+			err = s.readError("storage.Logs", q.Object, err)
 		}
 		return page, err
 	}

@@ -225,13 +225,10 @@ func (v *logView) seekActive(t int64) (int64, error) {
 	f := v.files[v.last()]
 	if v.disk.newest >= t && v.disk.name != (logName{}) {
 		at, err := seek(f.f, v.disk.size, v.index, v.active.time, t)
-		if err == nil && at < v.disk.size {
-			return at, nil
-		}
-		if err == nil || errors.Is(err, errIndex) {
+		if errors.Is(err, errIndex) {
 			return 0, v.reindexActive()
 		}
-		return 0, err
+		return at, err
 	}
 	x := indexer{newest: v.disk.newest, last: -1}
 	for lines := readForward(f.r, max(f.first, v.disk.size), f.size); ; {

@@ -41,8 +41,12 @@ func info(name id.Object, t tip) storage.ObjectInfo {
 	return storage.ObjectInfo{Object: name, Incarnation: t.incarnation, Sequence: t.sequence, Head: t.head, Hash: t.hash}
 }
 
-// readError is the error of a read that the disk failed.
-func readError(op string, o id.Object, err error) error {
+// readError is the error of a read that the disk failed. A read that mends the
+// end of a file syncs the copy of what it cuts off; where that fails the store ends.
+func (s *Store) readError(op string, o id.Object, err error) error {
+	if fe, ok := errors.AsType[fsyncError](err); ok {
+		s.end(fe)
+	}
 	return errs.Wrap(errs.Unavailable, op, err, "The data of object %q cannot be read.", o)
 }
 
@@ -77,7 +81,7 @@ func (s *Store) Versions(_ context.Context, q storage.VersionsQuery) ([]storage.
 	}
 	list, err := s.versionLines(o, q.Before, q.Limit)
 	if err != nil {
-		return nil, readError("storage.Versions", q.Object, err)
+		return nil, s.readError("storage.Versions", q.Object, err)
 	}
 	for i := range list {
 		list[i].Text = nil
@@ -156,7 +160,7 @@ func (s *Store) Version(_ context.Context, name id.Object, number uint64) (stora
 	life := o.look().incarnation
 	list, err := s.versionLines(o, number+1, 1)
 	if err != nil {
-		return storage.Version{}, readError("storage.Version", name, err)
+		return storage.Version{}, s.readError("storage.Version", name, err)
 	}
 	if len(list) == 0 || list[0].Number != number {
 		return storage.Version{}, missing
@@ -173,7 +177,7 @@ func (s *Store) Version(_ context.Context, name id.Object, number uint64) (stora
 	case errs.Is(err, errs.Corrupt):
 		return storage.Version{}, err
 	case err != nil:
-		return storage.Version{}, readError("storage.Version", name, err)
+		return storage.Version{}, s.readError("storage.Version", name, err)
 	}
 	return v, nil
 }

@@ -33,7 +33,7 @@ func (s *Store) Files(_ context.Context, q storage.FilesQuery) ([]storage.File, 
 	}
 	v, f, size, err := s.openView(o, o.indexPath())
 	if err != nil {
-		return nil, readError("storage.Files", q.Object, err)
+		return nil, s.readError("storage.Files", q.Object, err)
 	}
 	files := map[string]storage.File{}
 	use := func(g storage.File) {
@@ -44,7 +44,7 @@ func (s *Store) Files(_ context.Context, q storage.FilesQuery) ([]storage.File, 
 	if f != nil {
 		defer f.Close()
 		if err := s.eachFile(o, f, size, use); err != nil {
-			return nil, readError("storage.Files", q.Object, err)
+			return nil, s.readError("storage.Files", q.Object, err)
 		}
 	}
 	for i := range v.pending {
@@ -78,7 +78,7 @@ func (s *Store) ReadFile(_ context.Context, name id.Object, file string, from in
 	}
 	g, c, err := s.openFile(o, file)
 	if err != nil {
-		return storage.File{}, nil, readError("storage.ReadFile", name, err)
+		return storage.File{}, nil, s.readError("storage.ReadFile", name, err)
 	}
 	r := &fileReader{s: s, o: o, file: g, f: c, at: from}
 	switch {
@@ -196,7 +196,7 @@ func (r *fileReader) begin() error {
 	size, err := r.f.Size()
 	switch {
 	case err != nil:
-		return readError("storage.ReadFile", r.o.id, err)
+		return r.s.readError("storage.ReadFile", r.o.id, err)
 	case size != r.file.Size:
 		return r.corrupt(fmt.Sprintf("it has %d bytes, %d were stored", size, r.file.Size))
 	case r.at > 0:
@@ -218,7 +218,7 @@ func (r *fileReader) Read(b []byte) (int, error) {
 	if err := readFull(r.f, b, r.at); errors.Is(err, io.ErrUnexpectedEOF) {
 		return 0, r.corrupt("it was cut while it was read")
 	} else if err != nil {
-		return 0, readError("storage.ReadFile", r.o.id, err)
+		return 0, r.s.readError("storage.ReadFile", r.o.id, err)
 	}
 	if r.hash != nil {
 		_, _ = r.hash.Write(b) // never fails

@@ -97,6 +97,7 @@ type replay struct {
 	blind   bool                              // the chain before the next batch is not known, its header line being damaged
 	boot    uint64                            // the highest of this station's boots that an entry names
 	entries map[*object]map[id.Entry]struct{} // the log entries that became pending
+	broken  error                             // of an fsync: the start ends
 	joined  []batchPiece                      // lines of the present segment whose newlines were put back; not reported yet
 }
 
@@ -171,6 +172,9 @@ func (r *replay) segment(n uint64, last bool) error {
 		}
 	}
 	r.joined = nil
+	if r.broken != nil {
+		return r.broken
+	}
 	if last {
 		if err := r.rewrite(n, data, cut, wasCut); err != nil {
 			return err
@@ -182,7 +186,7 @@ func (r *replay) segment(n uint64, last bool) error {
 	for _, b := range batches {
 		r.apply(name, data, b)
 	}
-	return nil
+	return r.broken
 }
 
 // rewrite puts the last segment's good part, byte for byte, into a new file in
@@ -337,12 +341,11 @@ func (r *replay) divide(list []batchAt, body []byte, b batchAt, at int64, named 
 	return append(slices.Clone(list), before, batchAt{start: at, end: b.end, whole: true, durable: at, seeds: seeds})
 }
 
-// parseBatchLine reads a batch line with its newline: the batch's number, the
+// parseBatchLine reads a batch line: the batch's number, the
 // offset that was durable before it, and its chain.
 func parseBatchLine(line []byte) (n uint64, at int64, chain uint32, ok bool) {
-	body, ended := bytes.CutSuffix(line, []byte{'\n'})
-	cols := bytes.Split(body, []byte{'\t'})
-	if len(cols) != 4 || !ended {
+	cols := bytes.Split(bytes.TrimSuffix(line, []byte{'\n'}), []byte{'\t'})
+	if len(cols) != 4 {
 		return 0, 0, 0, false
 	}
 	n, ok1 := number(cols[1])
@@ -359,13 +362,12 @@ const linkSize = 10
 // The chain so far is what the last batch line names; where that line is what is
 // damaged, it is what the batch's bytes give.
 //
-// Behind a damaged header line neither may be known: then the batch is whole if
-// each line of its commits is.
+// Behind a damaged header line neither may be known: then the lines of the batch
+// have their own checksums alone.
 func (r *replay) links(body []byte, named uint32) bool {
 	if r.blind {
 		r.blind, r.bytes = false, named
-		lines := slices.Collect(bytes.Lines(body))
-		return !slices.ContainsFunc(lines[:len(lines)-1], func(line []byte) bool { return !sealedLine(bytes.TrimSuffix(line, []byte{'\n'})) })
+		return true
 	}
 	sum, other := crc32.Update(r.chain, castagnoli, body), crc32.Update(r.bytes, castagnoli, body)
 	if other == named {

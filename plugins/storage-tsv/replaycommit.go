@@ -35,7 +35,10 @@ func (r *replay) apply(name string, data []byte, b batchAt) {
 
 func (r *replay) bad(name string, data []byte, at int64, raw []byte, why string) {
 	r.damaged, r.lost = true, true
-	_ = r.s.keepAside(name, bytes.NewReader(data), at, raw, why) // the error is logged
+	err := r.s.keepAside(name, bytes.NewReader(data), at, raw, why) // logs its error
+	if fe, ok := errors.AsType[fsyncError](err); ok && r.broken == nil {
+		r.broken = fe
+	}
 }
 
 // readCommit reads the commit whose first line is line. Nil means that it is

@@ -94,16 +94,14 @@ func (r *tableLines) next() (*item, error) {
 	}
 }
 
-// outside reports whether a line has a key that is not asked for.
+// outside reports whether a line has a key that is not asked for. Whether such a
+// line is whole shows to those who read them all: Load, and the merge.
 func (r *tableLines) outside(line []byte) bool {
 	if r.keys == (keyRange{}) {
 		return false
 	}
 	i := bytes.IndexByte(line, '\t')
-	if i < 0 || r.keys.has(line[:i]) || bytes.IndexByte(line[:i], '\\') >= 0 {
-		return false
-	}
-	return bytes.Count(line[i:], []byte{'\t'}) == stateColumns // else it is damaged
+	return i >= 0 && !r.keys.has(line[:i]) && bytes.IndexByte(line[:i], '\\') < 0
 }
 
 // take makes a line the item, unless it is none.

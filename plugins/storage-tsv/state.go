@@ -27,7 +27,7 @@ func (s *Store) Load(_ context.Context, name id.Object) (storage.Object, error) 
 		return s.eachChange(v, true, func(c storage.StateChange) { out.State = append(out.State, c) })
 	})
 	if err != nil {
-		return out, readError("storage.Load", name, err)
+		return out, s.readError("storage.Load", name, err)
 	}
 	return out, nil
 }
@@ -86,7 +86,7 @@ func (s *Store) State(_ context.Context, q storage.StateQuery) (storage.StatePag
 		return err
 	})
 	if err != nil {
-		return storage.StatePage{}, readError("storage.State", q.Object, err)
+		return storage.StatePage{}, s.readError("storage.State", q.Object, err)
 	}
 	return page, nil
 }
