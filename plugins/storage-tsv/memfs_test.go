@@ -317,8 +317,8 @@ func (n *node) after(f fate, rnd *rand.Rand, seen map[*node]*node) *node {
 	out.names = map[string]*node{}
 	left := maps.Clone(n.durableDir)
 	if f == mixed {
-		for _, group := range n.groups() {
-			for _, c := range group[:rnd.IntN(len(group)+1)] {
+		for _, c := range n.changes {
+			if rnd.IntN(2) == 0 {
 				c.apply(left)
 			}
 		}
@@ -332,7 +332,8 @@ func (n *node) after(f fate, rnd *rand.Rand, seen map[*node]*node) *node {
 
 // nameChange is what one operation did to the names of a directory; nil is a name
 // that is gone. All of it reaches the disk or none: a rename within a directory is
-// one step of a file system's own journal.
+// one step of a file system's own journal. A later change may be there and an
+// earlier one not.
 type nameChange map[string]*node
 
 func (c nameChange) apply(names map[string]*node) {
@@ -348,33 +349,6 @@ func (c nameChange) apply(names map[string]*node) {
 func (n *node) change(c nameChange) {
 	c.apply(n.names)
 	n.changes = append(n.changes, c)
-}
-
-// groups divides the changes into those that have to do with each other, each in
-// its order: they reach the disk in that order, and those of two groups in any.
-func (n *node) groups() [][]nameChange {
-	var groups [][]int
-	for i, c := range n.changes {
-		mine := []int{i}
-		groups = slices.DeleteFunc(groups, func(g []int) bool {
-			touches := slices.ContainsFunc(g, func(k int) bool {
-				return slices.ContainsFunc(slices.Collect(maps.Keys(c)), func(name string) bool { _, ok := n.changes[k][name]; return ok })
-			})
-			if touches {
-				mine = append(mine, g...)
-			}
-			return touches
-		})
-		slices.Sort(mine)
-		groups = append(groups, mine)
-	}
-	out := make([][]nameChange, len(groups))
-	for i, g := range groups {
-		for _, k := range g {
-			out[i] = append(out[i], n.changes[k])
-		}
-	}
-	return out
 }
 
 // sector is what of a file reaches the disk as one. It is smaller than those of

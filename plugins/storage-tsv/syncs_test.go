@@ -1,13 +1,11 @@
 package storagetsv
 
 import (
-	"cmp"
-	"flag"
 	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"maps"
+	"io"
 	"math/rand/v2"
 	"path/filepath"
 	"runtime"
@@ -20,11 +18,16 @@ import (
 
 // syncSite is a place in the product where a sync is asked for.
 type syncSite struct {
-	file     string
-	line     int
-	op       string // sync, syncdir, syncall: as the memFS calls it
-	dir      string // of syncdir, where it is a literal
+	sitePlace
+	dir      string // of a syncdir whose name is a literal
 	function string
+}
+
+// sitePlace is what is known of a site when the sync is asked for.
+type sitePlace struct {
+	file string
+	line int
+	op   string // sync, syncdir or syncall, as the memFS calls it
 }
 
 func (s *syncSite) String() string {
@@ -61,14 +64,13 @@ func syncSites(t *testing.T) []*syncSite {
 				continue
 			}
 			ast.Inspect(f, func(n ast.Node) bool {
-				if call, ok := n.(*ast.CallExpr); ok {
-					for _, op := range syncOps(call) {
-						s := &syncSite{file: name, line: set.Position(call.Pos()).Line, op: op, function: f.Name.Name}
-						if lit, ok := call.Args[:min(1, len(call.Args))], true; ok && len(lit) == 1 && op == "syncdir" {
-							s.dir = literal(lit[0])
-						}
-						sites = append(sites, s)
-					}
+				call, ok := n.(*ast.CallExpr)
+				if !ok {
+					return true
+				}
+				ops, dir := syncOps(call)
+				for _, op := range ops {
+					sites = append(sites, &syncSite{sitePlace{name, set.Position(call.Pos()).Line, op}, dir, f.Name.Name})
 				}
 				return true
 			})
@@ -77,85 +79,103 @@ func syncSites(t *testing.T) []*syncSite {
 	return sites
 }
 
-// syncOps gives what a call syncs.
-func syncOps(call *ast.CallExpr) []string {
+// syncOps gives what a call syncs, and the name of the folder where that is a literal.
+func syncOps(call *ast.CallExpr) (ops []string, dir string) {
 	f, ok := call.Fun.(*ast.SelectorExpr)
 	if !ok {
-		return nil
+		return nil, ""
 	}
 	switch f.Sel.Name {
 	case "Sync", "syncFile":
-		return []string{"sync"}
+		return []string{"sync"}, ""
 	case "SyncDir", "syncDir":
-		return []string{"syncdir"}
+		if name, ok := call.Args[0].(*ast.BasicLit); ok {
+			dir, _ = strconv.Unquote(name.Value)
+		}
+		return []string{"syncdir"}, dir
 	case "SyncAll":
-		return []string{"syncall"}
+		return []string{"syncall"}, ""
 	case "replaceFile":
 		if named, ok := call.Args[2].(*ast.Ident); ok && named.Name == "false" {
-			return []string{"sync"}
+			return []string{"sync"}, ""
 		}
-		return []string{"sync", "syncdir"}
+		return []string{"sync", "syncdir"}, ""
+	}
+	return nil, ""
+}
+
+// siteIndex finds sites by their places. Syncs of several folders on one line are
+// told apart by the names of the folders.
+type siteIndex map[sitePlace][]*syncSite
+
+func indexSites(t *testing.T, sites []*syncSite) siteIndex {
+	t.Helper()
+	x := siteIndex{}
+	for _, s := range sites {
+		for _, other := range x[s.sitePlace] {
+			if s.dir == "" || other.dir == "" || s.dir == other.dir {
+				t.Fatalf("%s: two syncs on one line cannot be told apart; give each a line of its own", s)
+			}
+		}
+		x[s.sitePlace] = append(x[s.sitePlace], s)
+	}
+	return x
+}
+
+// asking gives the site from which the memFS is asked for a sync, now; nil where
+// that is a test.
+func (x siteIndex) asking(op, name string) *syncSite {
+	var pcs [32]uintptr
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
+	for more := true; more; {
+		var frame runtime.Frame
+		frame, more = frames.Next()
+		file := filepath.Base(frame.File)
+		function := frame.Function[strings.LastIndexByte(frame.Function, '.')+1:]
+		if file == "memfs_test.go" || file == "syncs_test.go" || slices.Contains(syncWrappers, function) {
+			continue
+		}
+		list := x[sitePlace{file, frame.Line, op}]
+		for _, s := range list {
+			if len(list) == 1 || s.dir == name {
+				return s
+			}
+		}
+		return nil
 	}
 	return nil
 }
 
-func literal(e ast.Expr) string {
-	if l, ok := e.(*ast.BasicLit); ok {
-		if s, err := strconv.Unquote(l.Value); err == nil {
-			return s
-		}
-	}
-	return ""
-}
-
-// siteOf finds the site from which the memFS is being asked for a sync; nil
-// where a test asks.
-func siteOf(sites map[string][]*syncSite, op, name string) *syncSite {
-	var pcs [32]uintptr
-	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
-	for {
-		frame, more := frames.Next()
-		file := filepath.Base(frame.File)
-		function := frame.Function[strings.LastIndexByte(frame.Function, '.')+1:]
-		if file != "memfs_test.go" && file != "syncs_test.go" && !slices.Contains(syncWrappers, function) {
-			list := sites[fmt.Sprint(file, frame.Line, op)]
-			for _, s := range list {
-				if len(list) == 1 || s.dir == name {
-					return s
-				}
-			}
-			return nil
-		}
-		if !more {
-			return nil
-		}
-	}
-}
-
-// recorder is a testing.TB that keeps the first failure to itself.
+// recorder is a testing.TB that keeps its first failure to itself.
 type recorder struct {
 	testing.TB
 	failure  string
 	cleanups []func()
 }
 
+// recorderStop is the panic that ends the test of a recorder.
 type recorderStop struct{}
 
-func (r *recorder) note(text string) {
+func (r *recorder) Helper()             {}
+func (r *recorder) Logf(string, ...any) {}
+func (r *recorder) Output() io.Writer   { return io.Discard }
+func (r *recorder) Cleanup(f func())    { r.cleanups = append(r.cleanups, f) }
+func (r *recorder) Failed() bool        { return r.failure != "" }
+
+func (r *recorder) Error(a ...any) {
 	if r.failure == "" {
-		r.failure = text
+		r.failure = fmt.Sprint(a...)
 	}
 }
 
-func (r *recorder) Helper()                     {}
-func (r *recorder) Logf(string, ...any)         {}
-func (r *recorder) Error(a ...any)              { r.note(fmt.Sprint(a...)) }
-func (r *recorder) Errorf(f string, a ...any)   { r.note(fmt.Sprintf(f, a...)) }
-func (r *recorder) Fatal(a ...any)              { r.Error(a...); panic(recorderStop{}) }
-func (r *recorder) Fatalf(f string, a ...any)   { r.Errorf(f, a...); panic(recorderStop{}) }
-func (r *recorder) Cleanup(f func())            { r.cleanups = append(r.cleanups, f) }
-func (r *recorder) Failed() bool                { return r.failure != "" }
-func (r *recorder) Write(b []byte) (int, error) { return len(b), nil }
+func (r *recorder) Errorf(f string, a ...any) { r.Error(fmt.Sprintf(f, a...)) }
+
+func (r *recorder) Fatal(a ...any) {
+	r.Error(a...)
+	panic(recorderStop{})
+}
+
+func (r *recorder) Fatalf(f string, a ...any) { r.Fatal(fmt.Sprintf(f, a...)) }
 
 // failureOf runs a test and gives its first failure; a panic is one.
 func failureOf(t testing.TB, run func(testing.TB)) string {
@@ -163,14 +183,14 @@ func failureOf(t testing.TB, run func(testing.TB)) string {
 	func() {
 		defer func() {
 			if p := recover(); p != nil && p != (recorderStop{}) {
-				r.note(fmt.Sprint("panic: ", p))
+				r.Error("panic: ", p)
 			}
 		}()
 		run(r)
 	}()
-	failure := r.failure // what the end of a failed test says is nothing new
+	failure := r.failure
 	for _, f := range slices.Backward(r.cleanups) {
-		f()
+		f() // what it says is nothing new
 	}
 	return failure
 }
@@ -182,126 +202,125 @@ type workload struct {
 	run    func(t testing.TB, point int)
 }
 
-func once(name string, run func(testing.TB)) workload {
-	return workload{name, []string{""}, func(t testing.TB, _ int) { run(t) }}
+// failure gives how the test fails at a point.
+func (w *workload) failure(t *testing.T, point int) string {
+	return failureOf(t, func(t testing.TB) { w.run(t, point) })
 }
 
 // syncWorkloads are in the order in which they are tried: the short ones first.
 func syncWorkloads(t *testing.T) []workload {
-	list := []workload{
-		once("TestPowerCutInMerge", powerCutInMerge),
-		once("TestNamesAreDurable", namesAreDurable),
-		once("TestPowerCutWithinAWipe", powerCutWithinAWipe),
+	t.Helper()
+	var list []workload
+	for _, c := range []struct {
+		name string
+		run  func(testing.TB)
+	}{
+		{"TestPowerCutInMerge", powerCutInMerge},
+		{"TestNamesAreDurable", namesAreDurable},
+		{"TestPowerCutWithinAWipe", powerCutWithinAWipe},
+		{"TestMovedAsideIsDurable", movedAsideIsDurable},
+		{"TestRowsWrittenAnewAreDurable", rowsWrittenAnewAreDurable},
+		{"TestIndexWrittenAnewIsWhole", indexWrittenAnewIsWhole},
+		{"TestKeptUploadsAreDurable", keptUploadsAreDurable},
+		{"TestCopiesAreDurable", copiesAreDurable},
+		{"TestForgottenSumIsDurable", forgottenSumIsDurable},
+		{"TestFolderInTheWayIsKept", folderInTheWayIsKept},
+		{"TestRefusedCommitStaysAway", refusedCommitStaysAway},
+		{"TestRemovedSegmentsStayAway", removedSegmentsStayAway},
+		{"TestCutOffStaysAway", cutOffStaysAway},
+		{"TestSpareIsBlank", spareIsBlank},
+		{"TestClosedLogIsNotLost", closedLogIsNotLost},
+	} {
+		list = append(list, workload{c.name, []string{""}, func(t testing.TB, _ int) { c.run(t) }})
 	}
 	from, archive := archived(t)
-	imports := workload{name: "TestImportCrashes"}
-	type crash struct {
-		seed uint64
-		f    fate
-		at   int
-	}
-	var points []crash
-	for at := 1; at < 100; at++ {
-		for _, f := range []fate{lost, mixed} {
-			points = append(points, crash{0, f, at})
-			imports.points = append(imports.points, fmt.Sprintf("fate %d, operation %d", f, at))
+	imports := crashes("TestImportCrashes", 200, func(i int) (uint64, fate, int) {
+		if i < 20 {
+			return 0, [...]fate{lost, mixed}[i%2], 100 - i/2 // behind its end
 		}
-	}
-	imports.run = func(t testing.TB, p int) {
-		var n int
-		importCrash(t, from, archive, points[p].f, points[p].at, &n, &n)
-	}
-	list = append(list, imports)
-
-	everywhere := workload{name: "TestCrashEverywhere"}
-	var crashes []crash
-	rnd := rand.New(rand.NewPCG(1, 1))
-	for range *syncCrashes {
-		c := crash{uint64(rnd.IntN(8)), [...]fate{lost, lost, mixed, killed}[rnd.IntN(4)], 1 + rnd.IntN(500)}
-		crashes = append(crashes, c)
-		everywhere.points = append(everywhere.points, fmt.Sprintf("seed %d, fate %d, operation %d", c.seed, c.f, c.at))
-	}
-	everywhere.run = func(t testing.TB, p int) { crashRun(t, crashes[p].seed, crashes[p].at, crashes[p].f, nil) }
-	return append(list, everywhere)
+		return 0, [...]fate{lost, mixed}[i%2], i/2 - 9
+	}, func(t testing.TB, _ uint64, f fate, at int) {
+		var there, gone int
+		importCrash(t, from, archive, f, at, &there, &gone)
+	})
+	rnd := rand.New(rand.NewPCG(1, 1)) // the same points each time
+	everywhere := crashes("TestCrashEverywhere", 300, func(int) (uint64, fate, int) {
+		return rnd.Uint64N(8), [...]fate{lost, lost, mixed, killed}[rnd.IntN(4)], 1 + rnd.IntN(500)
+	}, func(t testing.TB, seed uint64, f fate, at int) { crashRun(t, seed, at, f, nil) })
+	return append(list, imports, everywhere)
 }
 
-var (
-	syncSiteCount = flag.String("sync-sites", "all", "how many sites of syncs TestEverySyncCounts tries, or all")
-	syncCrashes   = flag.Int("sync-crashes", 300, "crash points that TestEverySyncCounts tries of TestCrashEverywhere")
-)
+// crashes is a workload of n crashes.
+func crashes(name string, n int, draw func(i int) (seed uint64, f fate, at int), run func(t testing.TB, seed uint64, f fate, at int)) workload {
+	w := workload{name: name}
+	var runs []func(testing.TB)
+	for i := range n {
+		seed, f, at := draw(i)
+		w.points = append(w.points, fmt.Sprintf("seed %d, fate %d, operation %d", seed, f, at))
+		runs = append(runs, func(t testing.TB) { run(t, seed, f, at) })
+	}
+	w.run = func(t testing.TB, point int) { runs[point](t) }
+	return w
+}
 
-// TestEverySyncCounts leaves out each sync of the product in turn: a test of
-// crashes must fail. What no test misses is no promise, and costs time.
+// TestEverySyncCounts leaves out each sync of the product in turn: a test that
+// cuts the power must fail. What no test misses is no promise, and costs time.
 func TestEverySyncCounts(t *testing.T) {
-	all := syncSites(t)
-	sites := map[string][]*syncSite{}
-	for _, s := range all {
-		key := fmt.Sprint(s.file, s.line, s.op)
-		if slices.ContainsFunc(sites[key], func(o *syncSite) bool { return o.dir == s.dir || o.dir == "" || s.dir == "" }) {
-			t.Errorf("%s: two syncs on one line cannot be told apart; give each a line of its own", s)
-		}
-		sites[key] = append(sites[key], s)
-	}
+	began := time.Now()
+	sites := syncSites(t)
+	index := indexSites(t, sites)
 	workloads := syncWorkloads(t)
-	// First with all syncs in their places: nothing fails, and each site is reached.
-	reached := map[*syncSite]map[string]bool{}
-	var now string
-	ignoreSync = func(op, name string) bool {
-		if s := siteOf(sites, op, name); s != nil {
-			if reached[s] == nil {
-				reached[s] = map[string]bool{}
-			}
-			reached[s][now] = true
-		}
-		return false
-	}
 	defer func() { ignoreSync = nil }()
-	for _, w := range workloads {
-		for p, point := range w.points[:min(len(w.points), 40)] {
-			now = w.name
-			if failure := failureOf(t, func(t testing.TB) { w.run(t, p) }); failure != "" {
-				t.Fatalf("%s, %s fails by itself: %s", w.name, point, failure)
+	// First with all syncs in their places: nothing fails, and each site is reached.
+	reached := map[*syncSite]map[*workload]bool{}
+	for _, s := range sites {
+		reached[s] = map[*workload]bool{}
+	}
+	for i := range workloads {
+		w := &workloads[i]
+		ignoreSync = func(op, name string) bool {
+			if s := index.asking(op, name); s != nil {
+				reached[s][w] = true
+			}
+			return false
+		}
+		for p := range min(len(w.points), 50) {
+			if failure := w.failure(t, p); failure != "" {
+				t.Fatalf("%s %s fails by itself: %s", w.name, w.points[p], failure)
 			}
 		}
 	}
-	tried := all
-	if n, err := strconv.Atoi(*syncSiteCount); err == nil {
-		seed := rand.Uint64()
-		t.Logf("seed %d", seed)
-		tried = slices.Clone(all)
-		rand.New(rand.NewPCG(seed, 0)).Shuffle(len(tried), func(i, j int) { tried[i], tried[j] = tried[j], tried[i] })
-		tried = tried[:min(n, len(tried))]
-		slices.SortFunc(tried, func(a, b *syncSite) int { return cmp.Or(cmp.Compare(a.file, b.file), cmp.Compare(a.line, b.line)) })
-	} else if *syncSiteCount != "all" {
-		t.Fatalf("-sync-sites %q", *syncSiteCount)
-	}
-	for _, s := range tried {
-		began := time.Now()
-		ignoreSync = func(op, name string) bool { return siteOf(sites, op, name) == s }
-		by, runs := "", 0
-		for _, w := range workloads {
-			if !reached[s][w.name] {
-				continue
+	for _, s := range sites {
+		ignoreSync = func(op, name string) bool { return index.asking(op, name) == s }
+		switch w, point := missedBy(t, workloads, reached[s]); {
+		case w != nil:
+			ignoreSync = nil
+			if failure := w.failure(t, point); failure != "" {
+				t.Fatalf("%s %s fails by itself: %s", w.name, w.points[point], failure)
 			}
-			for p, point := range w.points {
-				runs++
-				if failure := failureOf(t, func(t testing.TB) { w.run(t, p) }); failure != "" {
-					short, _, _ := strings.Cut(failure, "\n")
-					by = fmt.Sprintf("%s %s (%d runs, %v): %s", w.name, point, runs, time.Since(began).Round(time.Millisecond), short)
-					break
-				}
-			}
-			if by != "" {
-				break
-			}
-		}
-		switch {
-		case by != "":
-			t.Logf("%-60s %.200s", s, by)
+			t.Logf("%-52s -> %s %s", s, w.name, w.points[point])
 		case len(reached[s]) == 0:
-			t.Errorf("%s is reached by no workload", s)
+			t.Errorf("%s: no test of crashes comes here; add one to syncWorkloads", s)
 		default:
-			t.Errorf("%s is needed by no workload of %v (%d runs, %v)", s, slices.Sorted(maps.Keys(reached[s])), runs, time.Since(began).Round(time.Millisecond))
+			t.Errorf("%s: no test misses it. Add one that does to syncWorkloads, or delete the sync if another one always comes in time", s)
 		}
 	}
+	t.Logf("%d syncs in %v", len(sites), time.Since(began).Round(time.Millisecond))
+}
+
+// missedBy gives the first workload that fails as things are, and its point.
+func missedBy(t *testing.T, workloads []workload, tried map[*workload]bool) (*workload, int) {
+	t.Helper()
+	for i := range workloads {
+		w := &workloads[i]
+		if !tried[w] {
+			continue
+		}
+		for p := range w.points {
+			if w.failure(t, p) != "" {
+				return w, p
+			}
+		}
+	}
+	return nil, 0
 }
