@@ -21,7 +21,7 @@ func TestFilesAndFoldersAreSynced(t *testing.T) {
 		t.Skipf("there is no /proc here: %v", err)
 	}
 	f := &osFS{root: root}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	if err := f.SyncDir("task"); !errors.Is(err, unix.EINVAL) {
 		t.Errorf("SyncDir: %v, want EINVAL: nobody asked the kernel", err)
 	}
@@ -29,7 +29,7 @@ func TestFilesAndFoldersAreSynced(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer h.Close()
+	defer func() { _ = h.Close() }()
 	if err := h.Sync(); !errors.Is(err, unix.EINVAL) {
 		t.Errorf("Sync: %v, want EINVAL: nobody asked the kernel", err)
 	}
@@ -41,7 +41,7 @@ func TestFileSystemIsSynced(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	for _, name := range []string{"state", "logs", "versions", "files"} {
 		if err := f.Mkdir(name); err != nil {
 			t.Fatal(err)
@@ -58,7 +58,7 @@ func TestFileSystemIsSynced(t *testing.T) {
 		t.Fatal(err)
 	}
 	named := &osFS{all: os.NewFile(uintptr(fd), dir)}
-	defer named.all.Close()
+	defer func() { _ = named.all.Close() }()
 	if err := named.SyncAll(); !errors.Is(err, unix.EBADF) {
 		t.Errorf("SyncAll: %v, want EBADF: nobody asked the kernel", err)
 	}
