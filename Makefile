@@ -34,6 +34,7 @@ soak: ## the tests with full counts and their time limits, on a plain build
 		-args -rapid.checks 100 -hot-key 1000000
 	go test -count=1 -timeout 30m ./plugins/storage-tsv -run 'TestCrashEverywhere$$' -v \
 		-args -crash-seeds 20 -crash-points 2000 | grep -v '^ *--- PASS\|^=== '
+	go test -count=1 -timeout 30m ./plugins/storage-tsv -run 'TestEverySyncCounts$$' -v
 	go test -count=1 -timeout 30m ./plugins/storage-tsv -run 'TestEveryByte$$|TestIndexDamage$$' -args -damage-stride 1
 
 bench: ## what one call costs in the packages on its way, and what a large object's commits cost

@@ -20,7 +20,7 @@ import (
 )
 
 // putting is a commit of object a that sets files to contents.
-func putting(t *testing.T, s *Store, n uint64, contents map[string]string) storage.Commit {
+func putting(t testing.TB, s *Store, n uint64, contents map[string]string) storage.Commit {
 	t.Helper()
 	c := numbered("a", n)
 	for name, content := range contents {
@@ -34,7 +34,7 @@ func putting(t *testing.T, s *Store, n uint64, contents map[string]string) stora
 	return c
 }
 
-func put(t *testing.T, s *Store, n uint64, contents map[string]string) {
+func put(t testing.TB, s *Store, n uint64, contents map[string]string) {
 	t.Helper()
 	if err := s.Commit(t.Context(), []storage.Commit{putting(t, s, n, contents)})[0]; err != nil {
 		t.Fatalf("commit %d: %v", n, err)
@@ -51,7 +51,7 @@ func readFile(s *Store, name string) (string, error) {
 	return string(b), err
 }
 
-func wantFiles(t *testing.T, s *Store, contents map[string]string) {
+func wantFiles(t testing.TB, s *Store, contents map[string]string) {
 	t.Helper()
 	list, err := s.Files(t.Context(), storage.FilesQuery{Object: "a", Limit: 1000})
 	if err != nil || len(list) != len(contents) {
@@ -252,7 +252,9 @@ func TestNewLifeDropsFiles(t *testing.T) {
 
 // TestNamesAreDurable cuts the power behind a checkpoint, of one object's files by
 // themselves and of the whole file system.
-func TestNamesAreDurable(t *testing.T) {
+func TestNamesAreDurable(t *testing.T) { namesAreDurable(t) }
+
+func namesAreDurable(t testing.TB) {
 	for _, above := range []int{0, 64} {
 		var ended error
 		m := newMemFS()
@@ -277,7 +279,9 @@ func TestNamesAreDurable(t *testing.T) {
 
 // TestPowerCutWithinAWipe: what the index of an older life names is gone for good
 // before the index is, in whatever order the names reach the disk.
-func TestPowerCutWithinAWipe(t *testing.T) {
+func TestPowerCutWithinAWipe(t *testing.T) { powerCutWithinAWipe(t) }
+
+func powerCutWithinAWipe(t testing.TB) {
 	var ended error
 	m := newMemFS()
 	s := memStore(t, m, &ended)

@@ -113,7 +113,7 @@ func version(number uint64, source string) *storage.Version {
 }
 
 // commit commits a random batch and notes what became of it.
-func (h *history) commit(t *testing.T, s *Store, rnd *rand.Rand) {
+func (h *history) commit(t testing.TB, s *Store, rnd *rand.Rand) {
 	var batch []storage.Commit
 	staged := map[id.Object][]storage.Commit{}
 	for range 1 + rnd.IntN(4) {
@@ -145,7 +145,7 @@ func (h *history) commit(t *testing.T, s *Store, rnd *rand.Rand) {
 // settle compares everything that the store says with the history: it holds
 // the first commits of the journal's order, all of those that must not be lost,
 // and nothing else. It takes what turned out of the others.
-func (h *history) settle(t *testing.T, s *Store) {
+func (h *history) settle(t testing.TB, s *Store) {
 	t.Helper()
 	left := map[id.Object]uint64{}
 	total := 0
@@ -187,7 +187,7 @@ func (h *history) settle(t *testing.T, s *Store) {
 }
 
 // same checks that an object is exactly what its commits make.
-func same(t *testing.T, name id.Object, s *Store, got storage.Object, commits []storage.Commit) {
+func same(t testing.TB, name id.Object, s *Store, got storage.Object, commits []storage.Commit) {
 	t.Helper()
 	want := storage.Object{ObjectInfo: storage.ObjectInfo{Object: name}}
 	state := map[string]storage.StateChange{}
@@ -250,7 +250,7 @@ func same(t *testing.T, name id.Object, s *Store, got storage.Object, commits []
 }
 
 // sameRanges asks for parts of a log by their times, in small pages.
-func sameRanges(t *testing.T, s *Store, name id.Object, log []storage.Entry) {
+func sameRanges(t testing.TB, s *Store, name id.Object, log []storage.Entry) {
 	t.Helper()
 	for i, e := range log {
 		if i%5 != 2 {
@@ -300,7 +300,7 @@ func walk(s *Store, q storage.LogsQuery) (all []storage.Entry, err error) {
 }
 
 // pages walks the keys to their end.
-func pages(t *testing.T, s *Store, q storage.StateQuery) []storage.StateChange {
+func pages(t testing.TB, s *Store, q storage.StateQuery) []storage.StateChange {
 	t.Helper()
 	var all []storage.StateChange
 	for {
@@ -317,7 +317,7 @@ func pages(t *testing.T, s *Store, q storage.StateQuery) []storage.StateChange {
 
 // diff compares. Nearly all that it is given is equal, which cmp takes a hundred
 // times as long to find out.
-func diff(t *testing.T, what string, got, want any) {
+func diff(t testing.TB, what string, got, want any) {
 	t.Helper()
 	if reflect.DeepEqual(got, want) {
 		return // cmp is slow
@@ -328,7 +328,7 @@ func diff(t *testing.T, what string, got, want any) {
 }
 
 // start opens a store on m; nil means that it could not.
-func (h *history) start(t *testing.T, m *memFS) *Store {
+func (h *history) start(t testing.TB, m *memFS) *Store {
 	t.Helper()
 	s := New(slog.New(slog.DiscardHandler), "test")
 	s.openFS = func(string) (fsys, error) { return m, nil }
@@ -357,7 +357,7 @@ func (h *history) start(t *testing.T, m *memFS) *Store {
 }
 
 // work drives a store until its end or the crash.
-func (h *history) work(t *testing.T, s *Store, rnd *rand.Rand, m *memFS, steps int) {
+func (h *history) work(t testing.TB, s *Store, rnd *rand.Rand, m *memFS, steps int) {
 	for range steps {
 		if m.crashed() {
 			return
@@ -402,7 +402,7 @@ func modeOf(seed uint64) fsyncMode {
 
 // crashRun runs one workload that crashes at one operation, twice over, and
 // checks what is left. It says whether the crash came before the end.
-func crashRun(t *testing.T, seed uint64, at int, f fate, renamed map[string]int) bool {
+func crashRun(t testing.TB, seed uint64, at int, f fate, renamed map[string]int) bool {
 	t.Helper()
 	rnd := rand.New(rand.NewPCG(seed, uint64(at)<<2|uint64(f)))
 	work := rand.New(rand.NewPCG(seed, 0)) // the same operations for each at

@@ -104,7 +104,7 @@ func (f *folder) logged(parts ...string) {
 }
 
 // count commits the sequences from a to b of the object, one batch each.
-func count(t *testing.T, s *Store, name id.Object, a, b uint64) {
+func count(t testing.TB, s *Store, name id.Object, a, b uint64) {
 	t.Helper()
 	for n := a; n <= b; n++ {
 		if err := s.Commit(t.Context(), []storage.Commit{numbered(name, n)})[0]; err != nil {
@@ -127,7 +127,7 @@ func numbered(name id.Object, n uint64) storage.Commit {
 }
 
 // wantCount checks that an object holds exactly the sequences.
-func wantCount(t *testing.T, s *Store, name id.Object, sequences ...uint64) {
+func wantCount(t testing.TB, s *Store, name id.Object, sequences ...uint64) {
 	t.Helper()
 	o, err := s.Load(t.Context(), name)
 	if err != nil {
@@ -261,7 +261,7 @@ func TestPermissions(t *testing.T) {
 }
 
 // memStore opens a store on a file system that fails what fail says.
-func memStore(t *testing.T, m *memFS, ended *error) *Store {
+func memStore(t testing.TB, m *memFS, ended *error) *Store {
 	return openStore(t, plugin.Config{Station: here, DataDir: "/data"}, func(s *Store) {
 		s.openFS = func(string) (fsys, error) { return m, nil }
 		s.fatal = func(err error) { *ended = err }

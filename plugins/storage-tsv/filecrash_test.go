@@ -17,7 +17,7 @@ import (
 )
 
 // addFiles gives a commit changes of files, and leaves some uploads to nobody.
-func (h *history) addFiles(t *testing.T, s *Store, rnd *rand.Rand, c *storage.Commit) {
+func (h *history) addFiles(t testing.TB, s *Store, rnd *rand.Rand, c *storage.Commit) {
 	for _, name := range []string{"%b ü", ".c", "index.tsv"} {
 		what := rnd.IntN(20)
 		if what > 3 {
@@ -71,7 +71,7 @@ func filesOf(commits []storage.Commit) []storage.File {
 }
 
 // sameFiles checks that an object's files are exactly what its commits make, byte for byte.
-func (h *history) sameFiles(t *testing.T, name id.Object, s *Store, commits []storage.Commit) {
+func (h *history) sameFiles(t testing.TB, name id.Object, s *Store, commits []storage.Commit) {
 	t.Helper()
 	want := filesOf(commits)
 	got, err := s.Files(context.Background(), storage.FilesQuery{Object: name, Limit: 100, Tombstones: true})
@@ -99,7 +99,7 @@ func (h *history) sameFiles(t *testing.T, name id.Object, s *Store, commits []st
 
 // nothingLeft checks that the folders hold nothing but the files there are, once
 // they have been written to and everything is carried over.
-func (h *history) nothingLeft(t *testing.T, s *Store, m *memFS) {
+func (h *history) nothingLeft(t testing.TB, s *Store, m *memFS) {
 	t.Helper()
 	if err := s.round(true); err != nil {
 		t.Fatalf("round: %v", err)

@@ -12,7 +12,7 @@ import (
 )
 
 // archived gives the archive of an object that a workload has made, with its history.
-func archived(t *testing.T) (*history, []byte) {
+func archived(t testing.TB) (*history, []byte) {
 	t.Helper()
 	h, m := newHistory(), newMemFS()
 	s := h.start(t, m)
@@ -33,71 +33,74 @@ func archived(t *testing.T) (*history, []byte) {
 // there if Import had said so. What another object holds is not touched.
 func TestImportCrashes(t *testing.T) {
 	from, archive := archived(t)
-	commits := from.acked["o1"]
 	there, gone := 0, 0
 	for _, f := range []fate{lost, killed, mixed} {
-		for at := 1; ; at++ {
-			rnd := rand.New(rand.NewPCG(uint64(at), uint64(f)))
-			m := newMemFS()
-			h := newHistory()
-			h.bytes = from.bytes
-			s := h.start(t, m)
-			other := numbered("other", 1)
-			if err := s.Commit(t.Context(), []storage.Commit{other})[0]; err != nil {
-				t.Fatal(err)
-			}
-			m.crashAt = m.ops + at
-			_, err := s.Import(context.Background(), "o1", bytes.NewReader(archive))
-			done := err == nil
-			if !done && !errs.Is(err, errs.Unavailable) && !errs.Is(err, errs.Unknown) {
-				t.Fatalf("crash at %d: %v", at, err)
-			}
-			came := m.crashed()
-			for _, again := range []int{1 + rnd.IntN(30), 0} {
-				m = m.after(f, rnd)
-				m.crashAt = again
-				if s = h.start(t, m); s == nil {
-					continue
-				}
-				m.crashAt = 0
-				got, err := s.Load(t.Context(), "o1")
-				if err != nil {
-					t.Fatal(err)
-				}
-				switch {
-				case got.Sequence != 0:
-					h.acked["o1"] = commits
-					same(t, "o1", s, got, commits)
-					h.sameFiles(t, "o1", s, commits)
-					done = true
-					there++
-				case done:
-					t.Fatalf("fate %d, crash at %d: the import was acknowledged and is not there", f, at)
-				default:
-					gone++
-				}
-				if o, err := s.Load(t.Context(), "other"); err != nil || o.Sequence != 1 || len(o.State) != 2 {
-					t.Fatalf("fate %d, crash at %d: the other object is %+v, %v", f, at, o, err)
-				}
-				if names := m.find("incoming").list(); len(names) != 0 {
-					t.Fatalf("fate %d, crash at %d: incoming/ holds %v", f, at, names)
-				}
-				for _, kind := range importKinds {
-					if m.find(importDir(kind, "o1")) != nil {
-						t.Fatalf("fate %d, crash at %d: %s is left", f, at, importDir(kind, "o1"))
-					}
-				}
-				m.crashAt = again
-			}
-			if !came {
-				break
-			}
+		for at := 1; importCrash(t, from, archive, f, at, &there, &gone); at++ {
 		}
 	}
 	t.Logf("%d starts found the object, %d did not", there, gone)
 	if there < 20 || gone < 20 {
 		t.Error("the crashes came at one side of the import alone")
 	}
+}
+
+// importCrash crashes one import at one operation, and says whether that came
+// before its end.
+func importCrash(t testing.TB, from *history, archive []byte, f fate, at int, there, gone *int) bool {
+	commits := from.acked["o1"]
+	rnd := rand.New(rand.NewPCG(uint64(at), uint64(f)))
+	m := newMemFS()
+	h := newHistory()
+	h.bytes = from.bytes
+	s := h.start(t, m)
+	other := numbered("other", 1)
+	if err := s.Commit(t.Context(), []storage.Commit{other})[0]; err != nil {
+		t.Fatal(err)
+	}
+	m.crashAt = m.ops + at
+	_, err := s.Import(context.Background(), "o1", bytes.NewReader(archive))
+	done := err == nil
+	if !done && !errs.Is(err, errs.Unavailable) && !errs.Is(err, errs.Unknown) {
+		t.Fatalf("crash at %d: %v", at, err)
+	}
+	came := m.crashed()
+	for _, again := range []int{1 + rnd.IntN(30), 0} {
+		m = m.after(f, rnd)
+		m.crashAt = again
+		if s = h.start(t, m); s == nil {
+			continue
+		}
+		m.crashAt = 0
+		got, err := s.Load(t.Context(), "o1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch {
+		case got.Sequence != 0:
+			h.acked["o1"] = commits
+			same(t, "o1", s, got, commits)
+			h.sameFiles(t, "o1", s, commits)
+			done = true
+			*there++
+		case done:
+			t.Fatalf("fate %d, crash at %d: the import was acknowledged and is not there", f, at)
+		default:
+			*gone++
+		}
+		if o, err := s.Load(t.Context(), "other"); err != nil || o.Sequence != 1 || len(o.State) != 2 {
+			t.Fatalf("fate %d, crash at %d: the other object is %+v, %v", f, at, o, err)
+		}
+		if names := m.find("incoming").list(); len(names) != 0 {
+			t.Fatalf("fate %d, crash at %d: incoming/ holds %v", f, at, names)
+		}
+		for _, kind := range importKinds {
+			if m.find(importDir(kind, "o1")) != nil {
+				t.Fatalf("fate %d, crash at %d: %s is left", f, at, importDir(kind, "o1"))
+			}
+		}
+		m.crashAt = again
+	}
+	return came
 }
 
 // TestExportWhileChanging exports an object while it is changed, carried over and

@@ -26,7 +26,7 @@ import (
 
 // put commits the keys of object a with the sequence as their value; a key that
 // begins with "-" is deleted.
-func setKeys(t *testing.T, s *Store, sequence uint64, keys ...string) {
+func setKeys(t testing.TB, s *Store, sequence uint64, keys ...string) {
 	t.Helper()
 	st := hlc.Stamp{Time: hlc.Time(sequence) << 16, Station: here}
 	c := storage.Commit{Object: "a", Incarnation: 1, Sequence: sequence, Stamp: st}
@@ -44,7 +44,7 @@ func setKeys(t *testing.T, s *Store, sequence uint64, keys ...string) {
 
 // held gives what Load says of object a, as key=value, and checks that State says
 // the same; a tombstone has no value.
-func held(t *testing.T, s *Store) []string {
+func held(t testing.TB, s *Store) []string {
 	t.Helper()
 	o, err := s.Load(t.Context(), "a")
 	if err != nil {
@@ -232,7 +232,9 @@ func TestMergeFails(t *testing.T) {
 // TestPowerCutInMerge cuts the power between a merge and the removal of what was
 // merged, and damages the journal: an older value that was durable in state.tsv
 // does not come back above the newer one.
-func TestPowerCutInMerge(t *testing.T) {
+func TestPowerCutInMerge(t *testing.T) { powerCutInMerge(t) }
+
+func powerCutInMerge(t testing.TB) {
 	m := newMemFS()
 	var ended error
 	s := memStore(t, m, &ended)

@@ -51,7 +51,7 @@ func (f *folder) logDir(name, pattern string) []string {
 	return list
 }
 
-func wantLog(t *testing.T, s *Store, name id.Object, want []storage.Entry) {
+func wantLog(t testing.TB, s *Store, name id.Object, want []storage.Entry) {
 	t.Helper()
 	for _, oldest := range []bool{true, false} {
 		got, err := walk(s, storage.LogsQuery{Object: name, Limit: 7, Oldest: oldest})

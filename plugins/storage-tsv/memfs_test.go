@@ -24,6 +24,7 @@ type memFS struct {
 	fail    func(op, name string) error // decides whether an operation fails, or nil
 	late    bool                        // a write that fails has written all of its bytes, not half
 	locked  bool
+	ignore  func(op, name string) bool // of a sync: it makes nothing durable
 }
 
 // node is a file or a directory, as it is seen and as it is on the platter.
@@ -37,7 +38,12 @@ var errCrash = errors.New("the machine is down")
 
 func newDir() *node { return &node{names: map[string]*node{}, durableDir: map[string]*node{}} }
 
-func newMemFS() *memFS { return &memFS{root: newDir()} }
+func newMemFS() *memFS { return &memFS{root: newDir(), ignore: ignoreSync} }
+
+// ignoreSync is what new file systems get, for TestEverySyncCounts.
+var ignoreSync func(op, name string) bool
+
+func (m *memFS) ignores(op, name string) bool { return m.ignore != nil && m.ignore(op, name) }
 
 // step begins an operation that changes something; half says that a write may
 // still reach half of its bytes.
@@ -164,7 +170,9 @@ func (m *memFS) SyncDir(name string) error {
 	if err, _ := m.step("syncdir", name); err != nil {
 		return err
 	}
-	n.durableDir, n.changes = maps.Clone(n.names), nil
+	if !m.ignores("syncdir", name) {
+		n.durableDir, n.changes = maps.Clone(n.names), nil
+	}
 	return nil
 }
 
@@ -174,7 +182,9 @@ func (m *memFS) SyncAll() error {
 	if err, _ := m.step("syncall", "."); err != nil {
 		return err
 	}
-	m.root.syncAll()
+	if !m.ignores("syncall", ".") {
+		m.root.syncAll()
+	}
 	return nil
 }
 
@@ -265,7 +275,9 @@ func (f *memFile) Sync() error {
 	if err, _ := f.m.step("sync", f.name); err != nil {
 		return err
 	}
-	f.n.durable = f.n.data // data is replaced, never changed
+	if !f.m.ignores("sync", f.name) {
+		f.n.durable = f.n.data // data is replaced, never changed
+	}
 	return nil
 }
 
@@ -285,10 +297,10 @@ func (m *memFS) after(f fate, rnd *rand.Rand) *memFS {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if f == killed {
-		return &memFS{root: m.root} // what was not durable still is not
+		return &memFS{root: m.root, ignore: m.ignore} // what was not durable still is not
 	}
 	seen := map[*node]*node{}
-	return &memFS{root: m.root.after(f, rnd, seen)}
+	return &memFS{root: m.root.after(f, rnd, seen), ignore: m.ignore}
 }
 
 func (n *node) after(f fate, rnd *rand.Rand, seen map[*node]*node) *node {
@@ -305,8 +317,8 @@ func (n *node) after(f fate, rnd *rand.Rand, seen map[*node]*node) *node {
 	out.names = map[string]*node{}
 	left := maps.Clone(n.durableDir)
 	if f == mixed {
-		for _, group := range n.groups() {
-			for _, c := range group[:rnd.IntN(len(group)+1)] {
+		for _, c := range n.changes {
+			if rnd.IntN(2) == 0 {
 				c.apply(left)
 			}
 		}
@@ -320,7 +332,8 @@ func (n *node) after(f fate, rnd *rand.Rand, seen map[*node]*node) *node {
 
 // nameChange is what one operation did to the names of a directory; nil is a name
 // that is gone. All of it reaches the disk or none: a rename within a directory is
-// one step of a file system's own journal.
+// one step of a file system's own journal. A later change may be there and an
+// earlier one not.
 type nameChange map[string]*node
 
 func (c nameChange) apply(names map[string]*node) {
@@ -336,33 +349,6 @@ func (c nameChange) apply(names map[string]*node) {
 func (n *node) change(c nameChange) {
 	c.apply(n.names)
 	n.changes = append(n.changes, c)
-}
-
-// groups divides the changes into those that have to do with each other, each in
-// its order: they reach the disk in that order, and those of two groups in any.
-func (n *node) groups() [][]nameChange {
-	var groups [][]int
-	for i, c := range n.changes {
-		mine := []int{i}
-		groups = slices.DeleteFunc(groups, func(g []int) bool {
-			touches := slices.ContainsFunc(g, func(k int) bool {
-				return slices.ContainsFunc(slices.Collect(maps.Keys(c)), func(name string) bool { _, ok := n.changes[k][name]; return ok })
-			})
-			if touches {
-				mine = append(mine, g...)
-			}
-			return touches
-		})
-		slices.Sort(mine)
-		groups = append(groups, mine)
-	}
-	out := make([][]nameChange, len(groups))
-	for i, g := range groups {
-		for _, k := range g {
-			out[i] = append(out[i], n.changes[k])
-		}
-	}
-	return out
 }
 
 // sector is what of a file reaches the disk as one. It is smaller than those of

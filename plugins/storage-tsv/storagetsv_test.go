@@ -97,7 +97,7 @@ func (s *Store) abandon() error {
 }
 
 // openStore gives a configured store that ends with the test.
-func openStore(t *testing.T, c plugin.Config, with ...func(*Store)) *Store {
+func openStore(t testing.TB, c plugin.Config, with ...func(*Store)) *Store {
 	t.Helper()
 	s := New(slog.New(slog.NewTextHandler(t.Output(), nil)), "test")
 	s.fatal = func(err error) { t.Errorf("the store ended itself: %v", err) }

@@ -181,13 +181,15 @@ func (s *Store) openFolder(ctx context.Context) error {
 	return nil
 }
 
+// makeFolders makes the folders that are missing. Their names are durable with
+// station.tsv, the last that a start writes; until then nothing in them has to be.
 func (s *Store) makeFolders() error {
 	for _, name := range []string{"journal", "state", "logs", "versions", "files"} {
 		if err := s.fs.Mkdir(name); err != nil {
 			return err
 		}
 	}
-	return s.fs.SyncDir(".")
+	return nil
 }
 
 // enter begins a call; leave ends it.
