@@ -70,6 +70,11 @@ func scriptServe(ts *testscript.TestScript, neg bool, args []string) {
 	cmd := exec.Command(ts.Getenv("STATION"), append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...)
 	cmd.Dir = ts.MkAbs(".")
 	cmd.Env = append(os.Environ(), "HOME="+ts.Getenv("HOME"))
+	for i, arg := range args { // what the session has set for the station
+		if i > 0 && args[i-1] == "--env" && ts.Getenv(arg) != "" {
+			cmd.Env = append(cmd.Env, arg+"="+ts.Getenv(arg))
+		}
+	}
 	r, err := run(cmd)
 	ts.Check(err)
 	s.running = r

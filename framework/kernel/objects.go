@@ -26,6 +26,7 @@ type objects struct {
 	store    *pluginhost.Storage
 	log      *slog.Logger
 	limits   luahost.Limits
+	env      luahost.Env
 
 	mu   sync.RWMutex
 	all  map[id.Object]served
@@ -120,11 +121,11 @@ func (o *objects) heads(ctx context.Context) (map[id.Object]storage.ObjectInfo, 
 // bring puts one script into service.
 func (o *objects) bring(ctx context.Context, s catalogue.Script, head storage.ObjectInfo) error {
 	if head.Head > 0 && head.Hash == s.Hash {
-		o.dispatch.Serve(s.Object, dispatch.Source{Version: head.Head, Program: &script{text: s.Text, limits: o.limits}})
+		o.dispatch.Serve(s.Object, dispatch.Source{Version: head.Head, Program: &script{text: s.Text, limits: o.limits, env: o.env}})
 		o.add(s, head.Head, s.Hash, s.Text)
 		return nil
 	}
-	p := &script{text: s.Text, limits: o.limits}
+	p := &script{text: s.Text, limits: o.limits, env: o.env}
 	vm, err := p.NewVM() // what does not load is no version
 	if err != nil {
 		return o.refuse(ctx, s, head, err)
@@ -152,13 +153,13 @@ func (o *objects) refuse(ctx context.Context, s catalogue.Script, head storage.O
 		if err != nil {
 			return err
 		}
-		if vm, err := (&script{text: old.Text, limits: o.limits}).NewVM(); err == nil {
+		if vm, err := (&script{text: old.Text, limits: o.limits, env: o.env}).NewVM(); err == nil {
 			vm.Close()
 			serving = old
 		}
 	}
 	o.log.Error("script does not load", "object", s.Object, "path", s.Path, "serving_version", serving.Number, "error", why)
-	o.dispatch.Serve(s.Object, dispatch.Source{Version: serving.Number, Program: &script{text: serving.Text, limits: o.limits}})
+	o.dispatch.Serve(s.Object, dispatch.Source{Version: serving.Number, Program: &script{text: serving.Text, limits: o.limits, env: o.env}})
 	o.add(s, serving.Number, serving.Hash, serving.Text)
 	return nil
 }
@@ -219,6 +220,7 @@ func noSuchObject(object id.Object) error {
 type script struct {
 	text   []byte
 	limits luahost.Limits
+	env    luahost.Env
 
 	once    sync.Once
 	program *luahost.Program
@@ -229,7 +231,7 @@ var _ dispatch.Program = (*script)(nil)
 
 // NewVM implements dispatch.Program. Errors: errs.Source.
 func (s *script) NewVM() (dispatch.VM, error) {
-	s.once.Do(func() { s.program, s.err = luahost.Compile(s.text) })
+	s.once.Do(s.compile)
 	if s.err != nil {
 		return nil, s.err
 	}
@@ -238,4 +240,10 @@ func (s *script) NewVM() (dispatch.VM, error) {
 		return nil, err
 	}
 	return vm, nil
+}
+
+func (s *script) compile() {
+	if s.program, s.err = luahost.Compile(s.text); s.err == nil {
+		s.program.Env = s.env
+	}
 }

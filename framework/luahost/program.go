@@ -18,6 +18,7 @@ const chunk = "script.lua"
 
 // Program is a compiled script. It does not change, so VMs and goroutines share it.
 type Program struct {
+	Env   Env // what env.get gives; to be set before the first NewVM, nil for nothing
 	proto *lua.FunctionProto
 }
 

@@ -23,6 +23,7 @@ var methods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS
 type VM struct {
 	state    *lua.LState
 	limits   Limits
+	environ  Env
 	shared   *environment
 	meter    *meter
 	encoder  encoder
@@ -64,7 +65,8 @@ func (p *Program) NewVM(limits Limits) (*VM, error) {
 			RegistryMaxSize:  65536,
 			RegistryGrowStep: 1024,
 		}),
-		limits: limits,
+		limits:  limits,
+		environ: p.Env,
 	}
 	vm.meter = &meter{vm: vm}
 	L := vm.state
