@@ -91,9 +91,9 @@ func TestHTMLRenderIsBounded(t *testing.T) {
 	empty := strings.Repeat("{{#a}}", 8) + strings.Repeat("{{/a}}", 8)
 	_ = wantError(t, newFake(), "local a = {} for i = 1, 100 do a[i] = i end pcall(html.render, '"+empty+"', { a = a })", errs.Limit, "step_limit")
 	_ = wantError(t, newFake(), "local t = ('{{a}}'):rep(50000) while true do pcall(html.render, t) end", errs.Limit, "step_limit")
-	limits := DefaultLimits()
+	limits := quick() // under which 48 MB would be its end, had it not been reserved before
 	limits.Memory = 4 << 20
-	vm := loadWith(t, "function GET() local a = {} for i = 1, 1000 do a[i] = ('x'):rep(10000) end pcall(html.render, '{{#a}}{{.}}{{/a}}', { a = a }) end", limits)
+	vm := loadWith(t, "function GET() local s = ('x'):rep(10000) local a = {} for i = 1, 1000 do a[i] = s end pcall(html.render, '{{#a}}{{#a}}{{.}}{{/a}}{{/a}}', { a = a }) end", limits)
 	if _, err := vm.Call(t.Context(), newFake(), request("GET")); errs.From(err).CodeOf() != "memory_limit" {
 		t.Errorf("got %v", err)
 	}
