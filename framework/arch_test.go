@@ -28,7 +28,7 @@ var allowed = map[string][]string{
 	"framework/importer":     {"framework/dispatch", "framework/luahost", "framework/prototype", "sdk"},
 	"plugins/storage-tsv":    {"sdk"},
 	"plugins/transport-http": {"sdk"},
-	"cmd/station":            {"framework/importer", "framework/kernel", "framework/pluginhost", "framework/prototype", "plugins", "sdk"},
+	"cmd/station":            {"framework/importer", "framework/kernel", "framework/luahost", "framework/pluginhost", "framework/prototype", "plugins", "sdk"},
 	"cmd/storage-tsv":        {"plugins/storage-tsv", "sdk"},
 	"cmd/transport-http":     {"plugins/transport-http", "sdk"},
 }

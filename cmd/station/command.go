@@ -58,7 +58,7 @@ func rootCommand() *cobra.Command {
 		return usageError{fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())}
 	})
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(serveCommand(), importCommand(), versionCommand(), pluginServeCommand())
+	root.AddCommand(serveCommand(), importCommand(), typesCommand(), versionCommand(), pluginServeCommand())
 	return root
 }
 
@@ -82,6 +82,7 @@ func exactArgs(n int) cobra.PositionalArgs {
 
 func serveCommand() *cobra.Command {
 	var data, scripts, listen, stationID, fsync, retention string
+	var envNames []string
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run a station",
@@ -90,7 +91,8 @@ folder is an object at /objects/{id}, where the id is the script's path without
 .lua and with "_" for "/". What objects store lies in the data folder, as text.`,
 		Example: `  station serve
   station serve --data /var/lib/station --listen 127.0.0.1:9000
-  station serve --fsync interval --log-retention 30d`,
+  station serve --fsync interval --log-retention 30d
+  MAIL_KEY=... station serve --env MAIL_KEY`,
 		Args: exactArgs(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			station, err := id.ParseStation(stationID)
@@ -104,10 +106,14 @@ folder is an object at /objects/{id}, where the id is the script's path without
 			if err := checkStorageOptions(options); err != nil {
 				return usageError{fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())}
 			}
+			env, unset, err := readEnv(envNames)
+			if err != nil {
+				return err
+			}
 			return serve(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), kernel.Config{
 				Station: station, Version: version(), Data: data, Scripts: scripts, Listen: listen,
-				Storage: kernel.Plugin{Options: options},
-			})
+				Storage: kernel.Plugin{Options: options}, Env: env,
+			}, unset)
 		},
 	}
 	cmd.Flags().StringVar(&data, "data", "./data", "folder for what objects store; made if missing")
@@ -119,10 +125,13 @@ interval: within a second; a power cut may take the last second.
 never: about once a minute; a power cut may take what came since.
 A crash or a kill of the station takes nothing in any mode`)
 	cmd.Flags().StringVar(&retention, "log-retention", "0", "how long log entries are kept, such as 720h or 30d; 0 keeps them for ever")
+	cmd.Flags().StringArrayVar(&envNames, "env", nil, "`NAME` of an environment variable that scripts may read with env.get; may be repeated")
 	return cmd
 }
 
-func serve(ctx context.Context, stdout, stderr io.Writer, c kernel.Config) error {
+// serve runs the station; unset names the variables that scripts may read and
+// that have no value.
+func serve(ctx context.Context, stdout, stderr io.Writer, c kernel.Config, unset []string) error {
 	storage, err := builtin("storage", "tsv")
 	if err != nil {
 		return err
@@ -133,6 +142,9 @@ func serve(ctx context.Context, stdout, stderr io.Writer, c kernel.Config) error
 		return err
 	}
 	c.Log = slog.New(slog.NewTextHandler(stderr, nil))
+	for _, name := range unset {
+		c.Log.Warn("--env lists a variable that is not set", "name", name)
+	}
 	c.Ready = func(addr net.Addr) {
 		fmt.Fprintf(stdout, "station %s is ready at http://%s\n", c.Station, addr)
 	}

@@ -255,7 +255,7 @@ func TestReferenceFunctions(t *testing.T) {
 			switch tab.head[0] {
 			case "function":
 				for _, signature := range quoted(row[0]) {
-					name(regexp.MustCompile(`^[a-z_.]+`).FindString(signature))
+					name(regexp.MustCompile(`^[a-z0-9_.]+`).FindString(signature))
 				}
 			case "library":
 				prefix := strings.Trim(row[0], "`") + "."

@@ -21,7 +21,7 @@ import (
 // own. Beside testscript's commands they have
 //
 //	serve [flag...]             start a station with these flags and a free port; sets URL
-//	stop                        end it as an interrupt does; it must exit with 0
+//	halt                        end it as an interrupt does; it must exit with 0
 //	kill9 kernel|PLUGIN         kill -9
 //	http METHOD PATH [-H 'Name: value']... [BODY]
 //	                            send a request; status, headers and body are its stdout
@@ -41,7 +41,7 @@ func TestScripts(t *testing.T) {
 			return os.CopyFS(scripts, os.DirFS(filepath.Join(root, "scripts")))
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"serve": scriptServe, "stop": scriptStop, "kill9": scriptKill, "http": scriptHTTP, "log": scriptLog,
+			"serve": scriptServe, "halt": scriptHalt, "kill9": scriptKill, "http": scriptHTTP, "log": scriptLog,
 		},
 	})
 }
@@ -70,6 +70,11 @@ func scriptServe(ts *testscript.TestScript, neg bool, args []string) {
 	cmd := exec.Command(ts.Getenv("STATION"), append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...)
 	cmd.Dir = ts.MkAbs(".")
 	cmd.Env = append(os.Environ(), "HOME="+ts.Getenv("HOME"))
+	for i, arg := range args { // what the session has set for the station
+		if i > 0 && args[i-1] == "--env" && ts.Getenv(arg) != "" {
+			cmd.Env = append(cmd.Env, arg+"="+ts.Getenv(arg))
+		}
+	}
 	r, err := run(cmd)
 	ts.Check(err)
 	s.running = r
@@ -81,7 +86,7 @@ func scriptServe(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("ADDR", strings.TrimPrefix(r.url, "http://"))
 }
 
-func scriptStop(ts *testscript.TestScript, _ bool, _ []string) {
+func scriptHalt(ts *testscript.TestScript, _ bool, _ []string) {
 	s := sessionOf(ts)
 	ts.Check(s.stop())
 	s.running = nil

@@ -27,6 +27,7 @@ type Store interface {
 	Up() bool
 	Commit(ctx context.Context, commits []storage.Commit) []error
 	Load(ctx context.Context, object id.Object) (storage.Object, error)
+	Logs(ctx context.Context, q storage.LogsQuery) (storage.LogsPage, error)
 }
 
 // Program is a compiled script. It is the seam behind which a later mode can

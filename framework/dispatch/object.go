@@ -312,7 +312,7 @@ func (o *object) callScript(t *task, source Source, tx *transaction) (luahost.Re
 	}()
 	return o.vm.Call(ctx, tx, luahost.Request{
 		Call: *t.call, Station: o.d.Station, Version: source.Version, Now: t.began, Deadline: t.deadline(),
-		Yield: o.d.passSlot,
+		Yield: o.d.passSlot, Aside: o.d.aside,
 	})
 }
 

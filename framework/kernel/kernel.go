@@ -24,7 +24,7 @@ import (
 	"github.com/dbbasic/station/sdk/storage"
 )
 
-// Config is what a station is started with. All fields but Ready are required.
+// Config is what a station is started with. All fields but Env and Ready are required.
 type Config struct {
 	Station   id.Station
 	Version   string // of the binary
@@ -34,6 +34,7 @@ type Config struct {
 	Storage   Plugin
 	Transport Plugin
 	Log       *slog.Logger
+	Env       luahost.Env         // environment variables that scripts may read; nil for none
 	Ready     func(addr net.Addr) // called once the station answers
 }
 
@@ -104,7 +105,7 @@ func run(ctx context.Context, c Config, plugins *pluginhost.Host, scripts []cata
 			c.Log.Warn("calls were still running at the end", "error", err)
 		}
 	}()
-	o := &objects{dispatch: d, store: &store, log: c.Log, limits: luahost.DefaultLimits()}
+	o := &objects{dispatch: d, store: &store, log: c.Log, limits: luahost.DefaultLimits(), env: c.Env}
 	if err := o.load(ctx, scripts); err != nil {
 		return err
 	}

@@ -55,7 +55,7 @@ func (o *objects) bringModules(ctx context.Context, scripts []catalogue.Script, 
 
 // bringModule makes a changed module the newest version.
 func (o *objects) bringModule(ctx context.Context, s catalogue.Script, head storage.ObjectInfo) error {
-	probe := &script{text: []byte("require '" + s.Module + "'"), limits: o.limits, modules: o.modules.newest}
+	probe := &script{text: []byte("require '" + s.Module + "'"), limits: o.limits, env: o.env, modules: o.modules.newest}
 	vm, err := probe.NewVM()
 	if err != nil {
 		o.log.Error("module does not load", "module", s.Module, "path", s.Path, "newest_version", head.Head, "error", err)
@@ -94,7 +94,7 @@ func (m *modules) uses(s *script) ([]storage.Use, error) {
 		uses = append(uses, storage.Use{Module: module, Version: m.versions[module]})
 	}
 	slices.SortFunc(uses, func(a, b storage.Use) int { return strings.Compare(string(a.Module), string(b.Module)) })
-	return uses, storage.CheckUses(uses)
+	return uses, nil
 }
 
 // pinned gives the modules that a script ran with when it was a version's.

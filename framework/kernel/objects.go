@@ -28,6 +28,7 @@ type objects struct {
 	log      *slog.Logger
 	limits   luahost.Limits
 	modules  modules
+	env      luahost.Env
 
 	mu   sync.RWMutex
 	all  map[id.Object]served
@@ -124,7 +125,7 @@ func (o *objects) heads(ctx context.Context) (map[id.Object]storage.ObjectInfo, 
 
 // bring puts one script into service.
 func (o *objects) bring(ctx context.Context, s catalogue.Script, head storage.ObjectInfo) error {
-	p := &script{text: s.Text, limits: o.limits, modules: o.modules.newest}
+	p := &script{text: s.Text, limits: o.limits, env: o.env, modules: o.modules.newest}
 	isHead := head.Head > 0 && head.Hash == s.Hash
 	serveHead := func() error {
 		o.dispatch.Serve(s.Object, dispatch.Source{Version: head.Head, Program: p})
@@ -169,13 +170,13 @@ func (o *objects) bring(ctx context.Context, s catalogue.Script, head storage.Ob
 // imported from the prototype is Python) the object answers what is wrong with
 // its script, which is what its author needs to see.
 func (o *objects) refuse(ctx context.Context, s catalogue.Script, head storage.ObjectInfo, why error) error {
-	serving, program := storage.Version{Hash: s.Hash, Text: s.Text}, &script{text: s.Text, limits: o.limits, modules: o.modules.newest}
+	serving, program := storage.Version{Hash: s.Hash, Text: s.Text}, &script{text: s.Text, limits: o.limits, env: o.env, modules: o.modules.newest}
 	if head.Head > 0 {
 		old, err := o.store.Version(ctx, s.Object, head.Head)
 		if err != nil {
 			return err
 		}
-		p := &script{text: old.Text, limits: o.limits}
+		p := &script{text: old.Text, limits: o.limits, env: o.env}
 		if p.modules, err = o.modules.pinned(ctx, o.store, p, old.Uses); err != nil {
 			return err
 		}
@@ -246,6 +247,7 @@ func noSuchObject(object id.Object) error {
 type script struct {
 	text    []byte
 	limits  luahost.Limits
+	env     luahost.Env
 	modules luahost.Modules // among which those stand that the text names
 
 	once    sync.Once
@@ -260,6 +262,7 @@ var _ dispatch.Program = (*script)(nil)
 func (s *script) compile() (*luahost.Program, error) {
 	s.once.Do(func() {
 		if s.program, s.err = luahost.Compile(s.text); s.err == nil {
+			s.program.Env = s.env
 			s.program, s.names, s.err = s.program.Link(s.modules)
 		}
 	})

@@ -147,27 +147,42 @@ const isoForm = "2006-01-02T15:04:05.000Z"
 func timeISO(L *lua.LState) int {
 	t := of(L).now()
 	if L.Get(1) != lua.LNil {
-		s := float64(L.CheckNumber(1))
-		const last = 253402300799.999 // the end of the year 9999
-		if !(s >= -62167219200 && s <= last) {
+		var ok bool
+		if t, ok = timeOf(float64(L.CheckNumber(1))); !ok {
 			L.ArgError(1, "the time is outside the years 0 to 9999")
 		}
-		whole := math.Floor(s)
-		t = time.Unix(int64(whole), int64(math.Round((s-whole)*1e6))*1000)
 	}
 	L.Push(lua.LString(t.UTC().Format(isoForm)))
 	return 1
+}
+
+// timeOf gives the time of seconds since 1970, to the microsecond.
+func timeOf(s float64) (t time.Time, ok bool) {
+	const last = 253402300799.999 // the end of the year 9999
+	if !(s >= -62167219200 && s <= last) {
+		return t, false
+	}
+	whole := math.Floor(s)
+	return time.Unix(int64(whole), int64(math.Round((s-whole)*1e6))*1000), true
+}
+
+// parseTime reads RFC 3339, or a date alone as its midnight in UTC.
+func parseTime(s string) (t time.Time, ok bool) {
+	for _, form := range []string{time.RFC3339Nano, time.DateOnly} {
+		if t, err := time.Parse(form, s); err == nil {
+			return t, true
+		}
+	}
+	return t, false
 }
 
 // timeParse reads RFC 3339, or a date alone as its midnight in UTC; else it
 // gives nil and what is wrong.
 func timeParse(L *lua.LState) int {
 	s := L.CheckString(1)
-	for _, form := range []string{time.RFC3339Nano, time.DateOnly} {
-		if t, err := time.Parse(form, s); err == nil {
-			L.Push(lua.LNumber(seconds(t)))
-			return 1
-		}
+	if t, ok := parseTime(s); ok {
+		L.Push(lua.LNumber(seconds(t)))
+		return 1
 	}
 	L.Push(lua.LNil)
 	L.Push(lua.LString("'" + clip(s, 64) + "' is no time like 2006-01-02T15:04:05Z or 2006-01-02"))

@@ -44,9 +44,13 @@ func replacements(L *lua.LState) map[string]functions {
 		"log": {
 			"debug": logAt(storage.Debug), "info": logAt(storage.Info), "warning": logAt(storage.Warning),
 			"error": logAt(storage.Error), "critical": logAt(storage.Critical),
+			"query": logQuery,
 		},
-		"json": {"encode": jsonEncode, "decode": jsonDecode, "array": jsonArray, "null": nothing},
-		"time": {"now": timeNow, "iso": timeISO, "parse": timeParse},
+		"json":   {"encode": jsonEncode, "decode": jsonDecode, "array": jsonArray, "null": nothing},
+		"time":   {"now": timeNow, "iso": timeISO, "parse": timeParse},
+		"crypto": cryptoFunctions(),
+		"html":   {"escape": htmlEscape, "render": htmlRender},
+		"env":    {"get": envGet},
 	}
 }
 

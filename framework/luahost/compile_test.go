@@ -21,7 +21,7 @@ func TestSourceErrors(t *testing.T) {
 		{"\nlocal s = 'abc", "script.lua:2: unterminated string at the end of the script", 2},
 		{"\nfunction GET()\n  schedule.every(1, 'x')\nend", "script.lua:3: `schedule` is not available in this version", 3},
 		{"do local http = 1 end\nlocal x = http", "script.lua:2: `http` is not available in this version", 2},
-		{"local env = env", "script.lua:1: `env` is not available in this version", 1},
+		{"local events = events", "script.lua:1: `events` is not available in this version", 1},
 		{"x = " + strings.Repeat("(", 1) + strings.Repeat("{", 5000) + strings.Repeat("}", 5000) + ")", "nested more than 1000 levels deep", 1},
 		{"\nstate.set('a', 1)", "script.lua:2: state is not available while the script loads", 2},
 		{"print('x')", "script.lua:1: print is not available while the script loads", 1},

@@ -70,6 +70,8 @@ type Object interface {
 
 	// Log adds an entry; fields is a JSON object that the object now owns, or nil.
 	Log(level storage.Level, message string, fields []byte) error
+
+	LogReader
 }
 
 // Request is one call to run.
@@ -87,6 +89,12 @@ type Request struct {
 	// when it returns. It may be called in the middle of the Object's Range. It
 	// does not panic, and uses neither the VM nor what the Object holds.
 	Yield func()
+
+	// Aside, where there is one, is called with work of a builtin that waits, or
+	// that takes long without the VM: it runs the work on the same goroutine and
+	// returns when that has returned. Meanwhile the caller may let another call run
+	// in the place of this one. The time in it counts towards the deadline.
+	Aside func(work func())
 }
 
 // Result is what the script answered.

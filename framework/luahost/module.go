@@ -1,12 +1,14 @@
 package luahost
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
 	lua "github.com/yuin/gopher-lua"
 
 	"github.com/dbbasic/station/sdk/id"
+	"github.com/dbbasic/station/sdk/storage"
 )
 
 // requireName is the global that gives a module.
@@ -47,7 +49,7 @@ func CompileModule(name string, source []byte) Module {
 
 // Link gives the program together with the modules that it names, those that
 // they name included, and their names, sorted. Errors: errs.Source where all
-// lacks one of them, or one does not compile.
+// lacks one of them, one does not compile, or there are more than storage.MaxUses.
 func (p *Program) Link(all Modules) (linked *Program, names []string, err error) {
 	modules := Modules{}
 	for todo := []*Program{p}; len(todo) > 0; todo = todo[1:] {
@@ -60,6 +62,9 @@ func (p *Program) Link(all Modules) (linked *Program, names []string, err error)
 				return nil, nil, errorIn(todo[0].chunk, r.line, "there is no module '"+r.name+"': it would be lib/"+r.name+".lua below the scripts folder")
 			}
 			if _, known := modules[r.name]; !known {
+				if len(names) == storage.MaxUses {
+					return nil, nil, errorIn(p.chunk, 0, fmt.Sprintf("it runs with more than %d modules", storage.MaxUses))
+				}
 				modules[r.name] = m
 				names = append(names, r.name)
 				todo = append(todo, m.Program)
@@ -67,7 +72,9 @@ func (p *Program) Link(all Modules) (linked *Program, names []string, err error)
 		}
 	}
 	slices.Sort(names)
-	return &Program{proto: p.proto, chunk: p.chunk, requires: p.requires, modules: modules}, names, nil
+	program := *p
+	program.modules = modules
+	return &program, names, nil
 }
 
 // Requires gives the names of the modules that the text itself names, in its order.

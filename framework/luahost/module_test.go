@@ -2,11 +2,13 @@ package luahost
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/dbbasic/station/sdk/errs"
+	"github.com/dbbasic/station/sdk/storage"
 )
 
 // linked compiles a script with modules, name → text.
@@ -127,6 +129,24 @@ func TestLinkNames(t *testing.T) {
 	}
 	if got := ModuleID("b/c"); got != "lib_b_c" {
 		t.Errorf("got %s", got)
+	}
+}
+
+func TestModulesAreBounded(t *testing.T) {
+	all := Modules{}
+	for i := range storage.MaxUses + 1 {
+		all[fmt.Sprintf("m%d", i)] = CompileModule(fmt.Sprintf("m%d", i), fmt.Appendf(nil, "require 'm%d'", i+1))
+	}
+	last := fmt.Sprintf("m%d", storage.MaxUses)
+	all[last] = CompileModule(last, nil)
+	for source, want := range map[string]string{"require 'm1'": "", "require 'm0'": "script.lua: it runs with more than 100 modules"} {
+		p, err := Compile([]byte(source))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err = p.Link(all); (err == nil) != (want == "") || err != nil && errs.From(err).Text() != want {
+			t.Errorf("%s: got %v", source, err)
+		}
 	}
 }
 

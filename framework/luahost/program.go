@@ -19,6 +19,8 @@ const chunk = "script.lua"
 // Program is a compiled script or module. It does not change, so VMs and
 // goroutines share it.
 type Program struct {
+	Env Env // what env.get gives; to be set before the first NewVM, nil for nothing
+
 	proto    *lua.FunctionProto
 	chunk    string
 	requires []use   // the modules that the text itself names

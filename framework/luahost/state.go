@@ -177,7 +177,7 @@ func stateList(L *lua.LState) int {
 	vm := session(L, "state")
 	q := L.OptTable(1, L.CreateTable(0, 0))
 	prefix, after := listText(L, q, "prefix"), listText(L, q, "after")
-	limit := listLimitOf(L, q.RawGetString("limit"))
+	limit := listLimitOf(L, "state.list", q.RawGetString("limit"))
 	rows, last, more := vm.list(limit), "", false
 	vm.scan(L, prefix, after, lua.LVAsBool(q.RawGetString("reverse")), func(key string, value []byte) bool {
 		if rows.Len() == limit {
@@ -217,7 +217,7 @@ func listText(L *lua.LState, q *lua.LTable, name string) string {
 
 // listLimitOf gives the limit of the query: a number or, as a query has it, its
 // digits. nil and json.null mean none.
-func listLimitOf(L *lua.LState, v lua.LValue) int {
+func listLimitOf(L *lua.LState, api string, v lua.LValue) int {
 	if v == lua.LNil || v == null {
 		return listLimit
 	}
@@ -227,7 +227,7 @@ func listLimitOf(L *lua.LState, v lua.LValue) int {
 		n, ok = lua.LNumber(digits), err == nil
 	}
 	if !ok || !(n >= 1 && n <= listMax) || float64(n) != math.Trunc(float64(n)) {
-		L.RaiseError("state.list: limit must be a whole number from 1 to %d, not %s", listMax, shown(v))
+		L.RaiseError("%s: limit must be a whole number from 1 to %d, not %s", api, listMax, shown(v))
 	}
 	return int(n)
 }

@@ -23,6 +23,7 @@ var methods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS
 type VM struct {
 	state    *lua.LState
 	limits   Limits
+	environ  Env
 	shared   *environment
 	meter    *meter
 	encoder  encoder
@@ -68,6 +69,7 @@ func (p *Program) NewVM(limits Limits) (*VM, error) {
 		}),
 		limits:  limits,
 		modules: p.modules,
+		environ: p.Env,
 	}
 	vm.meter = &meter{vm: vm}
 	L := vm.state

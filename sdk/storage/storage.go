@@ -103,7 +103,7 @@ const MaxUses = 100
 // from 1. Errors: errs.Invalid.
 func CheckUses(uses []Use) error {
 	if len(uses) > MaxUses {
-		return errs.New(errs.Invalid, "too_many_modules", "A source version runs with %d modules; the most is %d.", len(uses), MaxUses)
+		return errs.New(errs.Invalid, "", "A source version runs with %d modules; the most is %d.", len(uses), MaxUses)
 	}
 	for i, u := range uses {
 		if _, err := id.ParseObject(string(u.Module)); err != nil {
