@@ -131,7 +131,7 @@ func TestReadChecks(t *testing.T) {
 	}{
 		"a newer format":                 {objectPart, func(p *part, _ []part) { column(p, 1, 1, "2") }, errs.Invalid},
 		"incarnation 0":                  {objectPart, func(p *part, _ []part) { column(p, 3, 1, "0") }, errs.Corrupt},
-		"a sequence that is none":        {objectPart, func(p *part, _ []part) { column(p, 4, 1, "x") }, errs.Corrupt},
+		"a home epoch that is none":      {objectPart, func(p *part, _ []part) { column(p, 5, 1, "x") }, errs.Corrupt},
 		"another header line":            {statePart, func(p *part, _ []part) { p.body[0] ^= 1 }, errs.Corrupt},
 		"a wrong checksum":               {statePart, func(p *part, _ []part) { p.body[len(p.body)-2] ^= 1 }, errs.Corrupt},
 		"a last line without a newline":  {statePart, func(p *part, _ []part) { p.body = p.body[:len(p.body)-1] }, errs.Corrupt},
