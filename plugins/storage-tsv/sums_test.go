@@ -80,6 +80,7 @@ func TestEveryLineIsSealed(t *testing.T) {
 	}
 	more := numbered("copy", s.objects.get("copy").look().sequence+1)
 	more.Stamp.Time = 1 << 40
+	more.Version = version(s.objects.get("copy").look().head+1, "return 1")
 	more.State[0].Stamp, more.State[1].Stamp = more.Stamp, more.Stamp
 	if err := s.Commit(t.Context(), []storage.Commit{more})[0]; err != nil { // so that the journal is not empty
 		t.Fatal(err)

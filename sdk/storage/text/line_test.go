@@ -25,3 +25,26 @@ func FuzzText(f *testing.F) {
 		}
 	})
 }
+
+// TestSplit: a checksum is eight digits, and of the line before it.
+func TestSplit(t *testing.T) {
+	line := string(Seal([]byte("k\t1"), 0))
+	line = line[:len(line)-1]
+	for what, c := range map[string]struct {
+		line string
+		want Verdict
+	}{
+		"as it was written": {line, Whole},
+		"without":           {"k\t1", ByHand},
+		"with another end":  {line + "\r", ByHand},
+		"another value":     {"k\t2" + line[3:], Damaged},
+		"another digit":     {line[:len(line)-1] + "x", Damaged},
+		"a digit more":      {"k\t1\t0" + line[4:], Damaged},
+		"a column more":     {string(Seal([]byte("k\t1\t2"), 0)[:14]), Damaged},
+		"a column less":     {"k", Damaged},
+	} {
+		if got := Split([]byte(c.line), make([][]byte, 2)); got != c.want {
+			t.Errorf("%s: %d, want %d", what, got, c.want)
+		}
+	}
+}
