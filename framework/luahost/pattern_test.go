@@ -5,6 +5,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
+
+	lua "github.com/yuin/gopher-lua"
 
 	"github.com/dbbasic/station/sdk/errs"
 )
@@ -175,6 +178,42 @@ func hostileText(t *testing.T, body, code string, steps int64, limit time.Durati
 		t.Errorf("%s: %v (%s), want %s %s", body, e, e.CodeOf(), by, code)
 	case by == "time_limit" && took > limit+500*time.Millisecond:
 		t.Errorf("%s: ended after %s, the deadline was %s", body, took, limit)
+	}
+}
+
+// TestPartsAreCopies: a part of a string keeps nothing else of it in memory,
+// and what an iterator keeps is seen by who walks over the values.
+func TestPartsAreCopies(t *testing.T) {
+	vm := load(t, "")
+	vm.meter.begin(t.Context(), vm.limits)
+	L, text := vm.state, strings.Repeat("some text ", 1000)
+	run := func(fn lua.LGFunction, args ...lua.LValue) lua.LValue {
+		if err := L.CallByParam(lua.P{Fn: L.NewFunction(fn), NRet: 1, Protect: true}, args...); err != nil {
+			t.Fatal(err)
+		}
+		defer L.Pop(1)
+		return L.Get(-1)
+	}
+	within := func(v lua.LValue) bool {
+		s, start := uintptr(unsafe.Pointer(unsafe.StringData(v.String()))), uintptr(unsafe.Pointer(unsafe.StringData(text)))
+		return s >= start && s < start+uintptr(len(text))
+	}
+	subject := lua.LString(text)
+	iterator, ok := run(stringGmatch, subject, lua.LString("%a+")).(*lua.LFunction)
+	if !ok || len(iterator.Upvalues) != 2 || iterator.Upvalues[0].Value() != subject || iterator.Upvalues[1].Value() != lua.LString("%a+") {
+		t.Fatalf("the iterator has the upvalues %v", iterator.Upvalues)
+	}
+	for name, v := range map[string]lua.LValue{
+		"sub": run(stringSub, subject, lua.LNumber(3), lua.LNumber(9)), "match": run(stringMatch, subject, lua.LString("%a+")),
+		"gmatch": run(iterator.GFunction), "gsub": run(stringGsub, subject, lua.LString(".*"), lua.LString("")),
+		"one byte": run(stringSub, subject, lua.LNumber(5), lua.LNumber(5)),
+	} {
+		if within(v) {
+			t.Errorf("%s gives %q as a view of its subject", name, v)
+		}
+	}
+	if !within(run(stringSub, subject, lua.LNumber(1))) {
+		t.Error("the whole of a string was copied")
 	}
 }
 
