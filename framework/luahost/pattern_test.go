@@ -236,6 +236,8 @@ func TestTables(t *testing.T) {
 		{`local t = { 3, 1, 2 } t[3] = nil table.sort(t) return t`, "[1,3]"},
 		{`local t = { 3, 1, 2 } pcall(table.sort, t, error) return t`, "[3,1,2]"},
 		{`local t = { 3, 1, 2 } table.sort(t, function(a, b) table.remove(t) return a < b end) return t`, "[1,2,3]"},
+		{`local t = { 3, 1, 2, 5, 4 } table.sort(t, function(a, b) table.remove(t, 1) return a < b end) return t`, "[1,2,3,4,5]"},
+		{`local t, n = { 5, 4, 3, 2, 1 }, 0 pcall(table.sort, t, function(a, b) n = n + 1 if n > 3 then error("x") end return a < b end) return t`, "[5,4,3,2,1]"},
 		{`local m = { __lt = function(a, b) return a.n < b.n end } local t = {} for i, n in ipairs{ 3, 1, 2 } do t[i] = setmetatable({ n = n }, m) end
 			table.sort(t) return { t[1].n, t[2].n, t[3].n }`, "[1,2,3]"},
 		{`local t = {} for i = 1, 1000 do t[i] = (i * 7919) % 1000 end table.sort(t, function() return true end) return #t`, "1000"},
