@@ -49,6 +49,9 @@ func printLog(L *lua.LState) int {
 			b.WriteByte('\t')
 		}
 		b.WriteString(L.ToStringMeta(L.Get(i)).String())
+		if b.Len() > vm.limits.Message { // too long already
+			break
+		}
 	}
 	vm.log(L, storage.Info, b.String(), lua.LNil)
 	return 0

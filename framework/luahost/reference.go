@@ -20,8 +20,8 @@ var constants = []struct{ name, kind string }{
 	{"json.null", "station.null"}, {"math.huge", "number"}, {"math.pi", "number"}, {"_G", "table<string, any>"}, {"_VERSION", "string"},
 }
 
-// classes are the types of what the station gives and takes.
-const classes = `---A null of JSON: it keeps its place in a list, and is true in a condition.
+// stubClasses are the types of what the station gives and takes.
+const stubClasses = `---A null of JSON: it keeps its place in a list, and is true in a condition.
 ---@class station.null
 
 ---What the station vouches for of a call: the second argument of a handler.

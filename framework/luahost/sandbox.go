@@ -95,9 +95,11 @@ func (e *environment) add(name string, v lua.LValue) {
 func (e *environment) keep(L *lua.LState, library string, source *lua.LTable, names string, own functions) {
 	t := L.CreateTable(0, 32)
 	for name := range fields(names) {
-		var v lua.LValue = source.RawGetString(name)
+		v := source.RawGetString(name)
 		if fn := own[name]; fn != nil {
 			v = L.NewFunction(fn)
+		} else if fn, ok := v.(*lua.LFunction); ok {
+			v = &lua.LFunction{IsG: true, Env: fn.Env, GFunction: metered(fn.GFunction), Upvalues: fn.Upvalues}
 		}
 		if library == "" {
 			e.add(name, v)
