@@ -20,7 +20,7 @@ import (
 type Limits struct {
 	Steps  int64         // VM instructions, and the work of builtins counted in them
 	Time   time.Duration // wall time
-	Memory int           // bytes of one string that a builtin makes
+	Memory int           // bytes that the VM's values take, about
 
 	Response   int // bytes of a response's body
 	Message    int // bytes of a log message
@@ -28,6 +28,8 @@ type Limits struct {
 	Key        int // bytes of a state key
 	Value      int // bytes of a state value as JSON
 	Coroutines int // coroutines that a call began and did not finish
+
+	Budget *Budget // of the memory of all VMs together; nil is no bound
 }
 
 // DefaultLimits gives the figures that hold where the config says nothing.

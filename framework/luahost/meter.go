@@ -33,12 +33,14 @@ type meter struct {
 	yield    func()        // the request's, nil where it has none
 	since    time.Time     // the call's start, or when yield last returned
 	err      *errs.Error   // why the call must end, nil while it may go on
+	mem      memory        // goes on from call to call
 }
 
 // begin starts the count of a call that may take until deadline at most.
 func (m *meter) begin(ctx context.Context, limits Limits, deadlines ...time.Time) {
 	m.ctx, m.err = ctx, nil
 	m.steps, m.limit, m.due = 0, limits.Steps, min(interval, limits.Steps+1)
+	m.mem.noted, m.mem.work, m.mem.held = 0, 0, 0
 	m.start = time.Now()
 	m.since = m.start
 	m.deadline = m.start.Add(limits.Time)
@@ -78,6 +80,7 @@ func (m *meter) check() {
 		m.stop(errs.New(errs.Limit, "step_limit", "The script used more than its %d steps.", m.limit))
 		return
 	}
+	m.noteSteps()
 	now := time.Now()
 	m.look(now)
 	switch {
@@ -129,6 +132,7 @@ func (m *meter) stop(err *errs.Error) {
 // charge counts n steps of a builtin's work, and raises where that ends the call.
 func (m *meter) charge(L *lua.LState, n int) {
 	m.steps += int64(n)
+	m.mem.work += int64(n)
 	if m.steps >= m.due {
 		m.check()
 		m.raise(L)

@@ -7,20 +7,7 @@ import (
 	"strings"
 
 	lua "github.com/yuin/gopher-lua"
-
-	"github.com/dbbasic/station/sdk/errs"
 )
-
-// reserve charges for n bytes that a builtin is about to make at once, and
-// ends the call where they exceed the memory budget.
-func reserve(L *lua.LState, n int) {
-	vm := of(L)
-	if n > vm.limits.Memory {
-		vm.meter.fatal(L, errs.New(errs.Limit, "memory_limit",
-			"The script made a string of more than %d bytes.", vm.limits.Memory))
-	}
-	vm.meter.charge(L, n/64)
-}
 
 func stringRep(L *lua.LState) int {
 	s, n := L.CheckString(1), L.CheckNumber(2)
@@ -28,9 +15,8 @@ func stringRep(L *lua.LState) int {
 		L.Push(lua.LString(""))
 		return 1
 	}
-	vm := of(L)
-	if float64(n)*float64(len(s)) > float64(vm.limits.Memory) {
-		reserve(L, vm.limits.Memory+1)
+	if most := of(L).limits.Memory + 1; float64(n)*float64(len(s)) > float64(most) {
+		reserve(L, most)
 	}
 	reserve(L, int(n)*len(s))
 	L.Push(lua.LString(strings.Repeat(s, int(n))))
@@ -58,7 +44,7 @@ func stringFormat(L *lua.LState) int {
 		format = rest[len(spec):]
 		arg++
 		s := formatOne(L, spec[:len(spec)-1], spec[len(spec)-1], arg)
-		reserve(L, b.Len()+len(s))
+		reserve(L, len(s)+max(0, b.Len()+len(s)-b.Cap()))
 		b.WriteString(s)
 	}
 	L.Push(lua.LString(b.String()))
@@ -88,9 +74,16 @@ func formatSpec(L *lua.LState, s string) string {
 func formatOne(L *lua.LState, flags string, verb byte, arg int) string {
 	switch verb {
 	case 's':
-		return fmt.Sprintf("%"+flags+"s", L.ToStringMeta(L.CheckAny(arg)).String())
+		s := L.ToStringMeta(L.CheckAny(arg)).String()
+		if flags == "" {
+			return s
+		}
+		reserve(L, len(s))
+		return fmt.Sprintf("%"+flags+"s", s)
 	case 'q':
-		return quote(L.CheckString(arg))
+		s := L.CheckString(arg)
+		reserve(L, 4*len(s))
+		return quote(s)
 	case 'c':
 		return string([]byte{byte(L.CheckNumber(arg))})
 	case 'd', 'i', 'u':
@@ -154,12 +147,14 @@ func tableInsert(L *lua.LState) int {
 	t := writable(L)
 	switch L.GetTop() {
 	case 2:
+		of(L).meter.lengthen(L, t, len(tableOfLua(t).Array)+1)
 		t.Append(L.Get(2))
 	case 3:
 		pos := L.CheckInt(2)
 		if pos < 1 || pos > t.Len()+1 {
 			L.ArgError(2, "position out of bounds")
 		}
+		of(L).meter.lengthen(L, t, len(tableOfLua(t).Array)+1)
 		t.Insert(pos, L.Get(3))
 	default:
 		L.RaiseError("wrong number of arguments to 'insert'")

@@ -13,8 +13,10 @@ import (
 	"github.com/dbbasic/station/sdk/host"
 )
 
-// stackFrames is how many functions may be active in one thread.
-const stackFrames = 200
+const (
+	stackFrames = 200  // how many functions may be active in one thread
+	stackValues = 1024 // how many values its stack has room for at first
+)
 
 // methods are the HTTP methods that a script may answer, in the order of Allow.
 var methods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
@@ -60,13 +62,13 @@ func (p *Program) NewVM(limits Limits) (*VM, error) {
 		state: lua.NewState(lua.Options{
 			SkipOpenLibs:     true,
 			CallStackSize:    stackFrames,
-			RegistrySize:     1024,
+			RegistrySize:     stackValues,
 			RegistryMaxSize:  65536,
 			RegistryGrowStep: 1024,
 		}),
 		limits: limits,
 	}
-	vm.meter = &meter{vm: vm}
+	vm.meter = &meter{vm: vm, mem: memory{limit: int64(limits.Memory), allocated: allocated()}}
 	L := vm.state
 	L.Panic = raisePlain
 	shared().install(vm)
@@ -217,6 +219,7 @@ func (vm *VM) Close() {
 	if !vm.state.IsClosed() {
 		vm.state.Close()
 	}
+	vm.limits.Budget.closed(&vm.meter.mem)
 }
 
 // of gives the VM that a builtin runs in.

@@ -1,0 +1,53 @@
+package luahost
+
+import "testing"
+
+// benchmarkBody runs a GET with this body under limits that never end it.
+func benchmarkBody(b *testing.B, source string) {
+	l := DefaultLimits()
+	l.Steps, l.Time = 1<<60, 1<<60
+	vm := loadWith(b, source, l)
+	for b.Loop() {
+		if _, err := vm.Call(b.Context(), &still{}, request("GET")); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// Each runs its instruction 100,000 times.
+func BenchmarkLoop(b *testing.B) {
+	benchmarkBody(b, "function GET() local n = 0 for i = 1, 100000 do n = n + i end end")
+}
+
+func BenchmarkConcat(b *testing.B) {
+	benchmarkBody(b, "function GET() local s for i = 1, 100000 do s = 'a' .. i .. 'b' end end")
+}
+
+func BenchmarkSet(b *testing.B) {
+	benchmarkBody(b, "function GET() local t = {} for i = 1, 100000 do t[i % 100 + 1] = i end end")
+}
+
+func BenchmarkSetKey(b *testing.B) {
+	benchmarkBody(b, "function GET() local t = {} for i = 1, 100000 do t.x = i end end")
+}
+
+func BenchmarkNewTable(b *testing.B) {
+	benchmarkBody(b, "function GET() for i = 1, 100000 do local t = {} t.x = i end end")
+}
+
+// BenchmarkFull computes, and makes garbage, beside values that take three
+// quarters of the memory: what walks cost at worst.
+func BenchmarkFull(b *testing.B) {
+	benchmarkBody(b, `local kept = {} for i = 1, 24000 do kept[i] = { name = "n" .. i, at = i + 0.5 } end
+		function GET() local n = 0 for i = 1, 1000000 do n = n + i end end`)
+}
+func BenchmarkFullWithout(b *testing.B) {
+	benchmarkBody(b, `function GET() local n = 0 for i = 1, 1000000 do n = n + i end end`)
+}
+func BenchmarkMeasure(b *testing.B) {
+	vm := loadWith(b, `local kept = {} for i = 1, 24000 do kept[i] = { name = "n" .. i, at = i + 0.5 } end`, DefaultLimits())
+	b.ReportMetric(float64(vm.measure(1<<40)), "bytes")
+	for b.Loop() {
+		vm.measure(1 << 40)
+	}
+}
