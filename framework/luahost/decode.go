@@ -156,12 +156,15 @@ func (d *decoder) objectInto(t *lua.LTable) *syntax {
 		return err
 	}
 	defer func() { d.depth-- }()
-	if err := d.made(tableSize + 4*keyBytes); err != nil {
+	if err := d.made(tableSize + mapBytes); err != nil {
 		return err
 	}
 	if d.peek() == '}' {
 		d.pos++
 		return nil
+	}
+	if err := d.made(4 * keyBytes); err != nil {
+		return err
 	}
 	for {
 		if d.peek() != '"' {

@@ -13,6 +13,9 @@ const (
 	// long run, beside what is charged where it is made.
 	stepBytes = 24
 
+	// mapBytes is what a map takes that is still empty.
+	mapBytes = 48
+
 	// keyBytes is what a new key of a table takes, its growth included.
 	keyBytes = 160
 

@@ -38,14 +38,14 @@ func BenchmarkNewTable(b *testing.B) {
 // BenchmarkFull computes, and makes garbage, beside values that take three
 // quarters of the memory: what walks cost at worst.
 func BenchmarkFull(b *testing.B) {
-	benchmarkBody(b, `local kept = {} for i = 1, 24000 do kept[i] = { name = "n" .. i, at = i + 0.5 } end
+	benchmarkBody(b, `local kept = {} for i = 1, 24000 do kept[i] = { name = "n" .. i, at = i + 0.5 } end function HEAD() return kept end
 		function GET() local n = 0 for i = 1, 1000000 do n = n + i end end`)
 }
 func BenchmarkFullWithout(b *testing.B) {
 	benchmarkBody(b, `function GET() local n = 0 for i = 1, 1000000 do n = n + i end end`)
 }
 func BenchmarkMeasure(b *testing.B) {
-	vm := loadWith(b, `local kept = {} for i = 1, 24000 do kept[i] = { name = "n" .. i, at = i + 0.5 } end`, DefaultLimits())
+	vm := loadWith(b, `local kept = {} for i = 1, 24000 do kept[i] = { name = "n" .. i, at = i + 0.5 } end function HEAD() return kept end`, DefaultLimits())
 	b.ReportMetric(float64(vm.measure(1<<40)), "bytes")
 	for b.Loop() {
 		vm.measure(1 << 40)

@@ -225,12 +225,14 @@ func (t *tracing) table(table *lua.LTable) {
 func mapSize(n, slot int) int64 {
 	slots := 8
 	switch {
+	case n == 0:
+		slots = 0
 	case n > 896:
 		slots = n * 3 / 2
 	case n > 8:
 		slots = 1 << bits.Len(uint(n*8/7))
 	}
-	return 48 + int64(slots)*int64(slot+1)
+	return mapBytes + int64(slots)*int64(slot+1)
 }
 
 func (t *tracing) function(fn *lua.LFunction) {
