@@ -75,7 +75,7 @@ func program(t *rapid.T) string {
 		case 2:
 			return fmt.Sprintf("do local x = %s %s = function() return x end end", v, l)
 		case 3:
-			return fmt.Sprintf("repeat local x = %s %s = x until x ~= 1", v, l)
+			return fmt.Sprintf("repeat local x = %s %s = x until x or true", v, l)
 		case 4:
 			return fmt.Sprintf("local function f(...) local p = { ... } return #p .. select('#', ...) end %s = f(%s, %s)", l, v, atom.Draw(t, "arg"))
 		case 5:

@@ -68,7 +68,11 @@ func (m *meter) spend(n int) bool {
 // has got the whole.
 func (m *meter) hold(n int) bool {
 	m.mem.held += int64(n)
-	if m.mem.grown += int64(n); m.mem.grown > m.mem.room() {
+	m.mem.grown += int64(n)
+	switch room := m.mem.room(); {
+	case int64(n) > room: // may not be made yet, so the process does not know
+		m.walk(0)
+	case m.mem.grown > room:
 		m.settle(0)
 	}
 	return m.err == nil
