@@ -12,13 +12,13 @@ import (
 )
 
 // DefaultBudget is what the VMs of a station may hold together.
-const DefaultBudget = 512 << 20
+const DefaultBudget = 384 << 20
 
 const (
 	uncounted = 1 << 20         // of a VM's memory, which a Budget does not count
 	much      = 8 << 20         // what a VM held that is worth giving back to the system
 	interim   = 3 * time.Second // between two times of it
-	heapFloor = 768 << 20       // the least that the soft limit lets the process keep
+	heapFloor = 640 << 20       // the least that the soft limit lets the process keep
 )
 
 // Budget bounds the memory of all VMs of a station together: what each holds

@@ -116,6 +116,24 @@ func TestRelease(t *testing.T) {
 	})
 }
 
+// TestLoadMeetsTheBudget: that others hold much is no error of a source.
+func TestLoadMeetsTheBudget(t *testing.T) {
+	b := startBudget(&Budget{limit: 4 << 20, interim: time.Hour, release: func() {}})
+	defer b.Close()
+	p, err := Compile([]byte("kept = {} for i = 1, 12 do kept[i] = ('x'):rep(2 ^ 20) end"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := spacious()
+	l.Budget = b
+	if _, err := p.NewVM(l); !errs.Is(err, errs.Busy) || errs.From(err).Code != "station_memory" {
+		t.Errorf("got %v, want station_memory", err)
+	}
+	if n := b.Used(); n != 0 {
+		t.Errorf("a VM that did not load holds %d", n)
+	}
+}
+
 // TestBudgetEnds: a real Budget leaves neither its goroutine nor its soft limit.
 func TestBudgetEnds(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
@@ -142,10 +160,10 @@ func TestBudgetEnds(t *testing.T) {
 
 func TestSoftLimit(t *testing.T) {
 	for _, c := range []struct{ alive, used, want int64 }{
-		{10 << 20, 0, 768 << 20},
-		{520 << 20, 512 << 20, 768 << 20},
+		{10 << 20, 0, 640 << 20},
+		{400 << 20, 384 << 20, 640 << 20},
 		{2 << 30, 0, 4 << 30}, // states of objects: the collector's own pace
-		{2<<30 + 512<<20, 512 << 20, 4<<30 + 512<<20},
+		{2<<30 + 384<<20, 384 << 20, 4<<30 + 384<<20},
 	} {
 		if got := softLimit(c.alive, c.used); got != c.want {
 			t.Errorf("alive %d, of VMs %d: %d, want %d", c.alive, c.used, got, c.want)

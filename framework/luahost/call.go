@@ -17,8 +17,8 @@ import (
 //
 // Errors before the script began: errs.MethodNotAllowed with Allow,
 // errs.Invalid (bad_json). Errors of the script, after which the VM is Spent:
-// errs.Script, errs.Refused (its fail), errs.Limit, errs.Timeout, what o
-// returned, and what cancelled ctx (its cause where that is an *errs.Error,
+// errs.Script, errs.Refused (its fail), errs.Limit, errs.Timeout, errs.Busy
+// (station_memory), what o returned, and what cancelled ctx (its cause where that is an *errs.Error,
 // else errs.Unavailable). errs.Internal is a fault of the VM itself.
 func (vm *VM) Call(ctx context.Context, o Object, r Request) (Result, error) {
 	if vm.spent {

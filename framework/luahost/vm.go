@@ -56,7 +56,8 @@ type VM struct {
 const LoadTime = time.Second
 
 // NewVM loads the script: its top level runs once, under limits and for at
-// most LoadTime, and API tables refuse. Errors: errs.Source, with the line.
+// most LoadTime, and API tables refuse. Errors: errs.Source, with the line;
+// errs.Busy (station_memory), which is no fault of the script.
 func (p *Program) NewVM(limits Limits) (*VM, error) {
 	vm := &VM{
 		state: lua.NewState(lua.Options{
@@ -95,7 +96,7 @@ func raisePlain(L *lua.LState) {
 
 // loadError makes any failure of a load one of the source.
 func loadError(err *errs.Error) *errs.Error {
-	if err.Kind == errs.Internal {
+	if err.Kind == errs.Internal || err.Kind == errs.Busy {
 		return err
 	}
 	e := *err
