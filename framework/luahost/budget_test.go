@@ -74,6 +74,13 @@ func TestBudget(t *testing.T) {
 	}
 }
 
+// TestSizeAfterTheLoad: what the top level keeps is known before the first call.
+func TestSizeAfterTheLoad(t *testing.T) {
+	if n := load(t, "kept = ('x'):rep(2 ^ 20)").Size(); n < 1<<20 || n > 1<<20+150<<10 {
+		t.Errorf("a VM that keeps 1 MiB says %d", n)
+	}
+}
+
 func TestFreshSize(t *testing.T) {
 	vm := load(t, "function GET() return 1 end")
 	for range 10 {

@@ -119,9 +119,13 @@ func (m *meter) walk(next int64) {
 	}
 }
 
-// settleCall measures, after a call, a VM that may have grown or shrunk by
-// much, so that a warm VM is known by what it keeps.
+// settleCall measures, after a call or the load, a VM that may have grown or
+// shrunk by much, so that a warm VM is known by what it keeps. One that runs no
+// other call is not worth it.
 func (m *meter) settleCall() {
+	if m.vm.spent {
+		return
+	}
 	m.mem.held = 0
 	m.mem.grown += (m.steps - m.mem.noted - m.mem.work) * stepBytes
 	m.mem.noted, m.mem.work = m.steps, 0

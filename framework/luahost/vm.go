@@ -86,6 +86,7 @@ func (p *Program) NewVM(limits Limits) (*VM, error) {
 		vm.Close()
 		return nil, loadError(err)
 	}
+	vm.meter.settleCall()
 	return vm, nil
 }
 
