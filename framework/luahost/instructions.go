@@ -182,10 +182,9 @@ func (m *meter) set(L *lua.LState, object, key lua.LValue) {
 	}
 }
 
-// add charges for what a key adds to a table. It also makes the table's maps,
-// since the library would begin with room for 32 keys, or for as many as the
-// table's other map has: so most tables take a fifth, and none is larger than
-// the keys it has had tell.
+// add charges for what a key adds to a table. It also makes the table's map of
+// texts, which the library would begin with room for 32: so most tables take a
+// fifth, and none is larger than the keys it has had tell.
 func (m *meter) add(L *lua.LState, t *lua.LTable, key lua.LValue) {
 	in := tableOfLua(t)
 	switch k := key.(type) {
@@ -196,16 +195,9 @@ func (m *meter) add(L *lua.LState, t *lua.LTable, key lua.LValue) {
 			}
 			return
 		}
-		if in.Dict == nil {
-			in.Dict = map[lua.LValue]lua.LValue{}
-		}
 	case lua.LString:
 		if in.Strdict == nil {
 			in.Strdict = map[string]lua.LValue{}
-		}
-	default:
-		if in.Dict == nil {
-			in.Dict = map[lua.LValue]lua.LValue{}
 		}
 	}
 	if len(in.Keys) == 0 {
