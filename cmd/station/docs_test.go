@@ -343,7 +343,7 @@ func TestReferenceLimits(t *testing.T) {
 		"coroutine_limit": count(l.Coroutines), "response_limit": size(l.Response), "staged_limit": size(d.Staged),
 		"key_limit": size(l.Key), "value_limit": size(l.Value), "log_message_limit": size(l.Message), "log_entry_limit": size(l.Entry),
 		"state_limit": size(d.State), "busy": count(d.Waiting), "source_too_large": size(luahost.MaxSource),
-		"the load": seconds(luahost.LoadTime),
+		"the load": seconds(luahost.LoadTime), "station_memory": size(luahost.DefaultBudget),
 	}
 	for _, tab := range tables(t, "LUA.md") {
 		if len(tab.head) != 3 || tab.head[1] != "limit" {

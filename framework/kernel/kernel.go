@@ -94,6 +94,8 @@ func run(ctx context.Context, c Config, plugins *pluginhost.Host, scripts []cata
 	if err := persist(ctx, func() (err error) { boot, err = store.Boot(ctx); return err }); err != nil {
 		return err
 	}
+	budget := luahost.NewBudget(luahost.DefaultBudget)
+	defer budget.Close()
 	d := dispatch.New(dispatch.Options{
 		Station: c.Station, Store: &store, Cluster: cluster.None{}, Clock: hlc.NewClock(time.Now, boot.High),
 		Log: c.Log, Limits: dispatch.DefaultLimits(),
@@ -105,7 +107,9 @@ func run(ctx context.Context, c Config, plugins *pluginhost.Host, scripts []cata
 			c.Log.Warn("calls were still running at the end", "error", err)
 		}
 	}()
-	o := &objects{dispatch: d, store: &store, log: c.Log, limits: luahost.DefaultLimits(), env: c.Env}
+	limits := luahost.DefaultLimits()
+	limits.Budget = budget
+	o := &objects{dispatch: d, store: &store, log: c.Log, limits: limits, env: c.Env}
 	if err := o.load(ctx, scripts); err != nil {
 		return err
 	}

@@ -72,7 +72,16 @@ func caught(L *lua.LState, err error) lua.LValue {
 		vm.meter.fatal(L, e)
 	}
 	vm.meter.charge(L, 200) // unwinding costs more than an instruction
+	vm.keepError(L, api.Object)
 	return api.Object
+}
+
+// keepError charges for the text of an error, to which the library adds the
+// line, and parts of what was wrong.
+func (vm *VM) keepError(L *lua.LState, object lua.LValue) {
+	if s, ok := object.(lua.LString); ok {
+		vm.meter.take(L, boxSize+len(s))
+	}
 }
 
 func pcall(L *lua.LState) int {
@@ -171,8 +180,9 @@ func setMetatable(L *lua.LState) int {
 }
 
 func rawSet(L *lua.LState) int {
-	t := writable(L)
-	L.RawSet(t, L.CheckAny(2), L.CheckAny(3))
+	t, key, v := writable(L), L.CheckAny(2), L.CheckAny(3)
+	of(L).meter.add(L, t, key)
+	L.RawSet(t, key, v)
 	L.SetTop(1)
 	return 1
 }

@@ -20,14 +20,17 @@ import (
 type Limits struct {
 	Steps  int64         // VM instructions, and the work of builtins counted in them
 	Time   time.Duration // wall time
-	Memory int           // bytes of one string that a builtin makes
+	Memory int           // bytes that the VM's values take, about
 
 	Response   int // bytes of a response's body
+	Header     int // bytes of the headers that a script gives its response
 	Message    int // bytes of a log message
 	Entry      int // bytes of a log entry, message and fields
 	Key        int // bytes of a state key
 	Value      int // bytes of a state value as JSON
 	Coroutines int // coroutines that a call began and did not finish
+
+	Budget *Budget // of the memory of all VMs together; nil is no bound
 }
 
 // DefaultLimits gives the figures that hold where the config says nothing.
@@ -37,6 +40,7 @@ func DefaultLimits() Limits {
 		Time:       5 * time.Second,
 		Memory:     32 << 20,
 		Response:   1 << 20,
+		Header:     32 << 10,
 		Message:    8 << 10,
 		Entry:      64 << 10,
 		Key:        512,

@@ -129,6 +129,11 @@ func (e *environment) freeze(L *lua.LState, t *lua.LTable) *lua.LTable {
 	return front
 }
 
+// isMeta reports whether t is a metatable that all VMs share.
+func (e *environment) isMeta(t *lua.LTable) bool {
+	return t == arrayMark || t == e.callMeta || t == e.headerMeta
+}
+
 func tableOf(L *lua.LState, fns functions) *lua.LTable {
 	t := L.CreateTable(0, len(fns))
 	for name, fn := range fns {

@@ -7,20 +7,7 @@ import (
 	"strings"
 
 	lua "github.com/yuin/gopher-lua"
-
-	"github.com/dbbasic/station/sdk/errs"
 )
-
-// reserve charges for n bytes that a builtin is about to make at once, and
-// ends the call where they exceed the memory budget.
-func reserve(L *lua.LState, n int) {
-	vm := of(L)
-	if n > vm.limits.Memory {
-		vm.meter.fatal(L, errs.New(errs.Limit, "memory_limit",
-			"The script made a string of more than %d bytes.", vm.limits.Memory))
-	}
-	vm.meter.charge(L, n/64)
-}
 
 func stringRep(L *lua.LState) int {
 	s, n := L.CheckString(1), L.CheckNumber(2)
@@ -28,9 +15,8 @@ func stringRep(L *lua.LState) int {
 		L.Push(lua.LString(""))
 		return 1
 	}
-	vm := of(L)
-	if float64(n)*float64(len(s)) > float64(vm.limits.Memory) {
-		reserve(L, vm.limits.Memory+1)
+	if most := of(L).limits.Memory + 1; float64(n)*float64(len(s)) > float64(most) {
+		reserve(L, most)
 	}
 	reserve(L, int(n)*len(s))
 	L.Push(lua.LString(strings.Repeat(s, int(n))))

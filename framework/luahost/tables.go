@@ -1,9 +1,7 @@
 package luahost
 
 import (
-	"reflect"
 	"slices"
-	"unsafe"
 
 	lua "github.com/yuin/gopher-lua"
 )
@@ -11,43 +9,9 @@ import (
 // The library's functions of tables walk over gaps and shift elements as if
 // that cost nothing. These charge for each element that they look at or move.
 
-// tableParts are private fields of a table that are read here, and never
-// written: the length of the array says what a walk costs.
-type tableParts struct {
-	array []lua.LValue       // the values of 1, 2, …, with nils in it
-	keys  []lua.LValue       // all other keys in the order of their first use
-	index map[lua.LValue]int // of keys
-}
-
-func partsOf(t *lua.LTable) tableParts {
-	p := unsafe.Pointer(t)
-	return tableParts{
-		array: *(*[]lua.LValue)(unsafe.Add(p, tableOffsets.array)),
-		keys:  *(*[]lua.LValue)(unsafe.Add(p, tableOffsets.keys)),
-		index: *(*map[lua.LValue]int)(unsafe.Add(p, tableOffsets.index)),
-	}
-}
-
-// tableOffsets are found by name and type; a release of the library without
-// these fields fails every test of this package.
-var tableOffsets = func() (o struct{ array, keys, index uintptr }) {
-	table := reflect.TypeFor[lua.LTable]()
-	find := func(name string, is reflect.Type) uintptr {
-		f, ok := table.FieldByName(name)
-		if !ok || f.Type != is {
-			panic("luahost: gopher-lua has changed: " + table.String() + "." + name)
-		}
-		return f.Offset
-	}
-	o.array = find("array", reflect.TypeFor[[]lua.LValue]())
-	o.keys = find("keys", reflect.TypeFor[[]lua.LValue]())
-	o.index = find("k2i", reflect.TypeFor[map[lua.LValue]int]())
-	return o
-}()
-
 // length is #t, and charges for the nils behind the last element.
 func length(L *lua.LState, t *lua.LTable) int {
-	array := partsOf(t).array
+	array := tableOfLua(t).Array
 	n := len(array)
 	for n > 0 && array[n-1] == lua.LNil {
 		n--
@@ -60,7 +24,7 @@ func length(L *lua.LState, t *lua.LTable) int {
 // costs nothing, and gives the length.
 func trim(L *lua.LState, t *lua.LTable) int {
 	n := length(L, t)
-	for range len(partsOf(t).array) - n {
+	for range len(tableOfLua(t).Array) - n {
 		t.Remove(-1)
 	}
 	return n
@@ -74,7 +38,7 @@ func tableLength(L *lua.LState) int {
 func tableInsert(L *lua.LState) int {
 	t := writable(L)
 	n := trim(L, t)
-	reserve(L, 16)
+	of(L).meter.lengthen(L, t, n+1)
 	switch L.GetTop() {
 	case 2:
 		t.Append(L.Get(2))
@@ -142,7 +106,7 @@ func tableSort(L *lua.LState) int {
 	}
 	n, meter := length(L, t), of(L).meter
 	reserve(L, 16*n)
-	sorted := slices.Clone(partsOf(t).array[:n])
+	sorted := slices.Clone(tableOfLua(t).Array[:n])
 	slices.SortFunc(sorted, func(a, b lua.LValue) int {
 		meter.charge(L, 1)
 		if less(L, a, b) {
@@ -177,24 +141,24 @@ func lessThan(L *lua.LState, a, b lua.LValue) bool {
 // first use. Keys whose values are gone stay in the way, and are charged for.
 func baseNext(L *lua.LState) int {
 	t, key := L.CheckTable(1), L.Get(2)
-	parts, meter := partsOf(t), of(L).meter
-	from, ok := parts.after(key)
+	in, meter := tableOfLua(t), of(L).meter
+	from, ok := in.after(key)
 	if !ok {
 		L.RaiseError("invalid key to 'next'")
 	}
-	for i := from; i < len(parts.array); i++ {
+	for i := from; i < len(in.Array); i++ {
 		if i&0xff == 0xff {
 			meter.charge(L, 16)
 		}
-		if v := parts.array[i]; v != lua.LNil {
+		if v := in.Array[i]; v != lua.LNil {
 			L.Push(lua.LNumber(i + 1))
 			L.Push(v)
 			return 2
 		}
 	}
-	for i := max(from-len(parts.array), 0); i < len(parts.keys); i++ {
-		if v := t.RawGetH(parts.keys[i]); v != lua.LNil {
-			L.Push(parts.keys[i])
+	for i := max(from-len(in.Array), 0); i < len(in.Keys); i++ {
+		if v := t.RawGetH(in.Keys[i]); v != lua.LNil {
+			L.Push(in.Keys[i])
 			L.Push(v)
 			return 2
 		}
@@ -206,19 +170,19 @@ func baseNext(L *lua.LState) int {
 
 // after gives where a walk goes on behind a key: an index of the array, and
 // then of the keys.
-func (p tableParts) after(key lua.LValue) (int, bool) {
+func (t *tableInside) after(key lua.LValue) (int, bool) {
 	if key == lua.LNil {
 		return 0, true
 	}
 	n, isNumber := key.(lua.LNumber)
-	if isNumber && n >= 1 && n <= lua.LNumber(len(p.array)) && n == lua.LNumber(int(n)) {
+	if isNumber && n >= 1 && n <= lua.LNumber(len(t.Array)) && n == lua.LNumber(int(n)) {
 		return int(n), true
 	}
-	if i, ok := p.index[key]; ok {
-		return len(p.array) + i + 1, true
+	if i, ok := t.K2i[key]; ok {
+		return len(t.Array) + i + 1, true
 	}
 	// An array that has become shorter during the walk has no more elements.
-	return len(p.array), isNumber && n >= 1 && n == lua.LNumber(int(n))
+	return len(t.Array), isNumber && n >= 1 && n == lua.LNumber(int(n))
 }
 
 // pairs gives next, the table and nil.

@@ -13,8 +13,10 @@ import (
 	"github.com/dbbasic/station/sdk/host"
 )
 
-// stackFrames is how many functions may be active in one thread.
-const stackFrames = 200
+const (
+	stackFrames = 200  // how many functions may be active in one thread
+	stackValues = 1024 // how many values its stack has room for at first
+)
 
 // methods are the HTTP methods that a script may answer, in the order of Allow.
 var methods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
@@ -57,13 +59,14 @@ type VM struct {
 const LoadTime = time.Second
 
 // NewVM loads the script: its top level runs once, under limits and for at
-// most LoadTime, and API tables refuse. Errors: errs.Source, with the line.
+// most LoadTime, and API tables refuse. Errors: errs.Source, with the line;
+// errs.Busy (station_memory), which is no fault of the script.
 func (p *Program) NewVM(limits Limits) (*VM, error) {
 	vm := &VM{
 		state: lua.NewState(lua.Options{
 			SkipOpenLibs:     true,
 			CallStackSize:    stackFrames,
-			RegistrySize:     1024,
+			RegistrySize:     stackValues,
 			RegistryMaxSize:  65536,
 			RegistryGrowStep: 1024,
 		}),
@@ -71,7 +74,7 @@ func (p *Program) NewVM(limits Limits) (*VM, error) {
 		modules: p.modules,
 		environ: p.Env,
 	}
-	vm.meter = &meter{vm: vm}
+	vm.meter = &meter{vm: vm, every: interval, mem: memory{limit: int64(limits.Memory), allocated: allocated()}}
 	L := vm.state
 	L.Panic = raisePlain
 	shared().install(vm)
@@ -88,6 +91,7 @@ func (p *Program) NewVM(limits Limits) (*VM, error) {
 		vm.Close()
 		return nil, loadError(err)
 	}
+	vm.meter.settleCall()
 	return vm, nil
 }
 
@@ -98,7 +102,7 @@ func raisePlain(L *lua.LState) {
 
 // loadError makes any failure of a load one of the source.
 func loadError(err *errs.Error) *errs.Error {
-	if err.Kind == errs.Internal {
+	if err.Kind == errs.Internal || err.Kind == errs.Busy {
 		return err
 	}
 	e := *err
@@ -222,6 +226,7 @@ func (vm *VM) Close() {
 	if !vm.state.IsClosed() {
 		vm.state.Close()
 	}
+	vm.limits.Budget.closed(&vm.meter.mem)
 }
 
 // of gives the VM that a builtin runs in.
