@@ -28,6 +28,7 @@ type Limits struct {
 	Key        int // bytes of a state key
 	Value      int // bytes of a state value as JSON
 	Coroutines int // coroutines that a call began and did not finish
+	Request    int // bytes of the request that a script gives another object
 }
 
 // DefaultLimits gives the figures that hold where the config says nothing.
@@ -42,6 +43,7 @@ func DefaultLimits() Limits {
 		Key:        512,
 		Value:      256 << 10,
 		Coroutines: 100,
+		Request:    1 << 20,
 	}
 }
 
@@ -70,6 +72,8 @@ type Object interface {
 
 	// Log adds an entry; fields is a JSON object that the object now owns, or nil.
 	Log(level storage.Level, message string, fields []byte) error
+
+	Objects
 }
 
 // Request is one call to run.
