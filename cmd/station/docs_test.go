@@ -282,7 +282,7 @@ var silent = map[string]string{
 	"bad_limit": "the transport checks limits itself", "bad_level": "the transport checks levels itself",
 	"bad_status": "the Lua host checks statuses itself", "bad_path": "net/http refuses such a path",
 	"bad_key": "the Lua host checks keys itself", "bad_entry_id": "no request has one", "bad_stamp": "no request has one",
-	"loop": "all such errors have codes of their own",
+	"loop":    "all such errors have codes of their own",
 	"invalid": "all such errors have codes of their own", "forbidden": "all such errors have codes of their own",
 	"limit": "all limits have codes of their own", "refused": "fail needs a code",
 	"conflict": "sources cannot be written", "precondition_failed": "there is no If-Match", "bad_range": "there are no files",

@@ -61,6 +61,7 @@ type Limits struct {
 	State   int           // bytes of keys and values of one object
 	Pending int           // bytes of commits of all objects that storage has not acknowledged
 	VMs     int           // scripts that run at the same time
+	Warm    int           // bytes of warm objects, state and VMs; what rests longest is made cold
 }
 
 // DefaultLimits are the limits of a station that is not configured otherwise.
@@ -68,6 +69,7 @@ func DefaultLimits() Limits {
 	return Limits{
 		Time: 5 * time.Second, MaxTime: 30 * time.Second, Depth: 16, Waiting: 1024,
 		Staged: 8 << 20, State: 64 << 20, Pending: 64 << 20, VMs: 2 * runtime.GOMAXPROCS(0),
+		Warm: 256 << 20,
 	}
 }
 
@@ -87,6 +89,7 @@ type Dispatcher struct {
 	Options
 	pipe  *pipeline
 	slots chan struct{} // held while a script runs
+	warm  *warmth
 
 	mu      sync.RWMutex
 	objects map[id.Object]*object
@@ -98,7 +101,7 @@ type Dispatcher struct {
 
 // New gives a Dispatcher without objects. Close it to end its work.
 func New(o Options) *Dispatcher {
-	d := &Dispatcher{Options: o, slots: make(chan struct{}, o.Limits.VMs), objects: map[id.Object]*object{}}
+	d := &Dispatcher{Options: o, slots: make(chan struct{}, o.Limits.VMs), objects: map[id.Object]*object{}, warm: newWarmth(o.Limits.Warm)}
 	d.pipe = newPipeline(o.Store, o.Cluster, o.Log, o.Limits.Pending)
 	return d
 }

@@ -31,7 +31,10 @@ type object struct {
 
 	awaits *task // the nested call whose mailbox the running call waits for; guarded by d.graph
 
-	// For the working goroutine alone.
+	older, newer *object // neighbours in the ring of those that rest; guarded by d.warm
+	weight       int     // what d.warm counts of it; likewise
+
+	// For the working goroutine alone, or for whoever makes a resting object cold.
 	live   *live    // nil while the object is cold
 	vm     VM       // nil until needed
 	vmOf   uint64   // the version that vm runs
@@ -166,6 +169,7 @@ func (o *object) enqueue(t *task) error {
 	o.queue = append(o.queue, t)
 	if !o.busy {
 		o.busy = true
+		o.d.warm.roused(o)
 		go o.run()
 	}
 	return nil
@@ -209,6 +213,7 @@ func (o *object) run() {
 	for {
 		t, source := o.next()
 		if t == nil {
+			o.d.warm.trim()
 			return
 		}
 		o.perform(t, source)
@@ -227,6 +232,9 @@ func (o *object) next() (*task, Source) {
 		if o.idle != nil {
 			close(o.idle)
 			o.idle = nil
+		}
+		if o.resting() {
+			o.d.warm.rested(o)
 		}
 		return nil, Source{}
 	}
@@ -403,7 +411,11 @@ func unshared(err error) error {
 func (o *object) resolved() {
 	o.mu.Lock()
 	o.inflight--
+	if o.resting() {
+		o.d.warm.rested(o)
+	}
 	o.mu.Unlock()
+	o.d.warm.trim()
 }
 
 // page reads the live state.

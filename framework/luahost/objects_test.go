@@ -151,10 +151,10 @@ func TestObjectsCallArguments(t *testing.T) {
 	} {
 		want(t, f, `local ok, e = pcall(function() `+body+` end) return not ok and string.find(e, [==[`+part+`]==], 1, true) ~= nil or e`, "true")
 	}
-	wantError(t, f, `pcall(objects.call, "b", "GET", { s = string.rep("x", 2^20) })`, errs.Limit, "request_limit")
+	_ = wantError(t, f, `pcall(objects.call, "b", "GET", { s = string.rep("x", 2^20) })`, errs.Limit, "request_limit")
 	want(t, f, `return select(2, objects.call("b", "GET", { s = string.rep("x", 2^20 - 8) }))`, "204") // {"s":""} has 8 bytes
-	wantError(t, f, `while true do objects.call("b", "GET") end`, errs.Limit, "step_limit")
-	wantError(t, f, `while true do objects.list() end`, errs.Limit, "step_limit")
+	_ = wantError(t, f, `while true do objects.call("b", "GET") end`, errs.Limit, "step_limit")
+	_ = wantError(t, f, `while true do objects.list() end`, errs.Limit, "step_limit")
 	for _, call := range []string{`objects.call("b", "GET")`, `objects.list()`, `objects.exists("b")`} {
 		p, err := Compile([]byte(call))
 		if err != nil {
