@@ -106,8 +106,8 @@ func New(o Options) *Dispatcher {
 	return d
 }
 
-// Close takes no new work but what running calls ask of other objects, waits for what is queued and for storage to answer
-// for it, and stops. Its error is ctx's, where that ends first.
+// Close takes no new work but what running calls ask of other objects, waits
+// for what is queued and for storage to answer for it, and stops. Its error is ctx's, where that ends first.
 func (d *Dispatcher) Close(ctx context.Context) error {
 	d.mu.Lock()
 	d.closed = true
