@@ -23,6 +23,7 @@ type transaction struct {
 	staged  int            // bytes written, also those that were overwritten
 	entries []storage.Entry
 	version *storage.Version
+	nesting nesting
 }
 
 // change remembers what a key was before the call.

@@ -50,11 +50,12 @@ func replacements(L *lua.LState) map[string]functions {
 			"error": logAt(storage.Error), "critical": logAt(storage.Critical),
 			"query": logQuery,
 		},
-		"json":   {"encode": jsonEncode, "decode": jsonDecode, "array": jsonArray, "null": nothing},
-		"time":   {"now": timeNow, "iso": timeISO, "parse": timeParse},
-		"crypto": cryptoFunctions(),
-		"html":   {"escape": htmlEscape, "render": htmlRender},
-		"env":    {"get": envGet},
+		"json":    {"encode": jsonEncode, "decode": jsonDecode, "array": jsonArray, "null": nothing},
+		"time":    {"now": timeNow, "iso": timeISO, "parse": timeParse},
+		"objects": {"call": objectsCall, "list": objectsList, "exists": objectsExists},
+		"crypto":  cryptoFunctions(),
+		"html":    {"escape": htmlEscape, "render": htmlRender},
+		"env":     {"get": envGet},
 	}
 }
 

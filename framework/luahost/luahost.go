@@ -29,6 +29,7 @@ type Limits struct {
 	Key        int // bytes of a state key
 	Value      int // bytes of a state value as JSON
 	Coroutines int // coroutines that a call began and did not finish
+	Request    int // bytes of the request that a script gives another object
 
 	Budget *Budget // of the memory of all VMs together; nil is no bound
 }
@@ -46,6 +47,7 @@ func DefaultLimits() Limits {
 		Key:        512,
 		Value:      256 << 10,
 		Coroutines: 100,
+		Request:    1 << 20,
 	}
 }
 
@@ -76,6 +78,7 @@ type Object interface {
 	Log(level storage.Level, message string, fields []byte) error
 
 	LogReader
+	Objects
 }
 
 // Request is one call to run.

@@ -11,7 +11,7 @@ type reference struct {
 
 // references are those of all libraries.
 var references = [][]reference{
-	stateReference, logReference, jsonReference, timeReference, cryptoReference, htmlReference, envReference,
+	stateReference, logReference, jsonReference, timeReference, objectsReference, cryptoReference, htmlReference, envReference,
 	globalReference, stringReference, tableReference, mathReference, coroutineReference,
 }
 
@@ -73,6 +73,13 @@ var stateReference = []reference{
 	{"state.keys", []string{"prefix? string"}, []string{"string[] keys"}, "Lists the keys that begin with `prefix`, in order."},
 	{"state.list", []string{"query? { prefix?: string, limit?: integer|string, after?: string, reverse?: boolean }"},
 		[]string{"station.row[] rows", "string? after"}, "Lists rows in the order of their keys, 100 without a `limit`, and gives the key to pass as `after` for the next ones."},
+}
+
+var objectsReference = []reference{
+	{"objects.call", []string{"id string", `method "GET"|"HEAD"|"POST"|"PUT"|"PATCH"|"DELETE"|"OPTIONS"`, "request? table"}, []string{"any value", "integer status"},
+		"Calls another object, a call that is whole by itself, and gives what it answers; a failure is a value too."},
+	{"objects.list", []string{"prefix? string"}, []string{"string[] ids"}, "Lists the ids of this station's objects that begin with `prefix`, in order."},
+	{"objects.exists", []string{"id string"}, []string{"boolean exists"}, "Gives whether this station has an object of that id."},
 }
 
 var logReference = []reference{
