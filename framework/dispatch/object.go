@@ -48,6 +48,7 @@ type task struct {
 	err    error
 	gate   *pending // must be durable before anything of this leaves; nil if nothing must
 	wrote  bool     // gate is this task's own commit
+	made   []string // uploads that the script made
 }
 
 // serving reports whether the object has a source to run.
@@ -273,6 +274,7 @@ func (o *object) performCall(t *task, source Source) {
 	tx := &transaction{o: o, now: t.began, requestID: t.call.RequestID}
 	t.result, t.err = o.callScript(t, source, tx)
 	<-o.d.slots
+	t.made = tx.made
 	if t.err != nil {
 		tx.undo()
 		if o.vm != nil && o.vm.Spent() {

@@ -21,6 +21,7 @@ type Host struct {
 	objects  *objects
 	store    *pluginhost.Storage
 	log      *slog.Logger
+	streams  streams
 }
 
 var _ host.Host = (*Host)(nil)

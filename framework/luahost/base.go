@@ -45,8 +45,9 @@ func replacements(L *lua.LState) map[string]functions {
 			"debug": logAt(storage.Debug), "info": logAt(storage.Info), "warning": logAt(storage.Warning),
 			"error": logAt(storage.Error), "critical": logAt(storage.Critical),
 		},
-		"json": {"encode": jsonEncode, "decode": jsonDecode, "array": jsonArray, "null": nothing},
-		"time": {"now": timeNow, "iso": timeISO, "parse": timeParse},
+		"files": fileFunctions,
+		"json":  {"encode": jsonEncode, "decode": jsonDecode, "array": jsonArray, "null": nothing},
+		"time":  {"now": timeNow, "iso": timeISO, "parse": timeParse},
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 type still struct {
 	value  []byte
 	fields [2][]byte // of the last two log entries
+	fakeFiles
 }
 
 func (s *still) Get(string) ([]byte, bool)                             { return s.value, s.value != nil }

@@ -19,6 +19,7 @@ type fake struct {
 	state map[string]string
 	logs  []entry
 	err   error // of the next Set, Delete or Log
+	fakeFiles
 }
 
 type entry struct {
