@@ -2,6 +2,7 @@ package transporttest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"io"
 	"strconv"
@@ -12,11 +13,12 @@ import (
 	"github.com/dbbasic/station/sdk/storage"
 )
 
-// fileLimit is how many bytes of a file the fake host takes.
+// fileLimit is how many bytes of a file a Host takes unless FileLimit says otherwise.
 const fileLimit = 20 << 20
 
 // files is what a Host has of uploads and files.
 type files struct {
+	limit    int // bytes of one upload; 0 means fileLimit
 	count    int // of uploads that there have been
 	kept     map[string][]byte
 	read     int64             // bytes that were read of all uploads
@@ -32,6 +34,13 @@ func (h *Host) AddFile(object id.Object, name, media string, content []byte) hos
 	}
 	h.files.contents[string(object)+"/"+name] = content
 	return host.File{Name: name, Type: media, Size: int64(len(content)), Hash: storage.Hash(content)}
+}
+
+// FileLimit sets how many bytes of a file the host takes.
+func (h *Host) FileLimit(n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.files.limit = n
 }
 
 // Uploads counts the uploads that have not been dropped. The fake's calls use none up.
@@ -60,7 +69,7 @@ func (h *Host) Uploaded(upload string) ([]byte, bool) {
 func (h *Host) Upload(ctx context.Context, call host.UploadFor, r io.Reader) (storage.Upload, error) {
 	h.mu.Lock()
 	_, known := h.answers[call.Object]
-	down := h.down
+	down, limit := h.down, cmp.Or(h.files.limit, fileLimit)
 	h.mu.Unlock()
 	switch {
 	case down:
@@ -74,8 +83,8 @@ func (h *Host) Upload(ctx context.Context, call host.UploadFor, r io.Reader) (st
 		h.mu.Lock()
 		h.files.read += int64(n)
 		h.mu.Unlock()
-		if content = append(content, b[:n]...); len(content) > fileLimit {
-			err = errs.New(errs.TooLarge, "file_too_large", "A file may have %d bytes at most.", fileLimit)
+		if content = append(content, b[:n]...); len(content) > limit {
+			err = errs.New(errs.TooLarge, "file_too_large", "A file may have %d bytes at most.", limit)
 		}
 		if err == nil && ctx.Err() != nil {
 			err = errs.Wrap(errs.Unavailable, "transporttest.Upload", ctx.Err(), "The upload was given up.")
