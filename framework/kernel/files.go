@@ -21,6 +21,13 @@ const (
 // retryAfter is when a client that found too many streams may come back.
 const retryAfter = time.Second
 
+// fileStore is what the kernel needs of storage for files.
+type fileStore interface {
+	WriteFile(ctx context.Context, object id.Object, r io.Reader) (storage.Upload, error)
+	DropUpload(ctx context.Context, object id.Object, upload string) error
+	ReadFile(ctx context.Context, object id.Object, name string, from int64) (storage.File, io.ReadCloser, error)
+}
+
 // streams counts what is under way.
 type streams struct {
 	uploads, reads chan struct{}
@@ -60,7 +67,7 @@ func (h *Host) Upload(ctx context.Context, call host.UploadFor, r io.Reader) (st
 		return storage.Upload{}, err
 	}
 	defer give(h.streams.uploads)
-	return h.store.WriteFile(ctx, call.Object, &bounded{r: r, most: h.dispatch.Limits.File, left: h.dispatch.Limits.File})
+	return h.files.WriteFile(ctx, call.Object, &bounded{r: r, most: h.dispatch.Limits.File, left: h.dispatch.Limits.File})
 }
 
 // bounded gives the bytes of r, and errs.TooLarge where there are more than most.
@@ -86,7 +93,7 @@ func (h *Host) DropUpload(ctx context.Context, object id.Object, upload string) 
 	if _, err := id.ParseObject(string(object)); err != nil {
 		return err
 	}
-	return h.store.DropUpload(ctx, object, upload)
+	return h.files.DropUpload(ctx, object, upload)
 }
 
 // ReadFile implements host.Host.
@@ -97,7 +104,7 @@ func (h *Host) ReadFile(ctx context.Context, object id.Object, name, hash string
 	if err := take(h.streams.reads, "sends"); err != nil {
 		return nil, err
 	}
-	f, r, err := h.store.ReadFile(ctx, object, name, from)
+	f, r, err := h.files.ReadFile(ctx, object, name, from)
 	if err == nil && f.Hash != hash {
 		_ = r.Close() // nothing was read
 		err = errs.New(errs.NotFound, "", "The file %q has another content.", name)

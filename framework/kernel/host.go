@@ -21,6 +21,7 @@ type Host struct {
 	objects  *objects
 	store    *pluginhost.Storage
 	log      *slog.Logger
+	files    fileStore
 	streams  streams
 }
 
