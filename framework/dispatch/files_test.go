@@ -393,3 +393,21 @@ func TestManyFiles(t *testing.T) {
 	s.mustOps(t, strings.Join(ops, " "), strings.Join(want, " "))
 	again(t, s).mustSee(t, strings.Join(want, " "))
 }
+
+// otherBytes is a store whose files are not those that it lists.
+type otherBytes struct{ storage.Storage }
+
+func (o otherBytes) ReadFile(ctx context.Context, object id.Object, name string, from int64) (storage.File, io.ReadCloser, error) {
+	f, r, err := o.Storage.ReadFile(ctx, object, name, from)
+	f.Hash = storage.Hash([]byte("other"))
+	return f, r, err
+}
+
+// A script never gets other bytes than those of the file that it sees.
+func TestFileWithAnotherHash(t *testing.T) {
+	s, _ := newDrive(t, dispatch.DefaultLimits(), nil)
+	s.mustOps(t, "a=1", "a=1")
+	s.disk.Storage = otherBytes{s.disk.Storage}
+	_, err := s.call("d", "GET")
+	wantKind(t, err, errs.Corrupt)
+}

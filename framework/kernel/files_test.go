@@ -31,7 +31,7 @@ func TestBounded(t *testing.T) {
 		t.Errorf("bytes without end: %d, %v", n, err)
 	}
 	broken := errors.New("broken")
-	if _, err := io.Copy(io.Discard, &bounded{r: io.MultiReader(strings.NewReader("1"), failing{broken}), most: 5, left: 5}); err != broken {
+	if _, err := io.Copy(io.Discard, &bounded{r: io.MultiReader(strings.NewReader("1"), failing{broken}), most: 5, left: 5}); !errors.Is(err, broken) {
 		t.Errorf("a reader's error became %v", err)
 	}
 }

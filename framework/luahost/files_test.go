@@ -100,7 +100,7 @@ func TestFilesRefuseWrongArguments(t *testing.T) {
 		`files.put("a", "x", "text")`:          "must be a media type",
 		`files.put("a", "x", "text/a\r\nb:c")`: "must be a media type",
 	} {
-		wantError(t, o, body, errs.Script, part)
+		_ = wantError(t, o, body, errs.Script, part)
 		want(t, o, "return (pcall(function() "+body+" end))", "false")
 	}
 	if len(o.files) > 0 {
@@ -188,8 +188,8 @@ func TestFileResponse(t *testing.T) {
 			t.Errorf("%s\ngives the status %d", body, e.HTTPStatus())
 		}
 	}
-	wantError(t, o, put+`return { files.response("a.txt") }`, errs.Script, "userdata")
-	wantError(t, o, put+`local r = files.response("a.txt") return r.name`, errs.Script, "index")
+	_ = wantError(t, o, put+`return { files.response("a.txt") }`, errs.Script, "userdata")
+	_ = wantError(t, o, put+`local r = files.response("a.txt") return r.name`, errs.Script, "index")
 }
 
 // A script holds no more of a file than of any string; one byte less is given.
@@ -215,7 +215,7 @@ func TestFileErrorsEndTheCall(t *testing.T) {
 	o := newFake()
 	o.fileErr = errs.New(errs.Unavailable, "storage_down", "down")
 	for _, call := range []string{`files.get, "a"`, `files.put, "a", "x"`, `files.list`, `files.stat, "a"`, `files.exists, "a"`, `files.delete, "a"`, `files.response, "a"`} {
-		wantError(t, o, "pcall("+call+") return 1", errs.Unavailable, "storage_down")
+		_ = wantError(t, o, "pcall("+call+") return 1", errs.Unavailable, "storage_down")
 	}
 	o.fileErr, o.block = nil, true
 	limits := quick()
@@ -235,5 +235,5 @@ func TestFileListIsCharged(t *testing.T) {
 		o.files[name] = storage.File{Name: name}
 	}
 	want(t, o, "return #files.list()", "1000")
-	wantError(t, o, "for i = 1, 1000 do files.list() end", errs.Limit, "step_limit")
+	_ = wantError(t, o, "for i = 1, 1000 do files.list() end", errs.Limit, "step_limit")
 }

@@ -342,3 +342,32 @@ func TestFileThatBreaks(t *testing.T) {
 		t.Errorf("%d bytes came of half a file, with the error %v", len(b), err)
 	}
 }
+
+// slowReader is a client that pauses at each write.
+type slowReader struct {
+	*httptest.ResponseRecorder
+	pause time.Duration
+}
+
+func (s slowReader) Write(b []byte) (int, error) {
+	time.Sleep(s.pause) // on synctest's clock
+	return s.ResponseRecorder.Write(b)
+}
+
+// A client that reads too slowly loses the file, one that keeps up the rate gets it.
+func TestSlowReaderOfAFile(t *testing.T) {
+	const size = 4 << 20 // 128 pieces of 32 KiB
+	for pause, whole := range map[time.Duration]bool{900 * time.Millisecond: true, 1200 * time.Millisecond: false} {
+		synctest.Test(t, func(t *testing.T) {
+			fake := transporttest.NewHost()
+			f := fake.AddFile("a", "f", "image/png", make([]byte, size))
+			fake.Answer("a", transporttest.Answer{Result: host.Result{Status: 200, File: &f}})
+			h := newHandler(slog.New(slog.DiscardHandler), "here", fake, t.Context())
+			w := slowReader{httptest.NewRecorder(), pause}
+			h.ServeHTTP(w, &http.Request{Method: "GET", URL: &url.URL{Path: "/objects/a"}, Host: "localhost", Header: http.Header{}})
+			if n := w.Body.Len(); (n == size) != whole {
+				t.Errorf("at 32 KiB in %v the client got %d of %d bytes", pause, n, size)
+			}
+		})
+	}
+}

@@ -28,7 +28,7 @@ func (x *exchange) takeForm(c *host.Call, boundary string) error {
 	parts := multipart.NewReader(body, boundary)
 	for {
 		part, err := parts.NextPart()
-		if err == io.EOF || err != nil && body.read == 0 { // itself: one that is wrapped says that the form was cut
+		if err == io.EOF || err != nil && body.read == 0 { //nolint:errorlint // one that is wrapped says that the form was cut
 			_, err = io.Copy(io.Discard, body) // to its end, so that net/http sees the client go
 			return body.fault(err)
 		}
@@ -129,7 +129,7 @@ func (f *filePart) Read(b []byte) (int, error) {
 	if f.body.files += int64(n); f.body.files > maxFiles {
 		return 0, errs.New(errs.TooLarge, "", "The files of the form are larger than %d bytes together.", maxFiles)
 	}
-	if err != nil && err != io.EOF { // only io.EOF itself is the end of the part
+	if err != nil && err != io.EOF { //nolint:errorlint // only io.EOF itself is the end of the part
 		err = f.body.fault(err)
 	}
 	return n, err

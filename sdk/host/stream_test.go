@@ -113,7 +113,7 @@ func TestUploadStream(t *testing.T) {
 		t.Errorf("%d bytes were read of an upload that may have %d", n, k.most)
 	}
 	_, err = h.Upload(t.Context(), UploadFor{}, io.MultiReader(bytes.NewReader(make([]byte, 1<<19)), breaking{}))
-	if err != errBroken {
+	if !errors.Is(err, errBroken) {
 		t.Errorf("a reader's error came back as %v", err)
 	}
 	k.most = -1
