@@ -31,6 +31,7 @@ type Store interface {
 	Commit(ctx context.Context, commits []storage.Commit) []error
 	Load(ctx context.Context, object id.Object) (storage.Object, error)
 	Logs(ctx context.Context, q storage.LogsQuery) (storage.LogsPage, error)
+	fileStore
 }
 
 // Program is a compiled script. It is the seam behind which a later mode can
@@ -42,7 +43,9 @@ type Program interface {
 // VM is a warm script, used by one goroutine at a time.
 type VM interface {
 	Call(ctx context.Context, o luahost.Object, r luahost.Request) (luahost.Result, error)
-	Spent() bool // whether a failure made it unfit for another call
+	Answers(method string) error // errs.MethodNotAllowed where the object does not
+	Size() int                   // bytes of memory, about
+	Spent() bool                 // whether a failure made it unfit for another call
 	Close()
 }
 
@@ -54,22 +57,25 @@ type Source struct {
 
 // Limits bound what calls may use. LUA.md lists those that scripts meet.
 type Limits struct {
-	Time    time.Duration // of a call that brings no deadline, waiting included
-	MaxTime time.Duration // of any call
-	Depth   int           // objects in a chain of calls
-	Waiting int           // calls and unacknowledged commits of one object
-	Staged  int           // bytes that one call may write
-	State   int           // bytes of keys and values of one object
-	Pending int           // bytes of commits of all objects that storage has not acknowledged
-	VMs     int           // scripts that run at the same time
-	Warm    int           // bytes of warm objects, state and VMs; what rests longest is made cold
+	Time      time.Duration // of a call that brings no deadline, waiting included
+	MaxTime   time.Duration // of any call
+	Depth     int           // objects in a chain of calls
+	Waiting   int           // calls and unacknowledged commits of one object
+	Staged    int           // bytes that one call may write
+	State     int           // bytes of keys and values of one object
+	File      int64         // bytes of one file
+	Files     int64         // bytes of all files of one object, and of those that one call writes
+	FileCount int           // files of one object
+	Pending   int           // bytes of commits of all objects that storage has not acknowledged
+	VMs       int           // scripts that run at the same time
+	Warm      int           // bytes of warm objects, state and VMs; what rests longest is made cold
 }
 
 // DefaultLimits are the limits of a station that is not configured otherwise.
 func DefaultLimits() Limits {
 	return Limits{
 		Time: 5 * time.Second, MaxTime: 30 * time.Second, Depth: 16, Waiting: 1024,
-		Staged: 8 << 20, State: 64 << 20, Pending: 64 << 20, VMs: 2 * runtime.GOMAXPROCS(0),
+		Staged: 8 << 20, State: 64 << 20, File: 100 << 20, Files: 1 << 30, FileCount: 10_000, Pending: 64 << 20, VMs: 2 * runtime.GOMAXPROCS(0),
 		Warm: 256 << 20,
 	}
 }
@@ -182,7 +188,12 @@ func (d *Dispatcher) find(name id.Object) (*object, error) {
 // Invoke runs one call and gives its answer once everything that the answer
 // may depend on is durable. Errors are those of host.Host's Invoke.
 func (d *Dispatcher) Invoke(ctx context.Context, c host.Call) (host.Result, error) {
+	t := &task{call: &c}
+	defer d.dropUploads(t)
 	if c.Station != "" && c.Station != d.Station {
+		if len(c.Uploads) > 0 {
+			return host.Result{}, errs.New(errs.Invalid, "not_available", "Files cannot be uploaded to another station in this version.")
+		}
 		return d.Cluster.Forward(ctx, c.Station, c)
 	}
 	if err := checkChain(c, d.Limits.Depth, true); err != nil {
@@ -195,7 +206,7 @@ func (d *Dispatcher) Invoke(ctx context.Context, c host.Call) (host.Result, erro
 	began := time.Now()
 	ctx, cancel := context.WithDeadline(ctx, callDeadline(began, c.Deadline, d.Limits))
 	defer cancel()
-	t := &task{ctx: ctx, began: began, call: &c, at: o}
+	t.ctx, t.began, t.at = ctx, began, o
 	if err := o.do(t); err != nil {
 		return host.Result{}, err
 	}

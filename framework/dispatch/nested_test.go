@@ -37,8 +37,10 @@ func (v nativeVM) Call(ctx context.Context, o luahost.Object, r luahost.Request)
 	return luahost.Result{Status: 204}, err
 }
 
-func (nativeVM) Spent() bool { return false }
-func (nativeVM) Close()      {}
+func (nativeVM) Answers(string) error { return nil }
+func (nativeVM) Size() int            { return 54 << 10 }
+func (nativeVM) Spent() bool          { return false }
+func (nativeVM) Close()               {}
 
 func (s *station) native(name id.Object, n native) {
 	s.Serve(name, dispatch.Source{Version: 1, Program: n})

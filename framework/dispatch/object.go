@@ -56,6 +56,7 @@ type task struct {
 	gate   *pending // must be durable before anything of this leaves; nil if nothing must
 	wrote  bool     // gate is this task's own commit
 	nested bool     // objects that it called may have changed something
+	made   []string // uploads that the script made
 }
 
 // serving reports whether the object has a source to run.
@@ -115,7 +116,7 @@ func (t *task) verdict() error {
 
 // answer is what a call that gave no error answers.
 func (t *task) answer() host.Result {
-	return host.Result{Status: t.result.Status, Header: t.result.Header, Body: t.result.Body, Station: t.at.d.Station}
+	return host.Result{Status: t.result.Status, Header: t.result.Header, Body: t.result.Body, File: t.result.File, Station: t.at.d.Station}
 }
 
 // grace is how long beyond its deadline a call that failed may wait for the
@@ -304,7 +305,7 @@ func (o *object) performCall(t *task, source Source) {
 	if !tx.nesting.slotless {
 		<-o.d.slots
 	}
-	t.nested = tx.nesting.reached
+	t.nested, t.made = tx.nesting.reached, tx.made
 	if t.err != nil {
 		tx.undo()
 		if o.vm != nil && o.vm.Spent() {

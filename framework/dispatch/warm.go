@@ -8,7 +8,6 @@ const (
 	warmOverhead = 1 << 10
 	itemOverhead = 160 // of a key's place in the state
 	goneOverhead = 200 // of a deleted key's stamp
-	vmSize       = 54 << 10
 )
 
 // warmth knows what all warm objects take in memory and which of them rest: no
@@ -36,7 +35,7 @@ func (o *object) weigh() int {
 		n += warmOverhead + o.live.bytes + itemOverhead*o.live.state.Len() + goneOverhead*len(o.live.gone)
 	}
 	if o.vm != nil {
-		n += vmSize
+		n += o.vm.Size()
 	}
 	return n
 }

@@ -21,6 +21,8 @@ type Host struct {
 	objects  *objects
 	store    *pluginhost.Storage
 	log      *slog.Logger
+	files    fileStore
+	streams  streams
 }
 
 var _ host.Host = (*Host)(nil)

@@ -34,14 +34,17 @@ func (vm *VM) answer(value, status, headers lua.LValue) (Result, *errs.Error) {
 	var r Result
 	var err *errs.Error
 	var header []host.Field
-	if r.Body, header, err = vm.body(value); err != nil {
+	if r.File, err = vm.fileResult(value); err == nil && r.File == nil {
+		r.Body, header, err = vm.body(value)
+	}
+	if err != nil {
 		return Result{}, err
 	}
 	if r.Status, err = statusOf(status, value != lua.LNil); err != nil {
 		return Result{}, err
 	}
 	if r.Status == 204 || r.Status == 304 { // have no body
-		r.Body, header = nil, nil
+		r.Body, r.File, header = nil, nil, nil
 	}
 	r.Header = header
 	if headers != lua.LNil {

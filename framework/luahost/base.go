@@ -50,6 +50,7 @@ func replacements(L *lua.LState) map[string]functions {
 			"error": logAt(storage.Error), "critical": logAt(storage.Critical),
 			"query": logQuery,
 		},
+		"files":   fileFunctions,
 		"json":    {"encode": jsonEncode, "decode": jsonDecode, "array": jsonArray, "null": nothing},
 		"time":    {"now": timeNow, "iso": timeISO, "parse": timeParse},
 		"objects": {"call": objectsCall, "list": objectsList, "exists": objectsExists},

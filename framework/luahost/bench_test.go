@@ -16,6 +16,7 @@ type still struct {
 	others
 	value  []byte
 	fields [2][]byte // of the last two log entries
+	fakeFiles
 }
 
 func (s *still) Get(string) ([]byte, bool)                             { return s.value, s.value != nil }

@@ -82,6 +82,7 @@ func (vm *VM) end() {
 	vm.object, vm.request, vm.call, vm.payload, vm.random = nil, nil, nil, nil, nil
 	clear(vm.parts)
 	vm.parts = vm.parts[:0]
+	vm.handles = nil
 	vm.meter.ctx, vm.meter.yield = context.Background(), nil
 	vm.spoofed = false
 	const keep = 64 << 10

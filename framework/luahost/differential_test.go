@@ -31,7 +31,7 @@ const prelude = `
 // postlude turns everything that can be seen into one text.
 const postlude = `
 	local function dump(v, depth)
-		if type(v) ~= "table" or depth > 2 then return show(v) end
+		if type(v) ~= "table" or depth > 1 then return show(v) end
 		local parts = { "#" .. #v }
 		for k, x in next, v do parts[#parts + 1] = show(k) .. "=" .. dump(x, depth + 1) end
 		return "{" .. table.concat(parts, ",") .. "}"

@@ -20,6 +20,7 @@ type fake struct {
 	logs  []entry
 	err   error // of the next Set, Delete or Log
 	others
+	fakeFiles
 }
 
 type entry struct {

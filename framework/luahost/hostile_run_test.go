@@ -2,6 +2,8 @@ package luahost
 
 import (
 	"context"
+	"flag"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -61,17 +63,34 @@ func attack(s hostile.Script, limits Limits) (code string, err error) {
 	return errs.From(err).CodeOf(), err
 }
 
-// TestHostileScripts runs every attack on a VM of its own: it ends soon, with the
+var (
+	hostiles    = flag.Int("hostile", 25, "scripts of TestHostileScripts, drawn; 0 for all")
+	hostileSeed = flag.Uint64("hostile-seed", 0, "of the draw, 0 for another one each time")
+)
+
+// TestHostileScripts runs attacks, each on a VM of its own: it ends soon, with the
 // error of the limit that it broke. The limits of time are smaller than a station's.
 func TestHostileScripts(t *testing.T) {
 	limits := DefaultLimits()
 	limits.Steps, limits.Time = 30_000_000, 2*time.Second
 	names := map[string]bool{}
-	for _, s := range hostile.All() {
+	all := hostile.All()
+	for _, s := range all {
 		if names[s.Name] || len(s.Codes) == 0 {
 			t.Errorf("%s stands twice, or no limit ends it", s.Name)
 		}
 		names[s.Name] = true
+	}
+	if *hostiles > 0 {
+		seed := *hostileSeed
+		if seed == 0 {
+			seed = rand.Uint64()
+		}
+		t.Logf("-hostile-seed %d", seed)
+		rand.New(rand.NewPCG(seed, 0)).Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+		all = all[:*hostiles]
+	}
+	for _, s := range all {
 		t.Run(s.Name, func(t *testing.T) {
 			began := time.Now()
 			code, err := attack(s, limits)

@@ -79,6 +79,7 @@ type Object interface {
 
 	LogReader
 	Objects
+	Files
 }
 
 // Request is one call to run.
@@ -107,8 +108,9 @@ type Request struct {
 // Result is what the script answered.
 type Result struct {
 	Status int          // 200 to 599
-	Header []host.Field // sorted by name, Content-Type among them where there is a body; not to be changed
+	Header []host.Field // sorted by name, Content-Type among them where there is a Body; not to be changed
 	Body   []byte       // nil where there is none; the caller owns it
+	File   *host.File   // to answer with instead of Body; nil where there is none
 }
 
 // Declared is what a script says of itself in its table `object`.

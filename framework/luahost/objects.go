@@ -10,6 +10,7 @@ import (
 	"github.com/dbbasic/station/sdk/errs"
 	"github.com/dbbasic/station/sdk/host"
 	"github.com/dbbasic/station/sdk/id"
+	"github.com/dbbasic/station/sdk/storage"
 )
 
 // Objects is what a VM needs of the objects beside its own, during a call.
@@ -118,8 +119,12 @@ func (vm *VM) errorTable(e *errs.Error) *lua.LTable {
 
 // answerValue gives what an object answered: JSON as a value, other bytes as a
 // string, also those that are called JSON and are none; nil where there is no
-// body, as for HEAD.
+// body, as for HEAD. Of a file it says what files.stat says: its bytes stay where
+// they are.
 func (vm *VM) answerValue(L *lua.LState, method string, r host.Result) lua.LValue {
+	if r.File != nil && method != "HEAD" {
+		return fileRow(L, &storage.File{Name: r.File.Name, Type: r.File.Type, Size: r.File.Size, Hash: r.File.Hash, Time: r.File.Time})
+	}
 	if method == "HEAD" || len(r.Body) == 0 {
 		return lua.LNil
 	}

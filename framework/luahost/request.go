@@ -135,6 +135,10 @@ func (vm *VM) callPart(name string) lua.LValue {
 		return vm.once(name, func(vm *VM) lua.LValue { return vm.lists(vm.request.Call.Query) })
 	case "form":
 		return vm.once(name, func(vm *VM) lua.LValue { return vm.lists(vm.request.Call.Form) })
+	case "files":
+		return vm.once(name, (*VM).uploadFields)
+	case "uploads":
+		return vm.once(name, (*VM).uploads)
 	case "headers":
 		return vm.once(name, (*VM).headers)
 	}

@@ -74,7 +74,7 @@ func newEnvironment() *environment {
 		}
 		e.keep(L, k.library, source, k.names, own[k.library])
 	}
-	for _, library := range []string{"state", "log", "json", "time", "objects", "crypto", "html", "env"} {
+	for _, library := range []string{"state", "log", "files", "json", "time", "objects", "crypto", "html", "env"} {
 		e.add(library, e.freeze(L, tableOf(L, own[library])))
 	}
 	e.add("fail", L.NewFunction(fail))

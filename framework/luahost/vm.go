@@ -45,6 +45,7 @@ type VM struct {
 	call       *lua.LTable // the script's second argument
 	parts      []binding   // of call, as far as it was read
 	payload    lua.LValue  // a JSON body that is no object
+	handles    []upload    // of its uploads, once the script asked for them
 	coroutines int         // begun in it and not finished
 	random     *rand.Rand  // after math.randomseed
 
@@ -207,6 +208,15 @@ func (vm *VM) declareActions(v lua.LValue) *errs.Error {
 // Methods gives the HTTP methods that the object answers, in a fixed order:
 // those of its functions, HEAD with GET, POST with an action, OPTIONS always.
 func (vm *VM) Methods() []string { return slices.Clone(vm.answers) }
+
+// Answers says why the object does not answer a method, nil where it does.
+// Errors: errs.MethodNotAllowed with Allow.
+func (vm *VM) Answers(method string) error {
+	if slices.Contains(vm.answers, method) {
+		return nil
+	}
+	return vm.notAllowed(method)
+}
 
 // Declared gives what the script says of itself.
 func (vm *VM) Declared() Declared {
