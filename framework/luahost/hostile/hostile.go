@@ -40,7 +40,7 @@ func whole(name, codes, source string) Script {
 func All() []Script {
 	var all []Script
 	for _, family := range [][]Script{
-		loops(), metatables(), recursions(), coroutines(), strings_(), operators(), patterns(), tables(), closures(),
+		loops(), metatables(), recursions(), coroutines(), texts(), operators(), patterns(), tables(), closures(),
 		answers(), writes(), logs(), raised(), libraries(), loads(),
 	} {
 		all = append(all, family...)

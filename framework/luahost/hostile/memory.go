@@ -1,6 +1,6 @@
 package hostile
 
-func strings_() []Script { //nolint:revive // the package strings is used here too
+func texts() []Script {
 	return []Script{
 		get("string_doubling", "memory_limit", `local s = "x" while true do s = s .. s end`),
 		get("string_doubling_in_pcall", "memory_limit", `while true do pcall(function() local s = "x" while true do s = s .. s end end) end`),
