@@ -72,7 +72,7 @@ var (
 // error of the limit that it broke. The limits of time are smaller than a station's.
 func TestHostileScripts(t *testing.T) {
 	limits := DefaultLimits()
-	limits.Steps, limits.Time = 30_000_000, 2*time.Second
+	limits.Steps, limits.Time = 10_000_000, 20*time.Second
 	names := map[string]bool{}
 	all := hostile.All()
 	for _, s := range all {
