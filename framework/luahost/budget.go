@@ -12,7 +12,7 @@ import (
 )
 
 // DefaultBudget is what the VMs of a station may hold together.
-const DefaultBudget = 384 << 20
+const DefaultBudget = 256 << 20
 
 const (
 	uncounted = 1 << 20         // of a VM's memory, which a Budget does not count

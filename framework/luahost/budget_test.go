@@ -168,9 +168,9 @@ func TestBudgetEnds(t *testing.T) {
 func TestSoftLimit(t *testing.T) {
 	for _, c := range []struct{ alive, used, want int64 }{
 		{10 << 20, 0, 640 << 20},
-		{400 << 20, 384 << 20, 640 << 20},
+		{300 << 20, 256 << 20, 640 << 20},
 		{2 << 30, 0, 4 << 30}, // states of objects: the collector's own pace
-		{2<<30 + 384<<20, 384 << 20, 4<<30 + 384<<20},
+		{2<<30 + 256<<20, 256 << 20, 4<<30 + 256<<20},
 	} {
 		if got := softLimit(c.alive, c.used); got != c.want {
 			t.Errorf("alive %d, of VMs %d: %d, want %d", c.alive, c.used, got, c.want)
