@@ -118,6 +118,12 @@ func TestRelease(t *testing.T) {
 		if got := n.Load(); got < 5 || got > 7 {
 			t.Errorf("released %d times in 5 s, want one a second", got-1)
 		}
+		got := n.Load()
+		b.closed(&memory{busy: true}) // held nothing, but left garbage
+		time.Sleep(5 * time.Second)
+		if n.Load() != got+1 {
+			t.Error("garbage is not given back")
+		}
 		b.Close()
 		b.Close()
 	})

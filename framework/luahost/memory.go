@@ -41,6 +41,7 @@ type memory struct {
 	allocated uint64 // what the process had ever allocated at the last walk
 	noted     int64  // the steps of the call that grown has
 	work      int64  // steps of builtins, which make nothing that is not charged
+	busy      bool   // more was made than fits between two walks
 	counted   int64  // what the station's Budget has of it
 }
 
@@ -97,6 +98,7 @@ func (m *meter) settle(next int64) {
 	if m.err != nil {
 		return
 	}
+	m.mem.busy = true
 	if made := int64(allocated()-m.mem.allocated) + next; made < m.mem.room()*3/4 {
 		m.mem.grown = made
 		return
