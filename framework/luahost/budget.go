@@ -12,11 +12,11 @@ import (
 )
 
 // DefaultBudget is what the VMs of a station may hold together.
-const DefaultBudget = 384 << 20
+const DefaultBudget = 256 << 20
 
 const (
 	uncounted = 1 << 20         // of a VM's memory, which a Budget does not count
-	much      = 8 << 20         // what a VM held that is worth giving back to the system
+	much      = 8 << 20         // what a VM held, if not made, that is worth giving back to the system
 	interim   = 3 * time.Second // between two times of it
 	heapFloor = 640 << 20       // the least that the soft limit lets the process keep
 )
@@ -97,7 +97,7 @@ func (b *Budget) closed(m *memory) {
 	}
 	b.used.Add(-m.counted)
 	m.counted = 0
-	if held < much {
+	if held < much && !m.busy {
 		return
 	}
 	select {

@@ -118,6 +118,12 @@ func TestRelease(t *testing.T) {
 		if got := n.Load(); got < 5 || got > 7 {
 			t.Errorf("released %d times in 5 s, want one a second", got-1)
 		}
+		got := n.Load()
+		b.closed(&memory{busy: true}) // held nothing, but left garbage
+		time.Sleep(5 * time.Second)
+		if n.Load() != got+1 {
+			t.Error("garbage is not given back")
+		}
 		b.Close()
 		b.Close()
 	})
@@ -168,9 +174,9 @@ func TestBudgetEnds(t *testing.T) {
 func TestSoftLimit(t *testing.T) {
 	for _, c := range []struct{ alive, used, want int64 }{
 		{10 << 20, 0, 640 << 20},
-		{400 << 20, 384 << 20, 640 << 20},
+		{300 << 20, 256 << 20, 640 << 20},
 		{2 << 30, 0, 4 << 30}, // states of objects: the collector's own pace
-		{2<<30 + 384<<20, 384 << 20, 4<<30 + 384<<20},
+		{2<<30 + 256<<20, 256 << 20, 4<<30 + 256<<20},
 	} {
 		if got := softLimit(c.alive, c.used); got != c.want {
 			t.Errorf("alive %d, of VMs %d: %d, want %d", c.alive, c.used, got, c.want)

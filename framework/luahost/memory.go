@@ -43,8 +43,9 @@ type memory struct {
 	grown     int64  // at most so much was made since
 	held      int64  // part of it that a builtin builds and a walk cannot find
 	allocated uint64 // what the process had ever allocated at the last walk
-	noted     int64  // the steps of the call that grown has
-	work      int64  // steps of builtins, which make nothing that is not charged
+	noted     int64  // the call's instructions that grown has
+	work      int64  // the call's steps of builtins, which make nothing that is not charged
+	busy      bool   // more was made than fits between two walks
 	counted   int64  // what the station's Budget has of it
 }
 
@@ -100,11 +101,15 @@ func (m *meter) hold(n int) bool {
 
 // noteSteps charges for what the instructions since the last time made.
 func (m *meter) noteSteps() {
-	made := m.steps - m.mem.noted - m.mem.work
-	m.mem.noted, m.mem.work = m.steps, 0
-	if m.mem.grown += made * stepBytes; m.mem.grown > m.mem.room() {
+	if m.mem.grown += m.madeBySteps(); m.mem.grown > m.mem.room() {
 		m.settle(0)
 	}
+}
+
+func (m *meter) madeBySteps() int64 {
+	instructions := m.steps - m.mem.work - m.mem.noted
+	m.mem.noted += instructions
+	return instructions * stepBytes
 }
 
 // left gives how many bytes a script may hold beyond what it may hold already.
@@ -117,6 +122,7 @@ func (m *meter) settle(next int64) {
 	if m.err != nil {
 		return
 	}
+	m.mem.busy = true
 	if made := int64(allocated()-m.mem.allocated) + next; made < m.mem.room()*3/4 {
 		m.mem.grown = made
 		return
@@ -148,8 +154,7 @@ func (m *meter) settleCall() {
 		return
 	}
 	m.mem.held = 0
-	m.mem.grown += (m.steps - m.mem.noted - m.mem.work) * stepBytes
-	m.mem.noted, m.mem.work = m.steps, 0
+	m.mem.grown += m.madeBySteps()
 	if m.mem.grown < max(256<<10, m.mem.live/4) {
 		return
 	}

@@ -1,6 +1,7 @@
 package luahost
 
 import (
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -99,4 +100,20 @@ func TestYieldAcross(t *testing.T) {
 	want(t, newFake(), `local function f(n) if n == 0 then return coroutine.yield(1) end return f(n - 1) end
 		local function g() local x = f(3) return x + 1 end
 		local c = coroutine.wrap(function() local x = g() return x + 1 end) return { c(), c(5) }`, "[1,7]")
+}
+
+// TestManyKeys: a state of many small values is too much as one table.
+func TestManyKeys(t *testing.T) {
+	o := newFake()
+	for i := range 300_000 {
+		o.state[fmt.Sprintf("%0100d", i)] = "1"
+	}
+	for _, body := range []string{"return state.all()", "return state.keys()"} {
+		vm := loadWith(t, "function GET() "+body+" end", spacious())
+		_, err := vm.Call(t.Context(), o, request("GET"))
+		if e := errs.From(err); e == nil || e.CodeOf() != "memory_limit" {
+			t.Errorf("%s: %v, want memory_limit", body, err)
+		}
+	}
+	want(t, o, "local rows, after = state.list{ limit = 1000 } return #rows", "1000")
 }

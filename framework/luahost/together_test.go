@@ -35,7 +35,7 @@ func TestSixteenAtOnce(t *testing.T) {
 	b := startBudget(&Budget{limit: DefaultBudget, interim: 100 * time.Millisecond, release: debug.FreeOSMemory, soft: true})
 	defer b.Close()
 	l := DefaultLimits()
-	l.Budget, l.Time = b, 10*time.Second
+	l.Budget, l.Time = b, 3*time.Second
 
 	done := make(chan struct{})
 	var peak int64
