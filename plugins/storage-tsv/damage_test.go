@@ -271,7 +271,7 @@ func TestFailedFsyncOfACopy(t *testing.T) {
 }
 
 // TestNoCopyOfTheJournal: a start that cannot keep a copy of what is damaged in the
-// journal says so and changes nothing: the next one has all that this one had.
+// journal says so and drops nothing: the next one has all that this one had.
 func TestNoCopyOfTheJournal(t *testing.T) {
 	for what, spoil := range map[string]func(b []byte) []byte{
 		"a line":                   func(b []byte) []byte { return bytes.Replace(b, []byte("log\tst-1.1.2"), []byte("precious-1.1.2"), 1) },

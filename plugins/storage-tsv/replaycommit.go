@@ -35,7 +35,7 @@ func (r *replay) apply(name string, data []byte, b batchAt) {
 }
 
 // bad reports a damaged part of a segment. The segment goes with the next
-// checkpoint: without a copy of that part the start ends, and all stays as it is.
+// checkpoint: without a copy of that part the start ends, and the segment stays.
 func (r *replay) bad(name string, data []byte, at int64, raw []byte, why string) {
 	r.damaged, r.lost = true, true
 	if r.broken != nil {
