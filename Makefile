@@ -30,12 +30,14 @@ soak: ## the tests with full counts and their time limits, on a plain build
 	go test -count=1 -timeout 30m -v ./cmd/station -run 'TestIncrements|TestKernelKilled|TestStorageKilled' \
 		-args -increments 10000 -connections 64 -kernel-kills 10 -storage-kills 5 -strict
 	go test -count=1 -timeout 30m -v ./cmd/station -run 'TestBounds' -args $(BOUNDS)
+	go test -count=1 -timeout 30m -v ./cmd/station -run 'TestLargeFile' -args -file-size 104857600 -strict
 	go test -count=1 -timeout 30m ./plugins/storage-tsv -run 'TestContract|TestConformance|TestStateProperty|TestHotKey' \
 		-args -rapid.checks 100 -hot-key 1000000
 	go test -count=1 -timeout 30m ./plugins/storage-tsv -run 'TestCrashEverywhere$$' -v \
 		-args -crash-seeds 20 -crash-points 2000 | grep -v '^ *--- PASS\|^=== '
 	go test -count=1 -timeout 30m ./plugins/storage-tsv -run 'TestEverySyncCounts$$' -v
 	go test -count=1 -timeout 30m ./plugins/storage-tsv -run 'TestEveryByte$$|TestIndexDamage$$' -args -damage-stride 1
+	go test -count=1 -timeout 30m ./framework/luahost -run 'TestBenign$$|TestHostileScripts$$' -args -benign 10000 -hostile 0
 
 bench: ## what one call costs in the packages on its way, and what a large object's commits cost
 	go test -count=1 -timeout 30m -v ./cmd/station -run 'TestRates' -args $(BOUNDS) -pairs 10 -side 1500ms

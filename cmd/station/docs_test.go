@@ -286,11 +286,12 @@ var silent = map[string]string{
 	"bad_limit": "the transport checks limits itself", "bad_level": "the transport checks levels itself",
 	"bad_status": "the Lua host checks statuses itself", "bad_path": "net/http refuses such a path",
 	"bad_key": "the Lua host checks keys itself", "bad_entry_id": "no request has one", "bad_stamp": "no request has one",
-	"call_depth": "objects cannot call each other", "call_cycle": "objects cannot call each other", "loop": "objects cannot call each other",
+	"loop":    "all such errors have codes of their own",
 	"invalid": "all such errors have codes of their own", "forbidden": "all such errors have codes of their own",
 	"limit": "all limits have codes of their own", "refused": "fail needs a code",
-	"conflict": "sources cannot be written", "precondition_failed": "there is no If-Match", "bad_range": "there are no files",
-	"bad_file_name": "there are no files", "bad_media_type": "there are no files", "bad_offset": "there are no files", "no_upload": "there are no files",
+	"conflict":      "sources cannot be written",
+	"bad_file_name": "the Lua host raises it", "bad_media_type": "the Lua host raises its own", "bad_offset": "the transport asks for none that is wrong",
+	"no_upload": "it becomes upload_lost",
 	"bad_field": "the transport asks for levels alone", "bad_text": "the transport asks for levels alone", "bad_time": "the transport asks for levels alone",
 	"bad_archive": "objects are not imported over HTTP", "object_exists": "objects are not imported over HTTP",
 	"import_runs": "objects are not imported over HTTP", "not_a_prototype": "station import says it", "changed": "station import says it",
@@ -342,8 +343,9 @@ func TestReferenceLimits(t *testing.T) {
 		"time_limit": seconds(l.Time), "timeout": seconds(d.Time), "step_limit": count(int(l.Steps)), "memory_limit": size(l.Memory),
 		"coroutine_limit": count(l.Coroutines), "response_limit": size(l.Response), "staged_limit": size(d.Staged),
 		"key_limit": size(l.Key), "value_limit": size(l.Value), "log_message_limit": size(l.Message), "log_entry_limit": size(l.Entry),
+		"request_limit": size(l.Request), "call_depth": count(d.Depth),
 		"state_limit": size(d.State), "busy": count(d.Waiting), "source_too_large": size(luahost.MaxSource),
-		"the load": seconds(luahost.LoadTime),
+		"the load": seconds(luahost.LoadTime), "station_memory": size(luahost.DefaultBudget),
 	}
 	for _, tab := range tables(t, "LUA.md") {
 		if len(tab.head) != 3 || tab.head[1] != "limit" {

@@ -1,9 +1,11 @@
 package main_test
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"maps"
+	"mime/multipart"
 	"net/http"
 	"os"
 	"os/exec"
@@ -25,6 +27,8 @@ import (
 //	kill9 kernel|PLUGIN         kill -9
 //	http METHOD PATH [-H 'Name: value']... [BODY]
 //	                            send a request; status, headers and body are its stdout
+//	upload METHOD PATH FIELD=VALUE|FIELD=@FILE...
+//	                            the same with a form, as curl -F sends it
 //	log PATTERN...              each must stand in the station's own log
 func TestScripts(t *testing.T) {
 	path, err := binary()
@@ -41,7 +45,7 @@ func TestScripts(t *testing.T) {
 			return os.CopyFS(scripts, os.DirFS(filepath.Join(root, "scripts")))
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"serve": scriptServe, "halt": scriptHalt, "kill9": scriptKill, "http": scriptHTTP, "log": scriptLog,
+			"serve": scriptServe, "halt": scriptHalt, "kill9": scriptKill, "http": scriptHTTP, "upload": scriptUpload, "log": scriptLog,
 		},
 	})
 }
@@ -131,6 +135,37 @@ func scriptHTTP(ts *testscript.TestScript, _ bool, args []string) {
 	if body != "" && header.Get("Content-Type") == "" {
 		header.Set("Content-Type", "application/json")
 	}
+	send(ts, req)
+}
+
+// scriptUpload sends a form; the type of a file is that of its name.
+func scriptUpload(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) < 3 {
+		ts.Fatalf("usage: upload METHOD PATH FIELD=VALUE|FIELD=@FILE...")
+	}
+	var body bytes.Buffer
+	form := multipart.NewWriter(&body)
+	for _, arg := range args[2:] {
+		field, value, _ := strings.Cut(arg, "=")
+		file, isFile := strings.CutPrefix(value, "@")
+		if !isFile {
+			ts.Check(form.WriteField(field, value))
+			continue
+		}
+		part, err := form.CreateFormFile(field, file)
+		ts.Check(err)
+		_, err = io.WriteString(part, ts.ReadFile(file))
+		ts.Check(err)
+	}
+	ts.Check(form.Close())
+	req, err := http.NewRequest(args[0], ts.Getenv("URL")+args[1], &body)
+	ts.Check(err)
+	req.Header.Set("Content-Type", form.FormDataContentType())
+	send(ts, req)
+}
+
+// send prints what a request gives.
+func send(ts *testscript.TestScript, req *http.Request) {
 	c := &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := c.Do(req)
 	ts.Check(err)

@@ -8,8 +8,11 @@ import (
 	"context"
 	"log/slog"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
+
+	"github.com/tidwall/btree"
 
 	"github.com/dbbasic/station/framework/luahost"
 	"github.com/dbbasic/station/sdk/cluster"
@@ -28,6 +31,7 @@ type Store interface {
 	Commit(ctx context.Context, commits []storage.Commit) []error
 	Load(ctx context.Context, object id.Object) (storage.Object, error)
 	Logs(ctx context.Context, q storage.LogsQuery) (storage.LogsPage, error)
+	fileStore
 }
 
 // Program is a compiled script. It is the seam behind which a later mode can
@@ -39,7 +43,9 @@ type Program interface {
 // VM is a warm script, used by one goroutine at a time.
 type VM interface {
 	Call(ctx context.Context, o luahost.Object, r luahost.Request) (luahost.Result, error)
-	Spent() bool // whether a failure made it unfit for another call
+	Answers(method string) error // errs.MethodNotAllowed where the object does not
+	Size() int                   // bytes of memory, about
+	Spent() bool                 // whether a failure made it unfit for another call
 	Close()
 }
 
@@ -51,21 +57,26 @@ type Source struct {
 
 // Limits bound what calls may use. LUA.md lists those that scripts meet.
 type Limits struct {
-	Time    time.Duration // of a call that brings no deadline, waiting included
-	MaxTime time.Duration // of any call
-	Depth   int           // objects in a chain of calls
-	Waiting int           // calls and unacknowledged commits of one object
-	Staged  int           // bytes that one call may write
-	State   int           // bytes of keys and values of one object
-	Pending int           // bytes of commits of all objects that storage has not acknowledged
-	VMs     int           // scripts that run at the same time
+	Time      time.Duration // of a call that brings no deadline, waiting included
+	MaxTime   time.Duration // of any call
+	Depth     int           // objects in a chain of calls
+	Waiting   int           // calls and unacknowledged commits of one object
+	Staged    int           // bytes that one call may write
+	State     int           // bytes of keys and values of one object
+	File      int64         // bytes of one file
+	Files     int64         // bytes of all files of one object, and of those that one call writes
+	FileCount int           // files of one object
+	Pending   int           // bytes of commits of all objects that storage has not acknowledged
+	VMs       int           // scripts that run at the same time
+	Warm      int           // bytes of warm objects, state and VMs; what rests longest is made cold
 }
 
 // DefaultLimits are the limits of a station that is not configured otherwise.
 func DefaultLimits() Limits {
 	return Limits{
 		Time: 5 * time.Second, MaxTime: 30 * time.Second, Depth: 16, Waiting: 1024,
-		Staged: 8 << 20, State: 64 << 20, Pending: 64 << 20, VMs: 2 * runtime.GOMAXPROCS(0),
+		Staged: 8 << 20, State: 64 << 20, File: 100 << 20, Files: 1 << 30, FileCount: 10_000, Pending: 64 << 20, VMs: 2 * runtime.GOMAXPROCS(0),
+		Warm: 256 << 20,
 	}
 }
 
@@ -85,21 +96,25 @@ type Dispatcher struct {
 	Options
 	pipe  *pipeline
 	slots chan struct{} // held while a script runs
+	warm  *warmth
 
 	mu      sync.RWMutex
 	objects map[id.Object]*object
+	served  btree.Set[id.Object] // those that answer calls
 	closed  bool
+
+	graph sync.Mutex // guards the awaits of all objects; taken before an object's mu
 }
 
 // New gives a Dispatcher without objects. Close it to end its work.
 func New(o Options) *Dispatcher {
-	d := &Dispatcher{Options: o, slots: make(chan struct{}, o.Limits.VMs), objects: map[id.Object]*object{}}
+	d := &Dispatcher{Options: o, slots: make(chan struct{}, o.Limits.VMs), objects: map[id.Object]*object{}, warm: newWarmth(o.Limits.Warm)}
 	d.pipe = newPipeline(o.Store, o.Cluster, o.Log, o.Limits.Pending)
 	return d
 }
 
-// Close takes no new work, waits for what is queued and for storage to answer
-// for it, and stops. Its error is ctx's, where that ends first.
+// Close takes no new work but what running calls ask of other objects, waits
+// for what is queued and for storage to answer for it, and stops. Its error is ctx's, where that ends first.
 func (d *Dispatcher) Close(ctx context.Context) error {
 	d.mu.Lock()
 	d.closed = true
@@ -108,9 +123,14 @@ func (d *Dispatcher) Close(ctx context.Context) error {
 		all = append(all, o)
 	}
 	d.mu.Unlock()
-	for _, o := range all {
-		if err := o.settle(ctx); err != nil {
-			return err
+	for again := true; again; { // a call that ran when its mailbox was looked at may have called the one before
+		again = false
+		for _, o := range all {
+			waited, err := o.settle(ctx)
+			if err != nil {
+				return err
+			}
+			again = again || waited
 		}
 	}
 	return d.pipe.close(ctx)
@@ -126,6 +146,9 @@ func (d *Dispatcher) Serve(name id.Object, s Source) {
 		o.source = s
 	}
 	o.mu.Unlock()
+	d.mu.Lock()
+	d.served.Insert(name)
+	d.mu.Unlock()
 }
 
 // ensure gives the object's mailbox, new where there was none.
@@ -140,14 +163,22 @@ func (d *Dispatcher) ensure(name id.Object) *object {
 	return o
 }
 
-// inService gives the mailbox of an object that answers calls.
+// inService gives the mailbox of an object that answers calls from outside.
 func (d *Dispatcher) inService(name id.Object) (*object, error) {
 	d.mu.RLock()
-	o, closed := d.objects[name], d.closed
+	closed := d.closed
 	d.mu.RUnlock()
 	if closed {
 		return nil, errs.New(errs.Unavailable, "stopping", "The station is stopping; try again when it is back.")
 	}
+	return d.find(name)
+}
+
+// find gives the mailbox of an object that answers calls.
+func (d *Dispatcher) find(name id.Object) (*object, error) {
+	d.mu.RLock()
+	o := d.objects[name]
+	d.mu.RUnlock()
 	if o == nil || !o.serving() {
 		return nil, errs.New(errs.NotFound, "", "There is no object %q on this station.", name)
 	}
@@ -157,10 +188,15 @@ func (d *Dispatcher) inService(name id.Object) (*object, error) {
 // Invoke runs one call and gives its answer once everything that the answer
 // may depend on is durable. Errors are those of host.Host's Invoke.
 func (d *Dispatcher) Invoke(ctx context.Context, c host.Call) (host.Result, error) {
+	t := &task{call: &c}
+	defer d.dropUploads(t)
 	if c.Station != "" && c.Station != d.Station {
+		if len(c.Uploads) > 0 {
+			return host.Result{}, errs.New(errs.Invalid, "not_available", "Files cannot be uploaded to another station in this version.")
+		}
 		return d.Cluster.Forward(ctx, c.Station, c)
 	}
-	if err := checkChain(c, d.Limits.Depth); err != nil {
+	if err := checkChain(c, d.Limits.Depth, true); err != nil {
 		return host.Result{}, err
 	}
 	o, err := d.inService(c.Object)
@@ -170,11 +206,11 @@ func (d *Dispatcher) Invoke(ctx context.Context, c host.Call) (host.Result, erro
 	began := time.Now()
 	ctx, cancel := context.WithDeadline(ctx, callDeadline(began, c.Deadline, d.Limits))
 	defer cancel()
-	t := &task{ctx: ctx, began: began, call: &c}
+	t.ctx, t.began, t.at = ctx, began, o
 	if err := o.do(t); err != nil {
 		return host.Result{}, err
 	}
-	return host.Result{Status: t.result.Status, Header: t.result.Header, Body: t.result.Body, Station: d.Station}, nil
+	return t.answer(), nil
 }
 
 // State reads an object's state between two calls. Errors are those of
@@ -231,15 +267,14 @@ func (d *Dispatcher) passSlot() {
 	d.slots <- struct{}{}
 }
 
-// checkChain refuses a call that would wait for itself, and a chain that is too deep.
-func checkChain(c host.Call, depth int) error {
+// checkChain refuses a chain that is too deep and, where the call runs here,
+// one that would wait for itself.
+func checkChain(c host.Call, depth int, local bool) error {
 	if len(c.Chain) >= depth {
 		return errs.New(errs.Loop, "call_depth", "The chain of calls is deeper than %d objects.", depth)
 	}
-	for _, above := range c.Chain {
-		if above == c.Object {
-			return errs.New(errs.Loop, "call_cycle", "The object %q cannot be called by a call that it waits for.", c.Object)
-		}
+	if local && slices.Contains(c.Chain, c.Object) {
+		return errs.New(errs.Loop, "call_cycle", "The object %q cannot be called by a call that it waits for.", c.Object)
 	}
 	return nil
 }

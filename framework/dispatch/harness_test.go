@@ -77,6 +77,12 @@ func newStation(t *testing.T, limits dispatch.Limits, hooks func(*storagetest.Me
 	if hooks != nil {
 		hooks(m)
 	}
+	return newStationOver(t, m, limits)
+}
+
+// newStationOver opens a station on a disk, which outlives it.
+func newStationOver(t *testing.T, m *storagetest.Memory, limits dispatch.Limits) *station {
+	t.Helper()
 	d := &disk{Memory: m, Storage: m.Open(t, plugin.Config{Station: "s1", DataDir: "d"})}
 	s := &station{disk: d, Dispatcher: dispatch.New(dispatch.Options{
 		Station: "s1", Store: d, Cluster: cluster.None{}, Clock: hlc.NewClock(time.Now, 0),

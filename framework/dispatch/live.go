@@ -18,7 +18,8 @@ type live struct {
 	bytes   int                  // of keys and values, and keyOverhead for each
 	info    storage.ObjectInfo
 	boot    uint64
-	entries uint64 // the last entry sequence that was given out in boot
+	files   *fileTable // nil until a call asks for a file
+	entries uint64     // the last entry sequence that was given out in boot
 }
 
 // item is a key's value, and the stamp of the key's last committed change: while
@@ -149,6 +150,7 @@ func (l *live) build(station id.Station, at hlc.Time, tx *transaction) storage.C
 			c.State = append(c.State, storage.StateChange{Key: u.key, Value: value, Deleted: !has, Stamp: stamp, Was: l.stamp(u.key)})
 		}
 	}
+	c.Files = l.fileChanges(tx, stamp)
 	return c
 }
 
@@ -157,6 +159,7 @@ func (l *live) applied(c *storage.Commit) {
 	for i := range c.State {
 		l.restamp(&c.State[i])
 	}
+	l.appliedFiles(c)
 	l.info.Incarnation, l.info.Sequence = c.Incarnation, c.Sequence
 	l.entries += uint64(len(c.Entries))
 	if c.Version != nil {

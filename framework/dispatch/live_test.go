@@ -55,7 +55,7 @@ func TestScan(t *testing.T) {
 // not touch the new one, on which other commits may be on their way.
 func TestLateFailureSparesTheNewState(t *testing.T) {
 	old, present := &live{}, &live{}
-	o := &object{live: present, queue: []*task{{}, {}}}
+	o := &object{live: present, queue: []*task{{}, {}}, d: &Dispatcher{warm: newWarmth(0)}}
 	o.fail(old, nil)
 	if o.next(); o.live != present {
 		t.Error("the failure of an old state dropped the new one")

@@ -29,7 +29,12 @@ type object struct {
 	kill     context.CancelCauseFunc // ends the call that is running
 	killOf   *live                   // the state on which it runs
 
-	// For the working goroutine alone.
+	awaits *task // the nested call whose mailbox the running call waits for; guarded by d.graph
+
+	older, newer *object // neighbours in the ring of those that rest; guarded by d.warm
+	weight       int     // what d.warm counts of it; likewise
+
+	// For the working goroutine alone, or for whoever makes a resting object cold.
 	live   *live    // nil while the object is cold
 	vm     VM       // nil until needed
 	vmOf   uint64   // the version that vm runs
@@ -42,12 +47,16 @@ type task struct {
 	began time.Time
 	call  *host.Call
 	work  func(o *object) (*pending, error) // instead of call; it finds the object live
+	at    *object                           // whose mailbox it is in
+	from  *object                           // whose running call waits for it; nil where that is none of this station
 
 	ran    chan struct{} // closed once the fields below are set
 	result luahost.Result
 	err    error
 	gate   *pending // must be durable before anything of this leaves; nil if nothing must
 	wrote  bool     // gate is this task's own commit
+	nested bool     // objects that it called may have changed something
+	made   []string // uploads that the script made
 }
 
 // serving reports whether the object has a source to run.
@@ -72,6 +81,11 @@ func (o *object) do(t *task) error {
 		}
 		<-t.ran // it runs, and ends with its own deadline
 	}
+	return t.told(t.settled())
+}
+
+// settled gives the error of a task that has run, once what it depends on is durable.
+func (t *task) settled() error {
 	if t.gate == nil {
 		return t.err
 	}
@@ -80,16 +94,29 @@ func (o *object) do(t *task) error {
 	}
 	select {
 	case <-t.gate.done:
+		return t.verdict()
 	case <-t.ctx.Done():
 		return t.undecided()
 	}
-	if t.gate.err == nil {
+}
+
+// verdict gives the error of a task that has run, where storage has answered
+// for what it depends on.
+func (t *task) verdict() error {
+	switch {
+	case t.gate == nil || t.gate.err == nil:
 		return t.err
-	}
-	if t.wrote {
+	case t.err != nil:
+		return errs.Wrap(errs.Unavailable, "dispatch.gate", errors.Join(t.gate.err, t.err), "The call failed and changed nothing, and what it logged could not be stored; try again.")
+	case t.wrote:
 		return t.gate.err
 	}
 	return errs.Wrap(errs.Unavailable, "dispatch.gate", t.gate.err, "What this answer depends on could not be stored; try again.")
+}
+
+// answer is what a call that gave no error answers.
+func (t *task) answer() host.Result {
+	return host.Result{Status: t.result.Status, Header: t.result.Header, Body: t.result.Body, File: t.result.File, Station: t.at.d.Station}
 }
 
 // grace is how long beyond its deadline a call that failed may wait for the
@@ -104,10 +131,7 @@ func (t *task) failure() error {
 	defer wait.Stop()
 	select {
 	case <-t.gate.done:
-		if t.gate.err == nil {
-			return t.err
-		}
-		return errs.Wrap(errs.Unavailable, "dispatch.gate", errors.Join(t.gate.err, t.err), "The call failed and changed nothing, and what it logged could not be stored; try again.")
+		return t.verdict()
 	case <-wait.C:
 		return errs.Wrap(errs.Unavailable, "dispatch.gate", t.err, "The call failed and changed nothing, and what it logged was not acknowledged in time; try again.")
 	}
@@ -146,6 +170,7 @@ func (o *object) enqueue(t *task) error {
 	o.queue = append(o.queue, t)
 	if !o.busy {
 		o.busy = true
+		o.d.warm.roused(o)
 		go o.run()
 	}
 	return nil
@@ -164,12 +189,12 @@ func (o *object) withdraw(t *task) bool {
 	return false
 }
 
-// settle waits until the mailbox is empty.
-func (o *object) settle(ctx context.Context) error {
+// settle waits until the mailbox is empty, and says whether it had to.
+func (o *object) settle(ctx context.Context) (waited bool, err error) {
 	o.mu.Lock()
 	if !o.busy {
 		o.mu.Unlock()
-		return nil
+		return false, nil
 	}
 	if o.idle == nil {
 		o.idle = make(chan struct{})
@@ -178,9 +203,9 @@ func (o *object) settle(ctx context.Context) error {
 	o.mu.Unlock()
 	select {
 	case <-idle:
-		return nil
+		return true, nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return true, ctx.Err()
 	}
 }
 
@@ -189,9 +214,11 @@ func (o *object) run() {
 	for {
 		t, source := o.next()
 		if t == nil {
+			o.d.warm.trim()
 			return
 		}
 		o.perform(t, source)
+		t.unlink() // before the next task runs, for which nobody here waits
 		close(t.ran)
 	}
 }
@@ -206,6 +233,9 @@ func (o *object) next() (*task, Source) {
 		if o.idle != nil {
 			close(o.idle)
 			o.idle = nil
+		}
+		if o.resting() {
+			o.d.warm.rested(o)
 		}
 		return nil, Source{}
 	}
@@ -272,7 +302,10 @@ func (o *object) performCall(t *task, source Source) {
 	}
 	tx := &transaction{o: o, now: t.began, requestID: t.call.RequestID}
 	t.result, t.err = o.callScript(t, source, tx)
-	<-o.d.slots
+	if !tx.nesting.slotless {
+		<-o.d.slots
+	}
+	t.nested, t.made = tx.nesting.reached, tx.made
 	if t.err != nil {
 		tx.undo()
 		if o.vm != nil && o.vm.Spent() {
@@ -302,8 +335,12 @@ func (o *object) callScript(t *task, source Source, tx *transaction) (luahost.Re
 	}
 	ctx, kill := context.WithCancelCause(context.Background())
 	defer kill(nil)
+	tx.nesting = nesting{ctx: ctx, call: t.call}
 	o.mu.Lock()
 	o.kill, o.killOf = kill, o.live
+	if o.failed == o.live { // since next looked
+		kill(unshared(nil))
+	}
 	o.mu.Unlock()
 	defer func() {
 		o.mu.Lock()
@@ -362,15 +399,24 @@ func (o *object) fail(l *live, err error) {
 	defer o.mu.Unlock()
 	o.failed = l
 	if o.kill != nil && o.killOf == l {
-		o.kill(errs.Wrap(errs.Unavailable, "dispatch", err, "An earlier change of the object could not be stored, and this call builds on it; nothing was changed. Try again."))
+		o.kill(unshared(err))
 	}
+}
+
+// unshared is the error of a call that runs on a state which storage does not share.
+func unshared(err error) error {
+	return errs.Wrap(errs.Unavailable, "dispatch", err, "An earlier change of the object could not be stored, and this call builds on it; nothing was changed. Try again.")
 }
 
 // resolved is called by the pipeline once a commit's outcome is known.
 func (o *object) resolved() {
 	o.mu.Lock()
 	o.inflight--
+	if o.resting() {
+		o.d.warm.rested(o)
+	}
 	o.mu.Unlock()
+	o.d.warm.trim()
 }
 
 // page reads the live state.

@@ -190,6 +190,9 @@ func sizeOf(c *storage.Commit) int {
 	for i := range c.Entries {
 		n += 64 + len(c.Entries[i].Message) + len(c.Entries[i].Fields)
 	}
+	for i := range c.Files {
+		n += fileOverhead + len(c.Files[i].Name) + len(c.Files[i].Type)
+	}
 	if c.Version != nil {
 		n += 256 + len(c.Version.Text)
 	}

@@ -22,7 +22,13 @@ type transaction struct {
 	index   map[string]int // of touched, made when that grows long
 	staged  int            // bytes written, also those that were overwritten
 	entries []storage.Entry
-	version *storage.Version
+
+	files        []fileWas
+	touchedFiles map[string]bool // the names in files
+	written      int64           // bytes of files
+	made         []string        // uploads of the script's own
+	version      *storage.Version
+	nesting      nesting
 }
 
 // change remembers what a key was before the call.
@@ -48,7 +54,7 @@ func StateSize(key, value int) int { return key + value + keyOverhead }
 const indexFrom = 16
 
 func (tx *transaction) empty() bool {
-	return len(tx.touched) == 0 && len(tx.entries) == 0 && tx.version == nil
+	return len(tx.touched) == 0 && len(tx.entries) == 0 && len(tx.files) == 0 && tx.version == nil
 }
 
 // Get implements luahost.Object.
@@ -133,7 +139,7 @@ func (tx *transaction) touch(key string) {
 	}
 }
 
-// undo takes back the state changes. What was logged stays.
+// undo takes back the changes of state and files. What was logged stays.
 func (tx *transaction) undo() {
 	for _, u := range tx.touched {
 		if u.had {
@@ -143,6 +149,7 @@ func (tx *transaction) undo() {
 		}
 	}
 	tx.touched, tx.index = nil, nil
+	tx.undoFiles()
 }
 
 // logFailure adds the entry that tells people why a call failed, where the

@@ -21,6 +21,8 @@ type Host struct {
 	objects  *objects
 	store    *pluginhost.Storage
 	log      *slog.Logger
+	files    fileStore
+	streams  streams
 }
 
 var _ host.Host = (*Host)(nil)
@@ -73,8 +75,7 @@ func check(c *host.Call) error {
 func (h *Host) outward(err error, c host.Call) error {
 	e := *errs.From(err)
 	level := slog.LevelDebug // what the caller did, or what the supervisor says once for all calls
-	switch e.Kind {
-	case errs.Internal, errs.Corrupt, errs.Unknown, errs.OutOfSequence, errs.StaleEpoch:
+	if dispatch.Grave(&e) {
 		level = slog.LevelWarn
 	}
 	h.log.Log(context.Background(), level, "call failed", "object", c.Object, "method", c.Method, "request_id", c.RequestID, "code", e.CodeOf(), "error", err)

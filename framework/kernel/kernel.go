@@ -94,6 +94,8 @@ func run(ctx context.Context, c Config, plugins *pluginhost.Host, scripts []cata
 	if err := persist(ctx, func() (err error) { boot, err = store.Boot(ctx); return err }); err != nil {
 		return err
 	}
+	budget := luahost.NewBudget(luahost.DefaultBudget)
+	defer budget.Close()
 	d := dispatch.New(dispatch.Options{
 		Station: c.Station, Store: &store, Cluster: cluster.None{}, Clock: hlc.NewClock(time.Now, boot.High),
 		Log: c.Log, Limits: dispatch.DefaultLimits(),
@@ -105,12 +107,14 @@ func run(ctx context.Context, c Config, plugins *pluginhost.Host, scripts []cata
 			c.Log.Warn("calls were still running at the end", "error", err)
 		}
 	}()
-	o := &objects{dispatch: d, store: &store, log: c.Log, limits: luahost.DefaultLimits(), env: c.Env}
+	limits := luahost.DefaultLimits()
+	limits.Budget = budget
+	o := &objects{dispatch: d, store: &store, log: c.Log, limits: limits, env: c.Env}
 	if err := o.load(ctx, scripts); err != nil {
 		return err
 	}
 
-	h := &Host{station: c.Station, version: c.Version, dispatch: d, objects: o, store: &store, log: c.Log}
+	h := &Host{station: c.Station, version: c.Version, dispatch: d, objects: o, store: &store, log: c.Log, files: &store, streams: newStreams(maxUploads, maxReads)}
 	transportSpec := pluginhost.Spec{Kind: plugin.Transport, Name: c.Transport.Name, Command: c.Transport.Command, Listener: ln}
 	transportRun, err := plugins.Supervise(ctx, transportSpec, pluginhost.Use{
 		Up: func(ctx context.Context, p *pluginhost.Plugin) error {

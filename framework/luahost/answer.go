@@ -34,18 +34,21 @@ func (vm *VM) answer(value, status, headers lua.LValue) (Result, *errs.Error) {
 	var r Result
 	var err *errs.Error
 	var header []host.Field
-	if r.Body, header, err = vm.body(value); err != nil {
+	if r.File, err = vm.fileResult(value); err == nil && r.File == nil {
+		r.Body, header, err = vm.body(value)
+	}
+	if err != nil {
 		return Result{}, err
 	}
 	if r.Status, err = statusOf(status, value != lua.LNil); err != nil {
 		return Result{}, err
 	}
 	if r.Status == 204 || r.Status == 304 { // have no body
-		r.Body, header = nil, nil
+		r.Body, r.File, header = nil, nil, nil
 	}
 	r.Header = header
 	if headers != lua.LNil {
-		r.Header, err = mergeHeaders(headers, header)
+		r.Header, err = mergeHeaders(headers, header, vm.limits.Header)
 	}
 	return r, err
 }
@@ -89,19 +92,20 @@ func statusOf(v lua.LValue, body bool) (int, *errs.Error) {
 }
 
 // mergeHeaders gives the script's headers with the defaults that it did not
-// set, sorted by name. A value is a string or number, or a list of them.
-func mergeHeaders(v lua.LValue, defaults []host.Field) ([]host.Field, *errs.Error) {
+// set, sorted by name. A value is a string or number, or a list of them. All
+// together they have at most limit bytes.
+func mergeHeaders(v lua.LValue, defaults []host.Field, limit int) ([]host.Field, *errs.Error) {
 	t, ok := v.(*lua.LTable)
 	if !ok {
 		return nil, answerError("The script's headers must be a table, not a %s.", v.Type())
 	}
-	fields := make([]host.Field, 0, 8)
+	fields, left := make([]host.Field, 0, 8), limit
 	for key, value := t.Next(lua.LNil); key != lua.LNil; key, value = t.Next(key) {
 		name, err := headerName(key, fields)
 		if err != nil {
 			return nil, err
 		}
-		if fields, err = appendHeader(fields, name, value); err != nil {
+		if fields, err = appendHeader(fields, name, value, &left); err != nil {
 			return nil, err
 		}
 	}
@@ -129,14 +133,14 @@ func headerName(key lua.LValue, fields []host.Field) (string, *errs.Error) {
 	return name, nil
 }
 
-func appendHeader(fields []host.Field, name string, v lua.LValue) ([]host.Field, *errs.Error) {
+func appendHeader(fields []host.Field, name string, v lua.LValue, left *int) ([]host.Field, *errs.Error) {
 	if t, ok := v.(*lua.LTable); ok {
 		for i := range t.MaxN() {
 			if _, nested := t.RawGetInt(i + 1).(*lua.LTable); nested {
 				return nil, answerError("The script's header %s has a list in its list.", name)
 			}
 			var err *errs.Error
-			if fields, err = appendHeader(fields, name, t.RawGetInt(i+1)); err != nil {
+			if fields, err = appendHeader(fields, name, t.RawGetInt(i+1), left); err != nil {
 				return nil, err
 			}
 		}
@@ -146,6 +150,9 @@ func appendHeader(fields []host.Field, name string, v lua.LValue) ([]host.Field,
 		return nil, answerError("The script's header %s must be a string, not a %s.", name, v.Type())
 	}
 	value := v.String()
+	if *left -= len(name) + len(value) + 4; *left < 0 { // ": " and the line's end
+		return nil, errs.New(errs.Limit, "response_limit", "The headers of the script's answer are too long.")
+	}
 	for i := range len(value) {
 		if c := value[i]; c < ' ' && c != '\t' || c == 0x7f {
 			return nil, answerError("The script's header %s has a control character in its value.", name)

@@ -49,6 +49,9 @@ func printLog(L *lua.LState) int {
 			b.WriteByte('\t')
 		}
 		b.WriteString(L.ToStringMeta(L.Get(i)).String())
+		if b.Len() > vm.limits.Message {
+			break // log refuses it
+		}
 	}
 	vm.log(L, storage.Info, b.String(), lua.LNil)
 	return 0
@@ -87,14 +90,21 @@ func (vm *VM) log(L *lua.LState, level storage.Level, message string, fields lua
 // jsonEncode gives the text of a value; a value that is no JSON raises.
 func jsonEncode(L *lua.LState) int {
 	vm := of(L)
-	b, err := vm.encoder.encode(L.CheckAny(1), vm.limits.Memory, false, false)
+	v, m, room := L.CheckAny(1), vm.meter, cap(vm.encoder.buf)
+	b, err := vm.encoder.encode(v, room+m.left()/2, false, false) // a buffer grows by copies
 	if err != nil && err.large {
-		reserve(L, vm.limits.Memory+1)
+		m.walk(0)
+		m.raise(L)
+		if b, err = vm.encoder.encode(v, m.left()/2, false, false); err != nil && err.large {
+			reserve(L, vm.limits.Memory+1)
+		}
 	}
 	if err != nil {
 		L.RaiseError("json.encode: %s", err.at("value"))
 	}
-	vm.meter.charge(L, len(b)/16)
+	m.take(L, cap(vm.encoder.buf)-room)
+	m.charge(L, len(b)/16)
+	reserve(L, len(b))
 	L.Push(lua.LString(b))
 	return 1
 }
@@ -105,8 +115,11 @@ func jsonDecode(L *lua.LState) int {
 	if !ok {
 		L.TypeError(1, lua.LTString)
 	}
-	of(L).meter.charge(L, len(s)/16)
+	m := of(L).meter
+	m.charge(L, len(s)/16)
+	m.take(L, len(s))
 	v, err := decode(L, []byte(s))
+	m.raise(L)
 	L.Push(v)
 	if err != nil {
 		L.Push(lua.LString(err.Error()))

@@ -28,13 +28,17 @@ func replacements(L *lua.LState) map[string]functions {
 		"": {
 			"error": raise(L.GetGlobal("error").(*lua.LFunction).GFunction), "getmetatable": getMetatable,
 			"pcall": pcall, "print": printLog, "rawset": rawSet, requireName: require, "setmetatable": setMetatable,
-			"tonumber": toNumber, "xpcall": xpcall,
+			"next": baseNext, "pairs": pairs(L.NewFunction(baseNext)), "tonumber": toNumber, "unpack": tableUnpack, "xpcall": xpcall,
 		},
 		lua.TabLibName: {
-			"concat": tableConcat, "insert": tableInsert,
-			"remove": guarded(original(lua.TabLibName, "remove")), "sort": guarded(original(lua.TabLibName, "sort")),
+			"concat": tableConcat, "getn": tableLength, "insert": tableInsert, "maxn": tableLength,
+			"remove": tableRemove, "sort": tableSort,
 		},
-		lua.StringLibName:    {"format": stringFormat, "rep": stringRep},
+		lua.StringLibName: {
+			"byte": stringByte, "char": stringChar, "find": stringFind, "format": stringFormat, "gfind": stringGmatch,
+			"gmatch": stringGmatch, "gsub": stringGsub, "lower": stringLower, "match": stringMatch, "rep": stringRep,
+			"reverse": stringReverse, "sub": stringSub, "upper": stringUpper,
+		},
 		lua.MathLibName:      {"random": mathRandom, "randomseed": mathRandomSeed},
 		lua.CoroutineLibName: coroutines(original),
 		"state": {
@@ -46,22 +50,17 @@ func replacements(L *lua.LState) map[string]functions {
 			"error": logAt(storage.Error), "critical": logAt(storage.Critical),
 			"query": logQuery,
 		},
-		"json":   {"encode": jsonEncode, "decode": jsonDecode, "array": jsonArray, "null": nothing},
-		"time":   {"now": timeNow, "iso": timeISO, "parse": timeParse},
-		"crypto": cryptoFunctions(),
-		"html":   {"escape": htmlEscape, "render": htmlRender},
-		"env":    {"get": envGet},
+		"files":   fileFunctions,
+		"json":    {"encode": jsonEncode, "decode": jsonDecode, "array": jsonArray, "null": nothing},
+		"time":    {"now": timeNow, "iso": timeISO, "parse": timeParse},
+		"objects": {"call": objectsCall, "list": objectsList, "exists": objectsExists},
+		"crypto":  cryptoFunctions(),
+		"html":    {"escape": htmlEscape, "render": htmlRender},
+		"env":     {"get": envGet},
 	}
 }
 
 func nothing(*lua.LState) int { return 0 }
-
-func guarded(fn lua.LGFunction) lua.LGFunction {
-	return func(L *lua.LState) int {
-		writable(L)
-		return fn(L)
-	}
-}
 
 // caught decides whether a script may keep an error that pcall caught. What
 // ends the call is raised again.
@@ -75,7 +74,16 @@ func caught(L *lua.LState, err error) lua.LValue {
 		vm.meter.fatal(L, e)
 	}
 	vm.meter.charge(L, 200) // unwinding costs more than an instruction
+	vm.keepError(L, api.Object)
 	return api.Object
+}
+
+// keepError charges for the text of an error, to which the library adds the
+// line, and parts of what was wrong.
+func (vm *VM) keepError(L *lua.LState, object lua.LValue) {
+	if s, ok := object.(lua.LString); ok {
+		vm.meter.take(L, boxSize+len(s))
+	}
 }
 
 func pcall(L *lua.LState) int {
@@ -115,8 +123,11 @@ func xpcall(L *lua.LState) int {
 // raise is error(); it marks texts that look like the library's own.
 func raise(fn lua.LGFunction) lua.LGFunction {
 	return func(L *lua.LState) int {
-		if s, ok := L.Get(1).(lua.LString); ok && suspicious(string(s)) {
-			of(L).spoofed = true
+		if s, ok := L.Get(1).(lua.LString); ok {
+			reserve(L, len(s)) // the line is put in front of it
+			if suspicious(string(s)) {
+				of(L).spoofed = true
+			}
 		}
 		return fn(L)
 	}
@@ -171,8 +182,9 @@ func setMetatable(L *lua.LState) int {
 }
 
 func rawSet(L *lua.LState) int {
-	t := writable(L)
-	L.RawSet(t, L.CheckAny(2), L.CheckAny(3))
+	t, key, v := writable(L), L.CheckAny(2), L.CheckAny(3)
+	of(L).meter.add(L, t, key)
+	L.RawSet(t, key, v)
 	L.SetTop(1)
 	return 1
 }
@@ -186,6 +198,7 @@ func toNumber(L *lua.LState) int {
 	case lua.LNumber:
 		n = v
 	case lua.LString:
+		of(L).meter.charge(L, len(v)/16)
 		s := strings.TrimSpace(string(v))
 		if base < 2 || base > 36 {
 			L.ArgError(2, "base out of range")

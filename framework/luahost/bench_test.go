@@ -6,13 +6,17 @@ import (
 	"strconv"
 	"testing"
 
+	lua "github.com/yuin/gopher-lua"
+
 	"github.com/dbbasic/station/sdk/storage"
 )
 
 // still is an Object that costs next to nothing, so that a benchmark sees the VM.
 type still struct {
+	others
 	value  []byte
 	fields [2][]byte // of the last two log entries
+	fakeFiles
 }
 
 func (s *still) Get(string) ([]byte, bool)                             { return s.value, s.value != nil }
@@ -81,5 +85,34 @@ func BenchmarkSteps(b *testing.B) {
 		if _, err := vm.Call(context.Background(), &still{}, request("GET")); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// benchmarkBoth calls the script's GET in a VM of ours, without the rest of a
+// call, and in an unmodified one.
+func benchmarkBoth(b *testing.B, name, source string) {
+	b.Run(name+"/ours", func(b *testing.B) {
+		l := DefaultLimits()
+		l.Steps, l.Time = 1<<60, 1<<60
+		vm := loadWith(b, source, l)
+		vm.meter.begin(b.Context(), l)
+		benchmarkCall(b, vm.state, vm.handlers["GET"])
+	})
+	b.Run(name+"/library", func(b *testing.B) {
+		L := lua.NewState()
+		defer L.Close()
+		if err := L.DoString(source); err != nil {
+			b.Fatal(err)
+		}
+		benchmarkCall(b, L, L.GetGlobal("GET"))
+	})
+}
+
+func benchmarkCall(b *testing.B, L *lua.LState, fn lua.LValue) {
+	b.ReportAllocs()
+	for b.Loop() {
+		L.Push(fn)
+		L.Call(0, 1)
+		L.Pop(1)
 	}
 }

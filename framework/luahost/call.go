@@ -17,8 +17,8 @@ import (
 //
 // Errors before the script began: errs.MethodNotAllowed with Allow,
 // errs.Invalid (bad_json). Errors of the script, after which the VM is Spent:
-// errs.Script, errs.Refused (its fail), errs.Limit, errs.Timeout, what o
-// returned, and what cancelled ctx (its cause where that is an *errs.Error,
+// errs.Script, errs.Refused (its fail), errs.Limit, errs.Timeout, errs.Busy
+// (station_memory), what o returned, and what cancelled ctx (its cause where that is an *errs.Error,
 // else errs.Unavailable). errs.Internal is a fault of the VM itself.
 func (vm *VM) Call(ctx context.Context, o Object, r Request) (Result, error) {
 	if vm.spent {
@@ -76,11 +76,13 @@ func (vm *VM) run(fn *lua.LFunction, payload *lua.LTable) (Result, error) {
 	return result, nil
 }
 
-// end forgets the call, so that a warm VM keeps nothing of it.
+// end forgets the call, so that a warm VM keeps nothing of it, and measures
+// what it keeps nevertheless.
 func (vm *VM) end() {
 	vm.object, vm.request, vm.call, vm.payload, vm.random = nil, nil, nil, nil, nil
 	clear(vm.parts)
 	vm.parts = vm.parts[:0]
+	vm.handles = nil
 	vm.meter.ctx, vm.meter.yield = context.Background(), nil
 	vm.spoofed = false
 	const keep = 64 << 10
@@ -90,6 +92,7 @@ func (vm *VM) end() {
 	if cap(vm.encoder.fields) > 1024 {
 		vm.encoder.fields = nil
 	}
+	vm.meter.settleCall()
 }
 
 func (vm *VM) notAllowed(method string) *errs.Error {

@@ -10,7 +10,7 @@ import (
 // one without defining it does not compile, so that its author learns of it
 // from the save and not from the first call.
 var absent = map[string]bool{
-	"files": true, "objects": true, "schedule": true, "events": true, "http": true,
+	"schedule": true, "events": true, "http": true,
 }
 
 // maxNesting is how deeply statements and expressions may nest. The compiler

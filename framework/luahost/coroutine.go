@@ -35,7 +35,8 @@ func coCreate(L *lua.LState, create lua.LGFunction) int {
 		vm.meter.fatal(L, errs.New(errs.Limit, "coroutine_limit",
 			"The script holds more than %d unfinished coroutines.", vm.limits.Coroutines))
 	}
-	vm.meter.charge(L, 1000) // a thread has stacks of 33 KiB
+	vm.meter.charge(L, 1000)
+	vm.meter.take(L, threadBytes)
 	L.RemoveContext()
 	create(L)
 	L.SetContext(vm.meter)
@@ -57,8 +58,10 @@ func coResume(L *lua.LState, resume lua.LGFunction) int {
 			return 2
 		}
 	}
-	wasDead := thread.Dead
+	wasDead, stack := thread.Dead, len(threadOf(thread).Reg.Array)
+	vm.meter.take(L, 16*(len(threadOf(L).Reg.Array)-stackValues)) // which may have grown as far as another thread can
 	n := resume(L)
+	vm.meter.take(L, 16*(len(threadOf(thread).Reg.Array)-stack))
 	if thread.Dead && !wasDead && vm.coroutines > 0 {
 		vm.coroutines--
 	}
@@ -67,6 +70,7 @@ func coResume(L *lua.LState, resume lua.LGFunction) int {
 			vm.meter.fatal(L, e)
 		}
 		vm.meter.charge(L, 200)
+		vm.keepError(L, L.Get(1-n))
 	}
 	return n
 }
@@ -84,16 +88,15 @@ func coWrapped(L *lua.LState, resume lua.LGFunction) int {
 }
 
 // coYield refuses to yield across a builtin (pcall, table.sort, state.update …),
-// which Lua 5.1 refuses too and the library does not notice.
+// a metamethod or an iterator, which Lua 5.1 refuses too and the library does
+// not notice: none of its functions but a called one can be left and resumed.
 func coYield(L *lua.LState, yield lua.LGFunction) int {
-	for level := 1; level <= stackFrames; level++ {
-		frame, ok := L.GetStack(level)
-		if !ok {
-			break
-		}
-		fn, err := L.GetInfo("f", frame, lua.LNil)
-		if f, ok := fn.(*lua.LFunction); err == nil && ok && f.IsG {
+	for f := threadOf(L).CurrentFrame.Parent; f != nil; f = f.Parent {
+		if f.Fn.IsG {
 			L.RaiseError("attempt to yield across a call of the station")
+		}
+		if op := int(f.Fn.Proto.Code[f.Pc-1] >> 26); op != lua.OP_CALL && op != lua.OP_TAILCALL {
+			L.RaiseError("attempt to yield across a metamethod or an iterator")
 		}
 	}
 	return yield(L)

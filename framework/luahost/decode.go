@@ -14,6 +14,7 @@ import (
 // counts. Text that is not UTF-8, or nested too deeply, is an error.
 type decoder struct {
 	L     *lua.LState
+	meter *meter // what is made is charged here, if anywhere
 	data  []byte
 	pos   int
 	depth int
@@ -26,9 +27,29 @@ type syntax struct {
 
 func (e *syntax) Error() string { return fmt.Sprintf("malformed JSON at byte %d: %s", e.pos+1, e.text) }
 
-// decode reads one value and nothing behind it.
+func newDecoder(L *lua.LState, data []byte) (d decoder, done func()) {
+	d = decoder{L: L, meter: threadOf(L).meter(), data: data}
+	if d.meter == nil {
+		return d, func() {}
+	}
+	held := d.meter.mem.held
+	return d, func() { d.meter.mem.held = held }
+}
+
+// made charges for n bytes of the value. Where they end the call the value
+// is given up with an error that nobody sees.
+func (d *decoder) made(n int) *syntax {
+	if d.meter != nil && !d.meter.hold(n) {
+		return d.fail("there is no memory for it")
+	}
+	return nil
+}
+
+// decode reads one value and nothing behind it. Where the memory of the call
+// ends, so does the call: the meter says so.
 func decode(L *lua.LState, data []byte) (lua.LValue, error) {
-	d := decoder{L: L, data: data}
+	d, done := newDecoder(L, data)
+	defer done()
 	d.space()
 	v, err := d.value()
 	if err == nil {
@@ -43,7 +64,8 @@ func decode(L *lua.LState, data []byte) (lua.LValue, error) {
 // decodeInto reads an object's fields into t and reports true; a value of
 // another type it returns.
 func decodeInto(L *lua.LState, data []byte, t *lua.LTable) (v lua.LValue, object bool, err error) {
-	d := decoder{L: L, data: data}
+	d, done := newDecoder(L, data)
+	defer done()
 	d.space()
 	if d.peek() != '{' {
 		v, err = decode(L, data)
@@ -134,9 +156,15 @@ func (d *decoder) objectInto(t *lua.LTable) *syntax {
 		return err
 	}
 	defer func() { d.depth-- }()
+	if err := d.made(tableSize + mapBytes); err != nil {
+		return err
+	}
 	if d.peek() == '}' {
 		d.pos++
 		return nil
+	}
+	if err := d.made(4 * keyBytes); err != nil {
+		return err
 	}
 	for {
 		if d.peek() != '"' {
@@ -153,6 +181,9 @@ func (d *decoder) objectInto(t *lua.LTable) *syntax {
 		d.pos++
 		d.space()
 		v, err := d.value()
+		if err == nil {
+			err = d.made(keyBytes + len(key))
+		}
 		if err != nil {
 			return err
 		}
@@ -168,6 +199,9 @@ func (d *decoder) array() (lua.LValue, *syntax) {
 		return lua.LNil, err
 	}
 	defer func() { d.depth-- }()
+	if err := d.made(tableSize + 4*itemBytes); err != nil {
+		return lua.LNil, err
+	}
 	t := d.L.CreateTable(4, 0)
 	t.Metatable = arrayMark
 	if d.peek() == ']' {
@@ -176,6 +210,9 @@ func (d *decoder) array() (lua.LValue, *syntax) {
 	}
 	for {
 		v, err := d.value()
+		if err == nil {
+			err = d.made(itemBytes)
+		}
 		if err != nil {
 			return lua.LNil, err
 		}
@@ -276,7 +313,7 @@ func (d *decoder) text() (string, *syntax) {
 				return "", d.fail("the string is not UTF-8")
 			}
 			d.pos++
-			return string(s), nil
+			return string(s), d.made(boxSize + len(s))
 		case c == '\\':
 			return d.escaped(from)
 		case c < ' ':
@@ -299,7 +336,7 @@ func (d *decoder) escaped(from int) (string, *syntax) {
 			if !utf8.Valid(b) {
 				return "", d.fail("the string is not UTF-8")
 			}
-			return string(b), nil
+			return string(b), d.made(boxSize + len(b))
 		case c < ' ':
 			return "", d.fail("a control character in a string")
 		case c != '\\':

@@ -188,6 +188,9 @@ func (t *tracer) flush() {
 
 // clip shortens s to n bytes of whole characters, with a mark where it cut.
 func clip(s string, n int) string {
+	if len(s) > n+utf8.UTFMax {
+		s = s[:n+utf8.UTFMax] // the rest is cut anyway
+	}
 	s = strings.ToValidUTF8(s, "\uFFFD")
 	if len(s) <= n {
 		return s

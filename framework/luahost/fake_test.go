@@ -19,6 +19,8 @@ type fake struct {
 	state map[string]string
 	logs  []entry
 	err   error // of the next Set, Delete or Log
+	others
+	fakeFiles
 }
 
 type entry struct {

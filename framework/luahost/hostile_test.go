@@ -79,9 +79,9 @@ func TestBelowTheLimits(t *testing.T) {
 		{"log.info(string.rep('x', 8192)) return 1", "1"},
 		{"log.info('x', { x = string.rep('x', 65527) }) return 1", "1"},
 		{"state.set(string.rep('k', 512), string.rep('x', 262142)) return 1", "1"},
-		{"return #string.rep('x', 33554432)", "33554432"},
-		{"local t = {} for i = 1, 32 do t[i] = string.rep('x', 2 ^ 20) end return #table.concat(t)", "33554432"},
-		{"local t = {} for i = 1, 4096 do t[i] = string.rep('x', 8191) end return #table.concat(t, ',')", "33554431"},
+		{"return #string.rep('x', 31 * 2 ^ 20)", "32505856"},
+		{"local t = {} for i = 1, 15 do t[i] = string.rep('x', 2 ^ 20) end return #table.concat(t)", "15728640"},
+		{"local t = {} for i = 1, 1920 do t[i] = string.rep('x', 8191) end return #table.concat(t, ',')", "15728639"},
 		{"return { table.concat({ 1, 'b', 2.5 }, ', '), table.concat({}, 'x'), table.concat({ 1, 2, 3 }, '-', 2, 3), table.concat({ 1, 2 }, '-', 3) }",
 			`["1, b, 2.5","","2-3",""]`},
 	} {

@@ -20,14 +20,18 @@ import (
 type Limits struct {
 	Steps  int64         // VM instructions, and the work of builtins counted in them
 	Time   time.Duration // wall time
-	Memory int           // bytes of one string that a builtin makes
+	Memory int           // bytes that the VM's values take, about
 
 	Response   int // bytes of a response's body
+	Header     int // bytes of the headers that a script gives its response
 	Message    int // bytes of a log message
 	Entry      int // bytes of a log entry, message and fields
 	Key        int // bytes of a state key
 	Value      int // bytes of a state value as JSON
 	Coroutines int // coroutines that a call began and did not finish
+	Request    int // bytes of the request that a script gives another object
+
+	Budget *Budget // of the memory of all VMs together; nil is no bound
 }
 
 // DefaultLimits gives the figures that hold where the config says nothing.
@@ -37,11 +41,13 @@ func DefaultLimits() Limits {
 		Time:       5 * time.Second,
 		Memory:     32 << 20,
 		Response:   1 << 20,
+		Header:     32 << 10,
 		Message:    8 << 10,
 		Entry:      64 << 10,
 		Key:        512,
 		Value:      256 << 10,
 		Coroutines: 100,
+		Request:    1 << 20,
 	}
 }
 
@@ -72,6 +78,8 @@ type Object interface {
 	Log(level storage.Level, message string, fields []byte) error
 
 	LogReader
+	Objects
+	Files
 }
 
 // Request is one call to run.
@@ -100,8 +108,9 @@ type Request struct {
 // Result is what the script answered.
 type Result struct {
 	Status int          // 200 to 599
-	Header []host.Field // sorted by name, Content-Type among them where there is a body; not to be changed
+	Header []host.Field // sorted by name, Content-Type among them where there is a Body; not to be changed
 	Body   []byte       // nil where there is none; the caller owns it
+	File   *host.File   // to answer with instead of Body; nil where there is none
 }
 
 // Declared is what a script says of itself in its table `object`.

@@ -11,7 +11,7 @@ import (
 	"github.com/dbbasic/station/sdk/errs"
 )
 
-// interval is how many steps pass between two looks at the clock.
+// interval is how many steps pass at most between two looks at the clock.
 const interval = 1024
 
 // yieldAfter is how long a call runs before its Request's Yield is called.
@@ -27,18 +27,21 @@ type meter struct {
 	steps    int64
 	limit    int64
 	due      int64 // the step of the next check
+	every    int64 // steps from one check to the next: interval, or less beside large values
 	start    time.Time
 	deadline time.Time
 	allowed  time.Duration // from start to deadline
 	yield    func()        // the request's, nil where it has none
 	since    time.Time     // the call's start, or when yield last returned
 	err      *errs.Error   // why the call must end, nil while it may go on
+	mem      memory        // goes on from call to call
 }
 
 // begin starts the count of a call that may take until deadline at most.
 func (m *meter) begin(ctx context.Context, limits Limits, deadlines ...time.Time) {
 	m.ctx, m.err = ctx, nil
-	m.steps, m.limit, m.due = 0, limits.Steps, min(interval, limits.Steps+1)
+	m.steps, m.limit, m.due = 0, limits.Steps, min(m.every, limits.Steps+1)
+	m.mem.noted, m.mem.work, m.mem.held = 0, 0, 0
 	m.start = time.Now()
 	m.since = m.start
 	m.deadline = m.start.Add(limits.Time)
@@ -73,11 +76,12 @@ func (m *meter) check() {
 	if m.err != nil {
 		return
 	}
-	m.due = min(m.steps+interval, m.limit+1)
+	m.due = min(m.steps+m.every, m.limit+1)
 	if m.steps > m.limit {
 		m.stop(errs.New(errs.Limit, "step_limit", "The script used more than its %d steps.", m.limit))
 		return
 	}
+	m.noteSteps()
 	now := time.Now()
 	m.look(now)
 	switch {
@@ -129,6 +133,7 @@ func (m *meter) stop(err *errs.Error) {
 // charge counts n steps of a builtin's work, and raises where that ends the call.
 func (m *meter) charge(L *lua.LState, n int) {
 	m.steps += int64(n)
+	m.mem.work += int64(n)
 	if m.steps >= m.due {
 		m.check()
 		m.raise(L)

@@ -11,7 +11,7 @@ type reference struct {
 
 // references are those of all libraries.
 var references = [][]reference{
-	stateReference, logReference, jsonReference, timeReference, cryptoReference, htmlReference, envReference,
+	stateReference, logReference, jsonReference, timeReference, filesReference, objectsReference, cryptoReference, htmlReference, envReference,
 	globalReference, stringReference, tableReference, mathReference, coroutineReference,
 }
 
@@ -20,8 +20,8 @@ var constants = []struct{ name, kind string }{
 	{"json.null", "station.null"}, {"math.huge", "number"}, {"math.pi", "number"}, {"_G", "table<string, any>"}, {"_VERSION", "string"},
 }
 
-// classes are the types of what the station gives and takes.
-const classes = `---A null of JSON: it keeps its place in a list, and is true in a condition.
+// stubClasses are the types of what the station gives and takes.
+const stubClasses = `---A null of JSON: it keeps its place in a list, and is true in a condition.
 ---@class station.null
 
 ---What the station vouches for of a call: the second argument of a handler.
@@ -31,6 +31,8 @@ const classes = `---A null of JSON: it keeps its place in a list, and is true in
 ---@field query table<string, string[]>
 ---@field form table<string, string[]>
 ---@field headers table<string, string> reading ignores case
+---@field files table<string, station.upload> the last one of a field
+---@field uploads station.upload[]
 ---@field body string
 ---@field json any the JSON body, nil without one
 ---@field user? string
@@ -40,6 +42,21 @@ const classes = `---A null of JSON: it keeps its place in a list, and is true in
 ---@field station string
 ---@field version integer
 ---@field deadline number seconds, as time.now gives them
+
+---A file of the object.
+---@class station.file
+---@field name string
+---@field size integer bytes
+---@field type string
+---@field hash string SHA-256, hexadecimal
+---@field time number seconds
+
+---A file of a form.
+---@class station.upload
+---@field field string
+---@field name string as the client calls it
+---@field size integer bytes
+---@field type string
 
 ---What a script says of itself in the global table ` + "`object`" + `.
 ---@class station.object
@@ -73,6 +90,23 @@ var stateReference = []reference{
 	{"state.keys", []string{"prefix? string"}, []string{"string[] keys"}, "Lists the keys that begin with `prefix`, in order."},
 	{"state.list", []string{"query? { prefix?: string, limit?: integer|string, after?: string, reverse?: boolean }"},
 		[]string{"station.row[] rows", "string? after"}, "Lists rows in the order of their keys, 100 without a `limit`, and gives the key to pass as `after` for the next ones."},
+}
+
+var filesReference = []reference{
+	{"files.put", []string{"name string", "bytes string|station.upload", "type? string"}, []string{"station.file file"}, "Makes or replaces a file with the bytes of a string or of an upload."},
+	{"files.get", []string{"name string"}, []string{"string? bytes"}, "Gives the bytes of a file, nil where there is no such file."},
+	{"files.list", nil, []string{"station.file[] files"}, "Lists the files in the order of their names."},
+	{"files.delete", []string{"name string"}, nil, "Deletes a file; one that is not there is no error."},
+	{"files.exists", []string{"name string"}, []string{"boolean exists"}, "Gives whether there is such a file."},
+	{"files.stat", []string{"name string"}, []string{"station.file? file"}, "Gives what is known of a file, nil where there is no such file."},
+	{"files.response", []string{"name string"}, []string{"any answer"}, "Gives an answer that sends the file: `return files.response(name)`."},
+}
+
+var objectsReference = []reference{
+	{"objects.call", []string{"id string", `method "GET"|"HEAD"|"POST"|"PUT"|"PATCH"|"DELETE"|"OPTIONS"`, "request? table"}, []string{"any value", "integer status"},
+		"Calls another object, a call that is whole by itself, and gives what it answers; a failure is a value too."},
+	{"objects.list", []string{"prefix? string"}, []string{"string[] ids"}, "Lists the ids of this station's objects that begin with `prefix`, in order."},
+	{"objects.exists", []string{"id string"}, []string{"boolean exists"}, "Gives whether this station has an object of that id."},
 }
 
 var logReference = []reference{

@@ -16,6 +16,12 @@ import (
 // errs.Invalid (bad_json).
 func (vm *VM) payloadTable() (*lua.LTable, *errs.Error) {
 	c := &vm.request.Call
+	for _, fields := range [][]host.Field{c.Query, c.Form} {
+		if !vm.meter.hold(fieldsBytes(fields, keyBytes)) {
+			return nil, vm.meter.err
+		}
+	}
+	defer func() { vm.meter.mem.held = 0 }()
 	t := vm.state.CreateTable(0, len(c.Query)+len(c.Form))
 	for _, f := range c.Query {
 		t.RawSetString(f.Name, lua.LString(f.Value))
@@ -27,6 +33,9 @@ func (vm *VM) payloadTable() (*lua.LTable, *errs.Error) {
 		return t, nil
 	}
 	v, object, err := decodeInto(vm.state, c.Body, t)
+	if vm.meter.err != nil {
+		return nil, vm.meter.err
+	}
 	if err != nil {
 		e := errs.New(errs.Invalid, "bad_json", "The body is %s.", err.Error())
 		return nil, e
@@ -52,8 +61,35 @@ func callIndex(L *lua.LState) int {
 		L.Push(lua.LNil)
 		return 1
 	}
-	L.Push(vm.callPart(string(name)))
+	vm.meter.take(L, vm.partBytes(string(name)))
+	part := vm.callPart(string(name))
+	vm.meter.raise(L) // JSON may have been too much
+	L.Push(part)
 	return 1
+}
+
+// partBytes gives about how much a part of the call takes when it is made.
+func (vm *VM) partBytes(name string) int {
+	c := &vm.request.Call
+	switch name {
+	case "body":
+		return len(c.Body)
+	case "query":
+		return fieldsBytes(c.Query, keyBytes+tableSize+2*itemBytes)
+	case "form":
+		return fieldsBytes(c.Form, keyBytes+tableSize+2*itemBytes)
+	case "headers":
+		return fieldsBytes(c.Header, keyBytes)
+	}
+	return 0
+}
+
+func fieldsBytes(fields []host.Field, each int) int {
+	n := 0
+	for _, f := range fields {
+		n += each + len(f.Name) + len(f.Value)
+	}
+	return n
 }
 
 // once makes a part of the call at its first use.
@@ -99,6 +135,10 @@ func (vm *VM) callPart(name string) lua.LValue {
 		return vm.once(name, func(vm *VM) lua.LValue { return vm.lists(vm.request.Call.Query) })
 	case "form":
 		return vm.once(name, func(vm *VM) lua.LValue { return vm.lists(vm.request.Call.Form) })
+	case "files":
+		return vm.once(name, (*VM).uploadFields)
+	case "uploads":
+		return vm.once(name, (*VM).uploads)
 	case "headers":
 		return vm.once(name, (*VM).headers)
 	}

@@ -74,7 +74,7 @@ func newEnvironment() *environment {
 		}
 		e.keep(L, k.library, source, k.names, own[k.library])
 	}
-	for _, library := range []string{"state", "log", "json", "time", "crypto", "html", "env"} {
+	for _, library := range []string{"state", "log", "files", "json", "time", "objects", "crypto", "html", "env"} {
 		e.add(library, e.freeze(L, tableOf(L, own[library])))
 	}
 	e.add("fail", L.NewFunction(fail))
@@ -95,9 +95,11 @@ func (e *environment) add(name string, v lua.LValue) {
 func (e *environment) keep(L *lua.LState, library string, source *lua.LTable, names string, own functions) {
 	t := L.CreateTable(0, 32)
 	for name := range fields(names) {
-		var v lua.LValue = source.RawGetString(name)
+		v := source.RawGetString(name)
 		if fn := own[name]; fn != nil {
 			v = L.NewFunction(fn)
+		} else if fn, ok := v.(*lua.LFunction); ok {
+			v = &lua.LFunction{IsG: true, Env: fn.Env, GFunction: metered(fn.GFunction), Upvalues: fn.Upvalues}
 		}
 		if library == "" {
 			e.add(name, v)
@@ -125,6 +127,11 @@ func (e *environment) freeze(L *lua.LState, t *lua.LTable) *lua.LTable {
 	front.Metatable = meta
 	e.frozen[front] = true
 	return front
+}
+
+// isMeta reports whether t is a metatable that all VMs share.
+func (e *environment) isMeta(t *lua.LTable) bool {
+	return t == arrayMark || t == e.callMeta || t == e.headerMeta
 }
 
 func tableOf(L *lua.LState, fns functions) *lua.LTable {

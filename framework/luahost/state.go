@@ -19,6 +19,7 @@ func (vm *VM) read(L *lua.LState, key string) lua.LValue {
 	vm.meter.charge(L, len(data)/16)
 	v, err := decode(L, data)
 	if err != nil {
+		vm.meter.raise(L)
 		vm.meter.fatal(L, errs.Wrap(errs.Corrupt, "luahost.state", err, "The value of the state key %q is no JSON.", clip(key, 64)))
 	}
 	return v
@@ -120,6 +121,7 @@ func stateUpdate(L *lua.LState) int {
 func (vm *VM) scan(L *lua.LState, prefix, after string, reverse bool, visit func(key string, value []byte) bool) {
 	m := vm.meter
 	vm.object.Range(prefix, after, reverse, func(key string, value []byte) bool {
+		m.mem.work += 16
 		if m.steps += 16; m.steps >= m.due {
 			m.check()
 		}
@@ -131,6 +133,7 @@ func (vm *VM) scan(L *lua.LState, prefix, after string, reverse bool, visit func
 // decodeRow decodes a value inside scan and counts its bytes.
 func (vm *VM) decodeRow(L *lua.LState, key string, value []byte) (lua.LValue, bool) {
 	vm.meter.steps += int64(len(value) / 16)
+	vm.meter.mem.work += int64(len(value) / 16)
 	v, err := decode(L, value)
 	if err != nil {
 		vm.meter.stop(errs.Wrap(errs.Corrupt, "luahost.state", err, "The value of the state key %q is no JSON.", clip(key, 64)))
@@ -142,14 +145,17 @@ func (vm *VM) decodeRow(L *lua.LState, key string, value []byte) (lua.LValue, bo
 func stateAll(L *lua.LState) int {
 	vm := session(L, "state")
 	t := L.CreateTable(0, 8)
+	L.Push(t) // where the account finds it
 	vm.scan(L, "", "", false, func(key string, value []byte) bool {
+		if !vm.meter.spend(keyBytes + len(key)) {
+			return false
+		}
 		v, ok := vm.decodeRow(L, key, value)
 		if ok {
 			t.RawSetString(key, v)
 		}
 		return ok
 	})
-	L.Push(t)
 	return 1
 }
 
@@ -158,11 +164,11 @@ func stateKeys(L *lua.LState) int {
 	vm := session(L, "state")
 	prefix := L.OptString(1, "")
 	t := vm.list(0)
+	L.Push(t)
 	vm.scan(L, prefix, "", false, func(key string, _ []byte) bool {
 		t.Append(lua.LString(key))
-		return true
+		return vm.meter.spend(itemBytes + len(key))
 	})
-	L.Push(t)
 	return 1
 }
 
@@ -179,9 +185,13 @@ func stateList(L *lua.LState) int {
 	prefix, after := listText(L, q, "prefix"), listText(L, q, "after")
 	limit := listLimitOf(L, "state.list", q.RawGetString("limit"))
 	rows, last, more := vm.list(limit), "", false
+	L.Push(rows)
 	vm.scan(L, prefix, after, lua.LVAsBool(q.RawGetString("reverse")), func(key string, value []byte) bool {
 		if rows.Len() == limit {
 			more = true
+			return false
+		}
+		if !vm.meter.spend(tableSize + 6*keyBytes + len(key)) {
 			return false
 		}
 		v, ok := vm.decodeRow(L, key, value)
@@ -192,7 +202,6 @@ func stateList(L *lua.LState) int {
 		last = key
 		return ok
 	})
-	L.Push(rows)
 	if more {
 		L.Push(lua.LString(last))
 	} else {

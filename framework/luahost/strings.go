@@ -7,20 +7,7 @@ import (
 	"strings"
 
 	lua "github.com/yuin/gopher-lua"
-
-	"github.com/dbbasic/station/sdk/errs"
 )
-
-// reserve charges for n bytes that a builtin is about to make at once, and
-// ends the call where they exceed the memory budget.
-func reserve(L *lua.LState, n int) {
-	vm := of(L)
-	if n > vm.limits.Memory {
-		vm.meter.fatal(L, errs.New(errs.Limit, "memory_limit",
-			"The script made a string of more than %d bytes.", vm.limits.Memory))
-	}
-	vm.meter.charge(L, n/64)
-}
 
 func stringRep(L *lua.LState) int {
 	s, n := L.CheckString(1), L.CheckNumber(2)
@@ -28,9 +15,8 @@ func stringRep(L *lua.LState) int {
 		L.Push(lua.LString(""))
 		return 1
 	}
-	vm := of(L)
-	if float64(n)*float64(len(s)) > float64(vm.limits.Memory) {
-		reserve(L, vm.limits.Memory+1)
+	if most := of(L).limits.Memory + 1; float64(n)*float64(len(s)) > float64(most) {
+		reserve(L, most)
 	}
 	reserve(L, int(n)*len(s))
 	L.Push(lua.LString(strings.Repeat(s, int(n))))
@@ -41,27 +27,26 @@ func stringRep(L *lua.LState) int {
 // and error texts are others and show addresses.
 func stringFormat(L *lua.LState) int {
 	format := L.CheckString(1)
-	var b strings.Builder
+	out, meter := output{L: L}, of(L).meter
 	arg := 1
 	for {
 		text, rest, found := strings.Cut(format, "%")
-		b.WriteString(text)
+		meter.charge(L, 1+len(text)/64)
+		out.write(text)
 		if !found {
 			break
 		}
 		if strings.HasPrefix(rest, "%") {
-			b.WriteByte('%')
+			out.writeByte('%')
 			format = rest[1:]
 			continue
 		}
 		spec := formatSpec(L, rest)
 		format = rest[len(spec):]
 		arg++
-		s := formatOne(L, spec[:len(spec)-1], spec[len(spec)-1], arg)
-		reserve(L, b.Len()+len(s))
-		b.WriteString(s)
+		formatOne(L, &out, spec[:len(spec)-1], spec[len(spec)-1], arg)
 	}
-	L.Push(lua.LString(b.String()))
+	L.Push(out.value())
 	return 1
 }
 
@@ -85,20 +70,35 @@ func formatSpec(L *lua.LState, s string) string {
 	return s[:i+1]
 }
 
-func formatOne(L *lua.LState, flags string, verb byte, arg int) string {
+func formatOne(L *lua.LState, out *output, flags string, verb byte, arg int) {
 	switch verb {
 	case 's':
-		return fmt.Sprintf("%"+flags+"s", L.ToStringMeta(L.CheckAny(arg)).String())
+		text := L.ToStringMeta(L.CheckAny(arg)).String()
+		if flags != "" {
+			reserve(L, len(text))
+			of(L).meter.charge(L, len(text)/16)
+			text = fmt.Sprintf("%"+flags+"s", text)
+		}
+		out.write(text)
 	case 'q':
-		return quote(L.CheckString(arg))
+		quote(out, L.CheckString(arg))
 	case 'c':
-		return string([]byte{byte(L.CheckNumber(arg))})
-	case 'd', 'i', 'u':
-		return fmt.Sprintf("%"+flags+"d", int64(L.CheckNumber(arg)))
-	case 'o', 'x', 'X':
-		return fmt.Sprintf("%"+flags+string(verb), uint64(int64(L.CheckNumber(arg))))
+		width, _, _ := strings.Cut(flags, ".")
+		out.write(fmt.Sprintf("%"+width+"s", []byte{byte(L.CheckNumber(arg))}))
+	default:
+		of(L).meter.charge(L, 16)
+		out.write(formatNumber(flags, verb, float64(L.CheckNumber(arg))))
 	}
-	return formatFloat(flags, verb, float64(L.CheckNumber(arg)))
+}
+
+func formatNumber(flags string, verb byte, f float64) string {
+	switch verb {
+	case 'd', 'i', 'u':
+		return fmt.Sprintf("%"+flags+"d", int64(f))
+	case 'o', 'x', 'X':
+		return fmt.Sprintf("%"+flags+string(verb), uint64(int64(f)))
+	}
+	return formatFloat(flags, verb, f)
 }
 
 // formatFloat is C's: %g has six digits unless told, infinities have no capitals.
@@ -115,15 +115,35 @@ func formatFloat(flags string, verb byte, f float64) string {
 }
 
 // quote writes a string so that Lua reads it back.
-func quote(s string) string {
-	return `"` + strings.NewReplacer(`"`, `\"`, `\`, `\\`, "\n", "\\\n", "\r", `\r`, "\x00", `\000`).Replace(s) + `"`
+func quote(out *output, s string) {
+	out.writeByte('"')
+	for i := range len(s) {
+		if i%64 == 0 {
+			out.charge(4)
+		}
+		switch c := s[i]; c {
+		case '"', '\\', '\n':
+			out.writeByte('\\')
+			out.writeByte(c)
+		case '\r':
+			out.write(`\r`)
+		case 0:
+			out.write(`\000`)
+		default:
+			out.writeByte(c)
+		}
+	}
+	out.writeByte('"')
 }
 
 // tableConcat counts the string's bytes, then builds it at once; the library's
 // own puts every part on the stack, which ends at 65,536 values.
 func tableConcat(L *lua.LState) int {
 	t, sep := L.CheckTable(1), L.OptString(2, "")
-	first, last := L.OptInt(3, 1), L.OptInt(4, t.Len())
+	first, last := L.OptInt(3, 1), L.OptInt(4, -1)
+	if L.Get(4) == lua.LNil {
+		last = length(L, t)
+	}
 	meter, n := of(L).meter, 0
 	for i := first; i <= last; i++ {
 		meter.charge(L, 1)
@@ -148,23 +168,6 @@ func tableConcat(L *lua.LState) int {
 	}
 	L.Push(lua.LString(b.String()))
 	return 1
-}
-
-func tableInsert(L *lua.LState) int {
-	t := writable(L)
-	switch L.GetTop() {
-	case 2:
-		t.Append(L.Get(2))
-	case 3:
-		pos := L.CheckInt(2)
-		if pos < 1 || pos > t.Len()+1 {
-			L.ArgError(2, "position out of bounds")
-		}
-		t.Insert(pos, L.Get(3))
-	default:
-		L.RaiseError("wrong number of arguments to 'insert'")
-	}
-	return 0
 }
 
 // mathRandom draws from the process's source, or, after math.randomseed and

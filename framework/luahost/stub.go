@@ -14,7 +14,7 @@ func Stub() []byte {
 	var b strings.Builder
 	b.WriteString(StubHead + "\n")
 	b.WriteString("-- What scripts of a station find. Written by `station types`; it is never run.\n\n")
-	b.WriteString(classes)
+	b.WriteString(stubClasses)
 	tables := map[string]bool{}
 	library := func(name string) {
 		table, _, ok := strings.Cut(name, ".")

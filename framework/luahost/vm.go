@@ -13,8 +13,10 @@ import (
 	"github.com/dbbasic/station/sdk/host"
 )
 
-// stackFrames is how many functions may be active in one thread.
-const stackFrames = 200
+const (
+	stackFrames = 200  // how many functions may be active in one thread
+	stackValues = 1024 // how many values its stack has room for at first
+)
 
 // methods are the HTTP methods that a script may answer, in the order of Allow.
 var methods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
@@ -43,6 +45,7 @@ type VM struct {
 	call       *lua.LTable // the script's second argument
 	parts      []binding   // of call, as far as it was read
 	payload    lua.LValue  // a JSON body that is no object
+	handles    []upload    // of its uploads, once the script asked for them
 	coroutines int         // begun in it and not finished
 	random     *rand.Rand  // after math.randomseed
 
@@ -57,13 +60,14 @@ type VM struct {
 const LoadTime = time.Second
 
 // NewVM loads the script: its top level runs once, under limits and for at
-// most LoadTime, and API tables refuse. Errors: errs.Source, with the line.
+// most LoadTime, and API tables refuse. Errors: errs.Source, with the line;
+// errs.Busy (station_memory), which is no fault of the script.
 func (p *Program) NewVM(limits Limits) (*VM, error) {
 	vm := &VM{
 		state: lua.NewState(lua.Options{
 			SkipOpenLibs:     true,
 			CallStackSize:    stackFrames,
-			RegistrySize:     1024,
+			RegistrySize:     stackValues,
 			RegistryMaxSize:  65536,
 			RegistryGrowStep: 1024,
 		}),
@@ -71,7 +75,7 @@ func (p *Program) NewVM(limits Limits) (*VM, error) {
 		modules: p.modules,
 		environ: p.Env,
 	}
-	vm.meter = &meter{vm: vm}
+	vm.meter = &meter{vm: vm, every: interval, mem: memory{limit: int64(limits.Memory), allocated: allocated()}}
 	L := vm.state
 	L.Panic = raisePlain
 	shared().install(vm)
@@ -88,6 +92,7 @@ func (p *Program) NewVM(limits Limits) (*VM, error) {
 		vm.Close()
 		return nil, loadError(err)
 	}
+	vm.meter.settleCall()
 	return vm, nil
 }
 
@@ -98,7 +103,7 @@ func raisePlain(L *lua.LState) {
 
 // loadError makes any failure of a load one of the source.
 func loadError(err *errs.Error) *errs.Error {
-	if err.Kind == errs.Internal {
+	if err.Kind == errs.Internal || err.Kind == errs.Busy {
 		return err
 	}
 	e := *err
@@ -204,6 +209,15 @@ func (vm *VM) declareActions(v lua.LValue) *errs.Error {
 // those of its functions, HEAD with GET, POST with an action, OPTIONS always.
 func (vm *VM) Methods() []string { return slices.Clone(vm.answers) }
 
+// Answers says why the object does not answer a method, nil where it does.
+// Errors: errs.MethodNotAllowed with Allow.
+func (vm *VM) Answers(method string) error {
+	if slices.Contains(vm.answers, method) {
+		return nil
+	}
+	return vm.notAllowed(method)
+}
+
 // Declared gives what the script says of itself.
 func (vm *VM) Declared() Declared {
 	d := vm.declared
@@ -222,6 +236,7 @@ func (vm *VM) Close() {
 	if !vm.state.IsClosed() {
 		vm.state.Close()
 	}
+	vm.limits.Budget.closed(&vm.meter.mem)
 }
 
 // of gives the VM that a builtin runs in.

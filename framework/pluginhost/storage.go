@@ -157,6 +157,15 @@ func (s *Storage) DropUpload(ctx context.Context, object id.Object, upload strin
 	return c.DropUpload(ctx, object, upload)
 }
 
+// ReadUpload implements storage.Storage.
+func (s *Storage) ReadUpload(ctx context.Context, object id.Object, upload string) (storage.Upload, io.ReadCloser, error) {
+	c, err := s.get("ReadUpload")
+	if err != nil {
+		return storage.Upload{}, nil, err
+	}
+	return c.ReadUpload(ctx, object, upload)
+}
+
 // Files implements storage.Storage.
 func (s *Storage) Files(ctx context.Context, q storage.FilesQuery) ([]storage.File, error) {
 	c, err := s.get("Files")

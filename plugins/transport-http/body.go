@@ -2,10 +2,8 @@ package transporthttp
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"mime"
-	"mime/multipart"
 	"net/http"
 	"strings"
 	"time"
@@ -15,7 +13,7 @@ import (
 )
 
 // takeBody reads the body of the request into the call: into Form where it is
-// a form, else into Body and Type.
+// a form, and its files into Uploads, else into Body and Type.
 func (x *exchange) takeBody(c *host.Call) error {
 	if x.r.Body == nil || x.r.Body == http.NoBody || x.r.ContentLength == 0 {
 		return nil
@@ -28,13 +26,14 @@ func (x *exchange) takeBody(c *host.Call) error {
 	if err != nil {
 		return err
 	}
+	if media == "multipart/form-data" {
+		return x.takeForm(c, boundary)
+	}
 	body, err := x.readBody()
 	if err != nil || len(body) == 0 {
 		return err
 	}
 	switch {
-	case media == "multipart/form-data":
-		c.Form, err = parseMultipart(body, boundary)
 	case media == formType && !looksLikeJSON(body):
 		c.Form, err = parseFields(string(body), "form")
 	case (media == formType || media == "") && looksLikeJSON(body):
@@ -150,37 +149,4 @@ func (x *exchange) bodyError(err error) error {
 	}
 	return &errs.Error{Kind: errs.Invalid, Code: "bad_body", Op: "http.readBody", Err: err,
 		Message: "The body ended early or is malformed."}
-}
-
-// parseMultipart reads a form whose parts are all plain fields.
-func parseMultipart(body []byte, boundary string) ([]host.Field, error) {
-	bad := func(err error) error {
-		return &errs.Error{Kind: errs.Invalid, Code: "bad_form", Op: "http.parseMultipart", Err: err,
-			Message: "The multipart form is malformed."}
-	}
-	var form []host.Field
-	mr := multipart.NewReader(bytes.NewReader(body), boundary)
-	for {
-		part, err := mr.NextPart()
-		if errors.Is(err, io.EOF) {
-			return form, nil
-		}
-		if err != nil {
-			return nil, bad(err)
-		}
-		_, params, err := mime.ParseMediaType(part.Header.Get("Content-Disposition"))
-		if err != nil || part.FormName() == "" {
-			return nil, bad(err)
-		}
-		if _, isFile := params["filename"]; isFile {
-			return nil, errs.New(errs.Unsupported, "", "Uploaded files are not available in this version; send form fields or JSON.")
-		}
-		value, err := io.ReadAll(part)
-		if err != nil {
-			return nil, bad(err)
-		}
-		if form, err = appendField(form, part.FormName(), string(value), "form"); err != nil {
-			return nil, err
-		}
-	}
 }

@@ -6,8 +6,11 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"io"
+	"mime"
+	"mime/multipart"
 	"net"
 	"net/http"
+	"net/textproto"
 	"net/url"
 	"slices"
 	"strconv"
@@ -45,6 +48,9 @@ func (c *client) Do(ctx context.Context, r transporttest.Request) (transporttest
 	for i, f := range r.Query {
 		q[i] = url.QueryEscape(f.Name) + "=" + url.QueryEscape(f.Value)
 	}
+	if len(r.Files) > 0 {
+		r.Type, r.Body = form(r)
+	}
 	req, err := http.NewRequestWithContext(ctx, r.Method,
 		c.base+"/objects/"+url.PathEscape(r.Object)+"?"+strings.Join(q, "&"), bytes.NewReader(r.Body))
 	if err != nil {
@@ -60,6 +66,22 @@ func (c *client) Do(ctx context.Context, r transporttest.Request) (transporttest
 		req.Header.Set("X-Request-Id", r.RequestID)
 	}
 	return c.send(req)
+}
+
+// form writes a form with files; a buffer takes all that is written.
+func form(r transporttest.Request) (string, []byte) {
+	var b bytes.Buffer
+	w := multipart.NewWriter(&b)
+	for _, f := range r.Form {
+		_ = w.WriteField(f.Name, f.Value)
+	}
+	for _, p := range r.Files {
+		part, _ := w.CreatePart(textproto.MIMEHeader{"Content-Type": {p.Type},
+			"Content-Disposition": {mime.FormatMediaType("form-data", map[string]string{"name": p.Field, "filename": p.Name})}})
+		_, _ = part.Write(p.Content)
+	}
+	_ = w.Close()
+	return w.FormDataContentType(), b.Bytes()
 }
 
 func (c *client) send(req *http.Request) (transporttest.Response, error) {

@@ -49,11 +49,13 @@ func (x *exchange) invoke(object id.Object, station id.Station, query []host.Fie
 		Object: object, Station: station, Method: x.r.Method, Path: x.r.URL.EscapedPath(),
 		Query: query, Header: x.headers(), RequestID: x.id, Caller: operator,
 	}
-	if err := x.takeBody(&c); err != nil {
-		return err
+	err := x.takeBody(&c)
+	if err == nil && asksRollback(&c) {
+		err = notAvailable("rollback")
 	}
-	if asksRollback(&c) {
-		return notAvailable("rollback")
+	if err != nil {
+		x.dropUploads(&c)
+		return err
 	}
 	ctx, cancel := context.WithTimeout(x.calls, callTime)
 	defer cancel()
@@ -61,7 +63,7 @@ func (x *exchange) invoke(object id.Object, station id.Station, query []host.Fie
 	if err != nil {
 		return err
 	}
-	return x.sendResult(res)
+	return x.sendResult(object, res)
 }
 
 // operator is who calls: without accounts, whoever reaches the listener.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/dbbasic/station/sdk/errs"
 	"github.com/dbbasic/station/sdk/host"
+	"github.com/dbbasic/station/sdk/id"
 )
 
 // failure is the body of every error that the station raises.
@@ -93,7 +94,7 @@ func (x *exchange) send(status int, body []byte) {
 
 // sendResult sends what a script answered, as it is but for the headers that
 // are not the script's to set.
-func (x *exchange) sendResult(res host.Result) error {
+func (x *exchange) sendResult(object id.Object, res host.Result) error {
 	if res.Status < 200 || res.Status > 599 {
 		return errs.New(errs.Script, "bad_status", "The script answered with %d, which is no final HTTP status.", res.Status)
 	}
@@ -105,8 +106,14 @@ func (x *exchange) sendResult(res host.Result) error {
 	for _, f := range res.Header {
 		x.setHeader(header, f)
 	}
+	if res.File != nil && header["Content-Type"] == nil && res.File.Type != "" {
+		header["Content-Type"] = []string{res.File.Type}
+	}
 	if !inert(header["Content-Type"]) {
 		header["Content-Security-Policy"] = sandbox
+	}
+	if res.File != nil {
+		return x.sendFile(object, res.Status, res.File)
 	}
 	x.send(res.Status, res.Body)
 	return nil

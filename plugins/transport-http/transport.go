@@ -34,6 +34,9 @@ const (
 	maxBody     = 8 << 20                // bytes of a request body
 	maxBodies   = 256 << 20              // bytes of all large bodies that are in memory at once
 	maxFields   = 10_000                 // of a query or a form
+	maxFiles    = 1 << 30                // bytes of all files of a form
+	maxUploads  = 100                    // files of a form
+	maxName     = 1 << 10                // bytes of a file's name
 )
 
 // Transport is the HTTP transport.

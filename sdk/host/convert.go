@@ -33,7 +33,7 @@ func encodeCall(c *Call) *pb.HostCall {
 		Object: string(c.Object), Station: string(c.Station), Method: []byte(c.Method), Path: []byte(c.Path),
 		Query: encodeFields(c.Query), Header: encodeFields(c.Header), Form: encodeFields(c.Form),
 		Type: []byte(c.Type), Body: c.Body, RequestId: []byte(c.RequestID),
-		User: c.Caller.User, Roles: c.Caller.Roles, DeadlineUs: shim.Micro(c.Deadline),
+		User: c.Caller.User, Roles: c.Caller.Roles, DeadlineUs: shim.Micro(c.Deadline), Uploads: encodeUploaded(c.Uploads),
 	}
 	for _, o := range c.Chain {
 		m.Chain = append(m.Chain, string(o))
@@ -47,6 +47,7 @@ func decodeCall(m *pb.HostCall) Call {
 		Query: decodeFields(m.GetQuery()), Header: decodeFields(m.GetHeader()), Form: decodeFields(m.GetForm()),
 		Type: string(m.GetType()), Body: shim.Bytes(m.GetBody()), RequestID: string(m.GetRequestId()),
 		Caller: id.Caller{User: m.GetUser(), Roles: m.GetRoles()}, Deadline: shim.FromMicro(m.GetDeadlineUs()),
+		Uploads: decodeUploaded(m.GetUploads()),
 	}
 	for _, o := range m.GetChain() {
 		c.Chain = append(c.Chain, id.Object(o))
@@ -55,11 +56,11 @@ func decodeCall(m *pb.HostCall) Call {
 }
 
 func encodeResult(r *Result) *pb.HostResult {
-	return &pb.HostResult{Status: int32(r.Status), Header: encodeFields(r.Header), Body: r.Body, Station: string(r.Station)}
+	return &pb.HostResult{Status: int32(r.Status), Header: encodeFields(r.Header), Body: r.Body, Station: string(r.Station), File: encodeFile(r.File)}
 }
 
 func decodeResult(m *pb.HostResult) Result {
-	return Result{Status: int(m.GetStatus()), Header: decodeFields(m.GetHeader()), Body: shim.Bytes(m.GetBody()), Station: id.Station(m.GetStation())}
+	return Result{Status: int(m.GetStatus()), Header: decodeFields(m.GetHeader()), Body: shim.Bytes(m.GetBody()), Station: id.Station(m.GetStation()), File: decodeFile(m.GetFile())}
 }
 
 func encodeObjects(p ObjectsPage) *pb.HostObjects {

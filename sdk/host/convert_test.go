@@ -6,11 +6,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/dbbasic/station/sdk/internal/plugintest"
+	"github.com/dbbasic/station/sdk/storage"
 )
 
 func TestConversionsKeepEveryField(t *testing.T) {
 	plugintest.RoundTrip(t, func(c Call) Call { return decodeCall(encodeCall(&c)) })
 	plugintest.RoundTrip(t, func(r Result) Result { return decodeResult(encodeResult(&r)) })
+	plugintest.RoundTrip(t, func(u UploadFor) UploadFor { return decodeUploadFor(encodeUploadFor(u)) })
+	plugintest.RoundTrip(t, func(u storage.Upload) storage.Upload { return decodeUpload(encodeUpload(u)) })
 	plugintest.RoundTrip(t, func(p ObjectsPage) ObjectsPage { return decodeObjects(encodeObjects(p)) })
 	plugintest.RoundTrip(t, func(p StatePage) StatePage { return decodeState(encodeState(p)) })
 }

@@ -5,6 +5,7 @@ package host
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"github.com/dbbasic/station/sdk/id"
@@ -22,6 +23,7 @@ type Call struct {
 	Form    []Field    // decoded form fields, where the body was a form
 	Type    string     // media type of Body without parameters; empty where there is none
 	Body    []byte     // as received; empty where it was a form
+	Uploads []Uploaded // the files of a form, in its order; the call uses them up or the kernel drops them
 
 	RequestID string
 	Caller    id.Caller
@@ -32,12 +34,38 @@ type Call struct {
 // Field is one name and value of a query, form or header.
 type Field struct{ Name, Value string }
 
+// Uploaded is one file of a form, whose bytes Host.Upload has put aside.
+type Uploaded struct {
+	Field  string // of the form
+	Name   string // as the client calls it, without folders; any text
+	Type   string // media type as the client gave it, or empty
+	Size   int64  // bytes
+	Upload string // storage.Upload.ID
+}
+
 // Result is what an object answered.
 type Result struct {
 	Status  int     // HTTP status
-	Header  []Field // as the script set them, Content-Type among them where there is a body
+	Header  []Field // as the script set them, Content-Type among them where there is a Body; where it is, it goes before that of File
 	Body    []byte
+	File    *File      // to send instead of Body, see Host.ReadFile; nil where there is none
 	Station id.Station // the station that ran the call
+}
+
+// File is a file of an object as it was when the object answered.
+type File struct {
+	Name string
+	Type string // media type, or empty
+	Size int64  // bytes
+	Hash string // SHA-256 of the bytes, 64 lower-case hex digits
+	Time time.Time
+}
+
+// UploadFor says for what call an upload is.
+type UploadFor struct {
+	Object  id.Object
+	Station id.Station // as in the Call
+	Method  string
 }
 
 // ObjectInfo is one row of the list of objects in service.
@@ -121,4 +149,25 @@ type Host interface {
 
 	// Logs reads a page of an object's log.
 	Logs(ctx context.Context, q storage.LogsQuery) (storage.LogsPage, error)
+
+	// Upload puts the bytes that r gives aside, durable when it returns, for a call
+	// that names them. A call uses up what its script made files of, and what it
+	// left is dropped when Invoke returns; an upload that no call names is to be
+	// dropped by who made it, and is gone after storage.UploadLife. Nothing is read
+	// of r where no call could use it. An error of r is given back as it is and
+	// leaves nothing; ctx may have no deadline. Errors: errs.MethodNotAllowed with
+	// Allow; errs.TooLarge (file_too_large), after which the rest of r is not read;
+	// errs.Busy where too many uploads run; errs.Unavailable.
+	Upload(ctx context.Context, call UploadFor, r io.Reader) (storage.Upload, error)
+
+	// DropUpload removes an upload that no call will name. One that is not there
+	// is no error.
+	DropUpload(ctx context.Context, object id.Object, upload string) error
+
+	// ReadFile gives the bytes of a file with that hash, from an offset to its end:
+	// those that a Result named or none. The caller closes it; ctx may have no
+	// deadline. Errors, of ReadFile or of the reader: errs.Unavailable
+	// (file_changed) where the file was replaced or deleted since; errs.Busy where
+	// too many files are read; errs.Corrupt as with storage.Storage.ReadFile.
+	ReadFile(ctx context.Context, object id.Object, name, hash string, from int64) (io.ReadCloser, error)
 }

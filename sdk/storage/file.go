@@ -9,6 +9,7 @@ import (
 
 	"github.com/dbbasic/station/sdk/errs"
 	"github.com/dbbasic/station/sdk/id"
+	"github.com/dbbasic/station/sdk/internal/shim"
 )
 
 // The most bytes of a file's name and of its media type.
@@ -82,21 +83,4 @@ func isHash(s string) bool {
 // ReadChunk fills b from r as far as r goes, and says whether that was its end.
 // Only io.EOF itself is an end: io.ErrUnexpectedEOF, or an error that wraps one
 // of the two, is how a reader says that it was cut off.
-func ReadChunk(r io.Reader, b []byte) (n int, end bool, err error) {
-	for idle := 0; n < len(b); {
-		m, err := r.Read(b[n:])
-		n += m
-		if err == io.EOF {
-			return n, true, nil
-		}
-		if err != nil {
-			return n, false, err
-		}
-		if idle++; m > 0 {
-			idle = 0
-		} else if idle == 100 {
-			return n, false, io.ErrNoProgress
-		}
-	}
-	return n, false, nil
-}
+func ReadChunk(r io.Reader, b []byte) (n int, end bool, err error) { return shim.ReadChunk(r, b) }

@@ -348,6 +348,12 @@ type Storage interface {
 	// there, or was used, is no error.
 	DropUpload(ctx context.Context, object id.Object, upload string) error
 
+	// ReadUpload gives an upload and its bytes, until the reader is closed or ctx
+	// ends, also where a commit uses it or somebody drops it meanwhile. Errors, of
+	// ReadUpload or of the reader: errs.NotFound for one that is not there, was used
+	// or is of another object; errs.Corrupt as with ReadFile.
+	ReadUpload(ctx context.Context, object id.Object, upload string) (Upload, io.ReadCloser, error)
+
 	// Files lists an object's files; of an unknown object the list is empty.
 	// Errors: errs.Invalid.
 	Files(ctx context.Context, q FilesQuery) ([]File, error)

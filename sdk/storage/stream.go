@@ -13,10 +13,6 @@ import (
 	"github.com/dbbasic/station/sdk/internal/shim"
 )
 
-// fileChunk is how many bytes of a file one message carries. Each message has
-// memory of its own: gRPC may still hold it when Send has returned.
-const fileChunk = 256 << 10
-
 // WriteFile implements Storage. An error of r ends the stream without an end of
 // the file, so that the plugin never takes what came before it for the whole.
 func (c *Client) WriteFile(ctx context.Context, object id.Object, r io.Reader) (Upload, error) {
@@ -27,8 +23,8 @@ func (c *Client) WriteFile(ctx context.Context, object id.Object, r io.Reader) (
 		return Upload{}, shim.FromStatus(err)
 	}
 	if s.Send(&pb.WriteFileRequest{Object: []byte(object)}) == nil {
-		err := sendChunks(r, func(b []byte) error { return s.Send(&pb.WriteFileRequest{Chunk: b}) })
-		if err != nil && !errors.Is(err, errSend) {
+		err := shim.SendChunks(r, func(b []byte) error { return s.Send(&pb.WriteFileRequest{Chunk: b}) })
+		if err != nil && !errors.Is(err, shim.ErrSend) {
 			return Upload{}, err
 		}
 	}
@@ -39,29 +35,39 @@ func (c *Client) WriteFile(ctx context.Context, object id.Object, r io.Reader) (
 	return decodeUpload(m), nil
 }
 
-// errSend is a message that was not sent: the stream has ended.
-var errSend = errors.New("the stream has ended")
-
-// sendChunks sends what r gives until its end. The error is r's own, or errSend.
-func sendChunks(r io.Reader, send func([]byte) error) error {
-	for {
-		b := make([]byte, fileChunk)
-		n, end, err := ReadChunk(r, b)
-		if err != nil {
-			return err
-		}
-		if n > 0 && send(b[:n]) != nil {
-			return errSend
-		}
-		if end {
-			return nil
-		}
-	}
-}
-
 // DropUpload implements Storage.
 func (c *Client) DropUpload(ctx context.Context, object id.Object, upload string) error {
 	_, err := c.c.DropUpload(ctx, &pb.DropUploadRequest{Object: []byte(object), Upload: []byte(upload)})
+	return err
+}
+
+// ReadUpload implements Storage.
+func (c *Client) ReadUpload(ctx context.Context, object id.Object, upload string) (Upload, io.ReadCloser, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	s, err := c.c.ReadUpload(ctx, &pb.ReadUploadRequest{Object: []byte(object), Upload: []byte(upload)})
+	var first *pb.ReadUploadReply
+	if err == nil {
+		first, err = s.Recv()
+	}
+	if err != nil {
+		cancel()
+		return Upload{}, nil, shim.FromStatus(err)
+	}
+	u := decodeUpload(first.GetUpload())
+	left := u.Size // that the plugin has not sent yet
+	return u, &shim.StreamReader{Cancel: cancel, ChunkReader: shim.ChunkReader{Recv: func() ([]byte, error) {
+		m, err := s.Recv()
+		return m.GetChunk(), counted(&left, m.GetChunk(), err)
+	}}}, nil
+}
+
+// counted notes a chunk of the bytes that are left of a file, and gives the
+// stream's error; an end that comes too early or too late is none in good order.
+func counted(left *int64, chunk []byte, err error) error {
+	*left -= int64(len(chunk))
+	if errors.Is(err, io.EOF) && *left != 0 {
+		return errs.New(errs.Corrupt, "", "The storage plugin gave another number of bytes than the file has.")
+	}
 	return err
 }
 
@@ -92,59 +98,10 @@ func (c *Client) ReadFile(ctx context.Context, object id.Object, name string, fr
 	}
 	f := decodeFile(first.GetFile())
 	left := f.Size - from // that the plugin has not sent yet
-	return f, &streamReader{cancel: cancel, chunkReader: chunkReader{recv: func() ([]byte, error) {
+	return f, &shim.StreamReader{Cancel: cancel, ChunkReader: shim.ChunkReader{Recv: func() ([]byte, error) {
 		m, err := s.Recv()
-		left -= int64(len(m.GetChunk()))
-		if errors.Is(err, io.EOF) && left != 0 {
-			err = errs.New(errs.Corrupt, "", "The storage plugin gave another number of bytes than the file has.")
-		}
-		return m.GetChunk(), err
+		return m.GetChunk(), counted(&left, m.GetChunk(), err)
 	}}}, nil
-}
-
-// chunkReader is the bytes of a stream. Its end is io.EOF only where the other
-// side ended it in good order; one that is gone is an error.
-type chunkReader struct {
-	recv  func() ([]byte, error)
-	chunk []byte
-	err   error // that ended the stream
-}
-
-// Read implements io.Reader.
-func (r *chunkReader) Read(b []byte) (int, error) {
-	for len(r.chunk) == 0 && r.err == nil {
-		chunk, err := r.recv()
-		switch {
-		case err == nil:
-			r.chunk = chunk
-		case errors.Is(err, io.EOF):
-			r.err = io.EOF
-		default:
-			r.err = shim.FromStatus(err)
-		}
-	}
-	if len(r.chunk) == 0 {
-		return 0, r.err
-	}
-	n := copy(b, r.chunk)
-	r.chunk = r.chunk[n:]
-	return n, nil
-}
-
-// streamReader is a chunkReader that can be given up.
-type streamReader struct {
-	chunkReader
-	cancel context.CancelFunc
-}
-
-// Close implements io.Closer. A stream that has not ended is cancelled.
-func (r *streamReader) Close() error {
-	r.cancel()
-	r.chunk = nil
-	if r.err == nil {
-		r.err = errs.New(errs.Invalid, "", "The stream was closed.")
-	}
-	return nil
 }
 
 // Export implements Storage.
@@ -158,7 +115,7 @@ func (c *Client) Export(ctx context.Context, object id.Object) (io.ReadCloser, e
 		cancel()
 		return nil, shim.FromStatus(err)
 	}
-	return &streamReader{cancel: cancel, chunkReader: chunkReader{recv: func() ([]byte, error) {
+	return &shim.StreamReader{Cancel: cancel, ChunkReader: shim.ChunkReader{Recv: func() ([]byte, error) {
 		m, err := s.Recv()
 		return m.GetChunk(), err
 	}}}, nil
@@ -173,8 +130,8 @@ func (c *Client) Import(ctx context.Context, object id.Object, r io.Reader) (Obj
 		return ObjectInfo{}, shim.FromStatus(err)
 	}
 	if s.Send(&pb.ImportRequest{Object: []byte(object)}) == nil {
-		err := sendChunks(r, func(b []byte) error { return s.Send(&pb.ImportRequest{Chunk: b}) })
-		if err != nil && !errors.Is(err, errSend) {
+		err := shim.SendChunks(r, func(b []byte) error { return s.Send(&pb.ImportRequest{Chunk: b}) })
+		if err != nil && !errors.Is(err, shim.ErrSend) {
 			return ObjectInfo{}, err
 		}
 	}
@@ -191,7 +148,7 @@ func (s *server) WriteFile(stream grpc.ClientStreamingServer[pb.WriteFileRequest
 		return err
 	}
 	object := id.Object(first.GetObject())
-	u, err := s.impl.WriteFile(stream.Context(), object, &chunkReader{recv: func() ([]byte, error) {
+	u, err := s.impl.WriteFile(stream.Context(), object, &shim.ChunkReader{Recv: func() ([]byte, error) {
 		m, err := stream.Recv()
 		return m.GetChunk(), err
 	}})
@@ -209,6 +166,26 @@ func (s *server) WriteFile(stream grpc.ClientStreamingServer[pb.WriteFileRequest
 
 func (s *server) DropUpload(ctx context.Context, m *pb.DropUploadRequest) (*pb.Empty, error) {
 	return &pb.Empty{}, s.impl.DropUpload(ctx, id.Object(m.GetObject()), string(m.GetUpload()))
+}
+
+func (s *server) ReadUpload(m *pb.ReadUploadRequest, stream grpc.ServerStreamingServer[pb.ReadUploadReply]) error {
+	u, r, err := s.impl.ReadUpload(stream.Context(), id.Object(m.GetObject()), string(m.GetUpload()))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = r.Close() }() // what was to be read has been
+	if err := stream.Send(&pb.ReadUploadReply{Upload: encodeUpload(u)}); err != nil {
+		return err
+	}
+	var sent error
+	err = shim.SendChunks(r, func(b []byte) error {
+		sent = stream.Send(&pb.ReadUploadReply{Chunk: b})
+		return sent
+	})
+	if sent != nil {
+		return sent
+	}
+	return err
 }
 
 func (s *server) Files(ctx context.Context, m *pb.FilesQuery) (*pb.FilesReply, error) {
@@ -233,7 +210,7 @@ func (s *server) ReadFile(m *pb.ReadFileRequest, stream grpc.ServerStreamingServ
 		return err
 	}
 	var sent error
-	err = sendChunks(r, func(b []byte) error {
+	err = shim.SendChunks(r, func(b []byte) error {
 		sent = stream.Send(&pb.ReadFileReply{Chunk: b})
 		return sent
 	})
@@ -253,7 +230,7 @@ func (s *server) Export(m *pb.ExportRequest, stream grpc.ServerStreamingServer[p
 		return err
 	}
 	var sent error
-	err = sendChunks(r, func(b []byte) error {
+	err = shim.SendChunks(r, func(b []byte) error {
 		sent = stream.Send(&pb.ExportReply{Chunk: b})
 		return sent
 	})
@@ -268,7 +245,7 @@ func (s *server) Import(stream grpc.ClientStreamingServer[pb.ImportRequest, pb.S
 	if err != nil {
 		return err
 	}
-	i, err := s.impl.Import(stream.Context(), id.Object(first.GetObject()), &chunkReader{recv: func() ([]byte, error) {
+	i, err := s.impl.Import(stream.Context(), id.Object(first.GetObject()), &shim.ChunkReader{Recv: func() ([]byte, error) {
 		m, err := stream.Recv()
 		return m.GetChunk(), err
 	}})

@@ -91,6 +91,7 @@ type HostCall struct {
 	Roles         []string               `protobuf:"bytes,12,rep,name=roles,proto3" json:"roles,omitempty"`
 	Chain         []string               `protobuf:"bytes,13,rep,name=chain,proto3" json:"chain,omitempty"`
 	DeadlineUs    int64                  `protobuf:"varint,14,opt,name=deadline_us,json=deadlineUs,proto3" json:"deadline_us,omitempty"` // microseconds since 1970; 0 means none
+	Uploads       []*HostUploaded        `protobuf:"bytes,15,rep,name=uploads,proto3" json:"uploads,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -223,6 +224,90 @@ func (x *HostCall) GetDeadlineUs() int64 {
 	return 0
 }
 
+func (x *HostCall) GetUploads() []*HostUploaded {
+	if x != nil {
+		return x.Uploads
+	}
+	return nil
+}
+
+// HostUploaded is host.Uploaded.
+type HostUploaded struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Field         []byte                 `protobuf:"bytes,1,opt,name=field,proto3" json:"field,omitempty"`
+	Name          []byte                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Type          []byte                 `protobuf:"bytes,3,opt,name=type,proto3" json:"type,omitempty"`
+	Size          int64                  `protobuf:"varint,4,opt,name=size,proto3" json:"size,omitempty"`
+	Upload        []byte                 `protobuf:"bytes,5,opt,name=upload,proto3" json:"upload,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostUploaded) Reset() {
+	*x = HostUploaded{}
+	mi := &file_station_v1_host_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostUploaded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostUploaded) ProtoMessage() {}
+
+func (x *HostUploaded) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostUploaded.ProtoReflect.Descriptor instead.
+func (*HostUploaded) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *HostUploaded) GetField() []byte {
+	if x != nil {
+		return x.Field
+	}
+	return nil
+}
+
+func (x *HostUploaded) GetName() []byte {
+	if x != nil {
+		return x.Name
+	}
+	return nil
+}
+
+func (x *HostUploaded) GetType() []byte {
+	if x != nil {
+		return x.Type
+	}
+	return nil
+}
+
+func (x *HostUploaded) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *HostUploaded) GetUpload() []byte {
+	if x != nil {
+		return x.Upload
+	}
+	return nil
+}
+
 // HostResult is host.Result.
 type HostResult struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -230,13 +315,14 @@ type HostResult struct {
 	Header        []*Field               `protobuf:"bytes,2,rep,name=header,proto3" json:"header,omitempty"`
 	Body          []byte                 `protobuf:"bytes,3,opt,name=body,proto3" json:"body,omitempty"`
 	Station       string                 `protobuf:"bytes,4,opt,name=station,proto3" json:"station,omitempty"`
+	File          *HostFile              `protobuf:"bytes,5,opt,name=file,proto3" json:"file,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *HostResult) Reset() {
 	*x = HostResult{}
-	mi := &file_station_v1_host_proto_msgTypes[2]
+	mi := &file_station_v1_host_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -248,7 +334,7 @@ func (x *HostResult) String() string {
 func (*HostResult) ProtoMessage() {}
 
 func (x *HostResult) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[2]
+	mi := &file_station_v1_host_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -261,7 +347,7 @@ func (x *HostResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostResult.ProtoReflect.Descriptor instead.
 func (*HostResult) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{2}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *HostResult) GetStatus() int32 {
@@ -292,6 +378,387 @@ func (x *HostResult) GetStation() string {
 	return ""
 }
 
+func (x *HostResult) GetFile() *HostFile {
+	if x != nil {
+		return x.File
+	}
+	return nil
+}
+
+// HostFile is host.File.
+type HostFile struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          []byte                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Type          []byte                 `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
+	Size          int64                  `protobuf:"varint,3,opt,name=size,proto3" json:"size,omitempty"`
+	Hash          []byte                 `protobuf:"bytes,4,opt,name=hash,proto3" json:"hash,omitempty"`
+	TimeUs        int64                  `protobuf:"varint,5,opt,name=time_us,json=timeUs,proto3" json:"time_us,omitempty"` // microseconds since 1970
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostFile) Reset() {
+	*x = HostFile{}
+	mi := &file_station_v1_host_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostFile) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostFile) ProtoMessage() {}
+
+func (x *HostFile) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostFile.ProtoReflect.Descriptor instead.
+func (*HostFile) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *HostFile) GetName() []byte {
+	if x != nil {
+		return x.Name
+	}
+	return nil
+}
+
+func (x *HostFile) GetType() []byte {
+	if x != nil {
+		return x.Type
+	}
+	return nil
+}
+
+func (x *HostFile) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *HostFile) GetHash() []byte {
+	if x != nil {
+		return x.Hash
+	}
+	return nil
+}
+
+func (x *HostFile) GetTimeUs() int64 {
+	if x != nil {
+		return x.TimeUs
+	}
+	return 0
+}
+
+// HostUploadRequest is a part of an upload: the first message says whose it is, the others have bytes.
+type HostUploadRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Object        []byte                 `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	Station       []byte                 `protobuf:"bytes,2,opt,name=station,proto3" json:"station,omitempty"`
+	Method        []byte                 `protobuf:"bytes,3,opt,name=method,proto3" json:"method,omitempty"`
+	Chunk         []byte                 `protobuf:"bytes,4,opt,name=chunk,proto3" json:"chunk,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostUploadRequest) Reset() {
+	*x = HostUploadRequest{}
+	mi := &file_station_v1_host_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostUploadRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostUploadRequest) ProtoMessage() {}
+
+func (x *HostUploadRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostUploadRequest.ProtoReflect.Descriptor instead.
+func (*HostUploadRequest) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *HostUploadRequest) GetObject() []byte {
+	if x != nil {
+		return x.Object
+	}
+	return nil
+}
+
+func (x *HostUploadRequest) GetStation() []byte {
+	if x != nil {
+		return x.Station
+	}
+	return nil
+}
+
+func (x *HostUploadRequest) GetMethod() []byte {
+	if x != nil {
+		return x.Method
+	}
+	return nil
+}
+
+func (x *HostUploadRequest) GetChunk() []byte {
+	if x != nil {
+		return x.Chunk
+	}
+	return nil
+}
+
+// HostUpload is storage.Upload as a transport gets it.
+type HostUpload struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Size          int64                  `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`
+	Hash          []byte                 `protobuf:"bytes,3,opt,name=hash,proto3" json:"hash,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostUpload) Reset() {
+	*x = HostUpload{}
+	mi := &file_station_v1_host_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostUpload) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostUpload) ProtoMessage() {}
+
+func (x *HostUpload) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostUpload.ProtoReflect.Descriptor instead.
+func (*HostUpload) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *HostUpload) GetId() []byte {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+func (x *HostUpload) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *HostUpload) GetHash() []byte {
+	if x != nil {
+		return x.Hash
+	}
+	return nil
+}
+
+// HostDropUpload names one upload.
+type HostDropUpload struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Object        []byte                 `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	Upload        []byte                 `protobuf:"bytes,2,opt,name=upload,proto3" json:"upload,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostDropUpload) Reset() {
+	*x = HostDropUpload{}
+	mi := &file_station_v1_host_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostDropUpload) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostDropUpload) ProtoMessage() {}
+
+func (x *HostDropUpload) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostDropUpload.ProtoReflect.Descriptor instead.
+func (*HostDropUpload) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *HostDropUpload) GetObject() []byte {
+	if x != nil {
+		return x.Object
+	}
+	return nil
+}
+
+func (x *HostDropUpload) GetUpload() []byte {
+	if x != nil {
+		return x.Upload
+	}
+	return nil
+}
+
+// HostReadFile names a file with the hash that it must have, and the offset to read it from.
+type HostReadFile struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Object        []byte                 `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	Name          []byte                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Hash          []byte                 `protobuf:"bytes,3,opt,name=hash,proto3" json:"hash,omitempty"`
+	From          int64                  `protobuf:"varint,4,opt,name=from,proto3" json:"from,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostReadFile) Reset() {
+	*x = HostReadFile{}
+	mi := &file_station_v1_host_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostReadFile) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostReadFile) ProtoMessage() {}
+
+func (x *HostReadFile) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostReadFile.ProtoReflect.Descriptor instead.
+func (*HostReadFile) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *HostReadFile) GetObject() []byte {
+	if x != nil {
+		return x.Object
+	}
+	return nil
+}
+
+func (x *HostReadFile) GetName() []byte {
+	if x != nil {
+		return x.Name
+	}
+	return nil
+}
+
+func (x *HostReadFile) GetHash() []byte {
+	if x != nil {
+		return x.Hash
+	}
+	return nil
+}
+
+func (x *HostReadFile) GetFrom() int64 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+// HostFileReply is a part of a file: the first message is empty, the others have bytes.
+type HostFileReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Chunk         []byte                 `protobuf:"bytes,1,opt,name=chunk,proto3" json:"chunk,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostFileReply) Reset() {
+	*x = HostFileReply{}
+	mi := &file_station_v1_host_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostFileReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostFileReply) ProtoMessage() {}
+
+func (x *HostFileReply) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostFileReply.ProtoReflect.Descriptor instead.
+func (*HostFileReply) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *HostFileReply) GetChunk() []byte {
+	if x != nil {
+		return x.Chunk
+	}
+	return nil
+}
+
 // HostObject is host.ObjectInfo.
 type HostObject struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -305,7 +772,7 @@ type HostObject struct {
 
 func (x *HostObject) Reset() {
 	*x = HostObject{}
-	mi := &file_station_v1_host_proto_msgTypes[3]
+	mi := &file_station_v1_host_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -317,7 +784,7 @@ func (x *HostObject) String() string {
 func (*HostObject) ProtoMessage() {}
 
 func (x *HostObject) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[3]
+	mi := &file_station_v1_host_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -330,7 +797,7 @@ func (x *HostObject) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostObject.ProtoReflect.Descriptor instead.
 func (*HostObject) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{3}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *HostObject) GetObject() string {
@@ -373,7 +840,7 @@ type HostObjectsQuery struct {
 
 func (x *HostObjectsQuery) Reset() {
 	*x = HostObjectsQuery{}
-	mi := &file_station_v1_host_proto_msgTypes[4]
+	mi := &file_station_v1_host_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -385,7 +852,7 @@ func (x *HostObjectsQuery) String() string {
 func (*HostObjectsQuery) ProtoMessage() {}
 
 func (x *HostObjectsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[4]
+	mi := &file_station_v1_host_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -398,7 +865,7 @@ func (x *HostObjectsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostObjectsQuery.ProtoReflect.Descriptor instead.
 func (*HostObjectsQuery) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{4}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *HostObjectsQuery) GetPrefix() []byte {
@@ -433,7 +900,7 @@ type HostObjects struct {
 
 func (x *HostObjects) Reset() {
 	*x = HostObjects{}
-	mi := &file_station_v1_host_proto_msgTypes[5]
+	mi := &file_station_v1_host_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -445,7 +912,7 @@ func (x *HostObjects) String() string {
 func (*HostObjects) ProtoMessage() {}
 
 func (x *HostObjects) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[5]
+	mi := &file_station_v1_host_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -458,7 +925,7 @@ func (x *HostObjects) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostObjects.ProtoReflect.Descriptor instead.
 func (*HostObjects) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{5}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *HostObjects) GetObjects() []*HostObject {
@@ -485,7 +952,7 @@ type HostSourceRequest struct {
 
 func (x *HostSourceRequest) Reset() {
 	*x = HostSourceRequest{}
-	mi := &file_station_v1_host_proto_msgTypes[6]
+	mi := &file_station_v1_host_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -497,7 +964,7 @@ func (x *HostSourceRequest) String() string {
 func (*HostSourceRequest) ProtoMessage() {}
 
 func (x *HostSourceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[6]
+	mi := &file_station_v1_host_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -510,7 +977,7 @@ func (x *HostSourceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostSourceRequest.ProtoReflect.Descriptor instead.
 func (*HostSourceRequest) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{6}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *HostSourceRequest) GetObject() string {
@@ -533,7 +1000,7 @@ type HostSource struct {
 
 func (x *HostSource) Reset() {
 	*x = HostSource{}
-	mi := &file_station_v1_host_proto_msgTypes[7]
+	mi := &file_station_v1_host_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -545,7 +1012,7 @@ func (x *HostSource) String() string {
 func (*HostSource) ProtoMessage() {}
 
 func (x *HostSource) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[7]
+	mi := &file_station_v1_host_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -558,7 +1025,7 @@ func (x *HostSource) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostSource.ProtoReflect.Descriptor instead.
 func (*HostSource) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{7}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *HostSource) GetObject() string {
@@ -604,7 +1071,7 @@ type HostStateQuery struct {
 
 func (x *HostStateQuery) Reset() {
 	*x = HostStateQuery{}
-	mi := &file_station_v1_host_proto_msgTypes[8]
+	mi := &file_station_v1_host_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -616,7 +1083,7 @@ func (x *HostStateQuery) String() string {
 func (*HostStateQuery) ProtoMessage() {}
 
 func (x *HostStateQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[8]
+	mi := &file_station_v1_host_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -629,7 +1096,7 @@ func (x *HostStateQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostStateQuery.ProtoReflect.Descriptor instead.
 func (*HostStateQuery) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{8}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *HostStateQuery) GetObject() string {
@@ -685,7 +1152,7 @@ type HostState struct {
 
 func (x *HostState) Reset() {
 	*x = HostState{}
-	mi := &file_station_v1_host_proto_msgTypes[9]
+	mi := &file_station_v1_host_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -697,7 +1164,7 @@ func (x *HostState) String() string {
 func (*HostState) ProtoMessage() {}
 
 func (x *HostState) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[9]
+	mi := &file_station_v1_host_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -710,7 +1177,7 @@ func (x *HostState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostState.ProtoReflect.Descriptor instead.
 func (*HostState) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{9}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *HostState) GetItems() []*HostStateItem {
@@ -738,7 +1205,7 @@ type HostStateItem struct {
 
 func (x *HostStateItem) Reset() {
 	*x = HostStateItem{}
-	mi := &file_station_v1_host_proto_msgTypes[10]
+	mi := &file_station_v1_host_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -750,7 +1217,7 @@ func (x *HostStateItem) String() string {
 func (*HostStateItem) ProtoMessage() {}
 
 func (x *HostStateItem) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[10]
+	mi := &file_station_v1_host_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -763,7 +1230,7 @@ func (x *HostStateItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostStateItem.ProtoReflect.Descriptor instead.
 func (*HostStateItem) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{10}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *HostStateItem) GetKey() []byte {
@@ -788,7 +1255,7 @@ const file_station_v1_host_proto_rawDesc = "" +
 	"station.v1\x1a\x17station/v1/common.proto\"B\n" +
 	"\fHostIdentity\x12\x18\n" +
 	"\astation\x18\x01 \x01(\tR\astation\x12\x18\n" +
-	"\aversion\x18\x02 \x01(\tR\aversion\"\x8b\x03\n" +
+	"\aversion\x18\x02 \x01(\tR\aversion\"\xbf\x03\n" +
 	"\bHostCall\x12\x16\n" +
 	"\x06object\x18\x01 \x01(\tR\x06object\x12\x18\n" +
 	"\astation\x18\x02 \x01(\tR\astation\x12\x16\n" +
@@ -806,13 +1273,47 @@ const file_station_v1_host_proto_rawDesc = "" +
 	"\x05roles\x18\f \x03(\tR\x05roles\x12\x14\n" +
 	"\x05chain\x18\r \x03(\tR\x05chain\x12\x1f\n" +
 	"\vdeadline_us\x18\x0e \x01(\x03R\n" +
-	"deadlineUs\"}\n" +
+	"deadlineUs\x122\n" +
+	"\auploads\x18\x0f \x03(\v2\x18.station.v1.HostUploadedR\auploads\"x\n" +
+	"\fHostUploaded\x12\x14\n" +
+	"\x05field\x18\x01 \x01(\fR\x05field\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\fR\x04name\x12\x12\n" +
+	"\x04type\x18\x03 \x01(\fR\x04type\x12\x12\n" +
+	"\x04size\x18\x04 \x01(\x03R\x04size\x12\x16\n" +
+	"\x06upload\x18\x05 \x01(\fR\x06upload\"\xa7\x01\n" +
 	"\n" +
 	"HostResult\x12\x16\n" +
 	"\x06status\x18\x01 \x01(\x05R\x06status\x12)\n" +
 	"\x06header\x18\x02 \x03(\v2\x11.station.v1.FieldR\x06header\x12\x12\n" +
 	"\x04body\x18\x03 \x01(\fR\x04body\x12\x18\n" +
-	"\astation\x18\x04 \x01(\tR\astation\"f\n" +
+	"\astation\x18\x04 \x01(\tR\astation\x12(\n" +
+	"\x04file\x18\x05 \x01(\v2\x14.station.v1.HostFileR\x04file\"s\n" +
+	"\bHostFile\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\fR\x04name\x12\x12\n" +
+	"\x04type\x18\x02 \x01(\fR\x04type\x12\x12\n" +
+	"\x04size\x18\x03 \x01(\x03R\x04size\x12\x12\n" +
+	"\x04hash\x18\x04 \x01(\fR\x04hash\x12\x17\n" +
+	"\atime_us\x18\x05 \x01(\x03R\x06timeUs\"s\n" +
+	"\x11HostUploadRequest\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\fR\x06object\x12\x18\n" +
+	"\astation\x18\x02 \x01(\fR\astation\x12\x16\n" +
+	"\x06method\x18\x03 \x01(\fR\x06method\x12\x14\n" +
+	"\x05chunk\x18\x04 \x01(\fR\x05chunk\"D\n" +
+	"\n" +
+	"HostUpload\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\fR\x02id\x12\x12\n" +
+	"\x04size\x18\x02 \x01(\x03R\x04size\x12\x12\n" +
+	"\x04hash\x18\x03 \x01(\fR\x04hash\"@\n" +
+	"\x0eHostDropUpload\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\fR\x06object\x12\x16\n" +
+	"\x06upload\x18\x02 \x01(\fR\x06upload\"b\n" +
+	"\fHostReadFile\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\fR\x06object\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\fR\x04name\x12\x12\n" +
+	"\x04hash\x18\x03 \x01(\fR\x04hash\x12\x12\n" +
+	"\x04from\x18\x04 \x01(\x03R\x04from\"%\n" +
+	"\rHostFileReply\x12\x14\n" +
+	"\x05chunk\x18\x01 \x01(\fR\x05chunk\"f\n" +
 	"\n" +
 	"HostObject\x12\x16\n" +
 	"\x06object\x18\x01 \x01(\tR\x06object\x12\x12\n" +
@@ -846,14 +1347,18 @@ const file_station_v1_host_proto_rawDesc = "" +
 	"\x04more\x18\x02 \x01(\bR\x04more\"7\n" +
 	"\rHostStateItem\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\fR\x05value2\xf2\x02\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value2\xb5\x04\n" +
 	"\vHostService\x127\n" +
 	"\bIdentity\x12\x11.station.v1.Empty\x1a\x18.station.v1.HostIdentity\x126\n" +
 	"\x06Invoke\x12\x14.station.v1.HostCall\x1a\x16.station.v1.HostResult\x12@\n" +
 	"\aObjects\x12\x1c.station.v1.HostObjectsQuery\x1a\x17.station.v1.HostObjects\x12?\n" +
 	"\x06Source\x12\x1d.station.v1.HostSourceRequest\x1a\x16.station.v1.HostSource\x12:\n" +
 	"\x05State\x12\x1a.station.v1.HostStateQuery\x1a\x15.station.v1.HostState\x123\n" +
-	"\x04Logs\x12\x15.station.v1.LogsQuery\x1a\x14.station.v1.LogsPageB/Z-github.com/dbbasic/station/sdk/internal/pb;pbb\x06proto3"
+	"\x04Logs\x12\x15.station.v1.LogsQuery\x1a\x14.station.v1.LogsPage\x12A\n" +
+	"\x06Upload\x12\x1d.station.v1.HostUploadRequest\x1a\x16.station.v1.HostUpload(\x01\x12;\n" +
+	"\n" +
+	"DropUpload\x12\x1a.station.v1.HostDropUpload\x1a\x11.station.v1.Empty\x12A\n" +
+	"\bReadFile\x12\x18.station.v1.HostReadFile\x1a\x19.station.v1.HostFileReply0\x01B/Z-github.com/dbbasic/station/sdk/internal/pb;pbb\x06proto3"
 
 var (
 	file_station_v1_host_proto_rawDescOnce sync.Once
@@ -867,48 +1372,63 @@ func file_station_v1_host_proto_rawDescGZIP() []byte {
 	return file_station_v1_host_proto_rawDescData
 }
 
-var file_station_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_station_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_station_v1_host_proto_goTypes = []any{
 	(*HostIdentity)(nil),      // 0: station.v1.HostIdentity
 	(*HostCall)(nil),          // 1: station.v1.HostCall
-	(*HostResult)(nil),        // 2: station.v1.HostResult
-	(*HostObject)(nil),        // 3: station.v1.HostObject
-	(*HostObjectsQuery)(nil),  // 4: station.v1.HostObjectsQuery
-	(*HostObjects)(nil),       // 5: station.v1.HostObjects
-	(*HostSourceRequest)(nil), // 6: station.v1.HostSourceRequest
-	(*HostSource)(nil),        // 7: station.v1.HostSource
-	(*HostStateQuery)(nil),    // 8: station.v1.HostStateQuery
-	(*HostState)(nil),         // 9: station.v1.HostState
-	(*HostStateItem)(nil),     // 10: station.v1.HostStateItem
-	(*Field)(nil),             // 11: station.v1.Field
-	(*Empty)(nil),             // 12: station.v1.Empty
-	(*LogsQuery)(nil),         // 13: station.v1.LogsQuery
-	(*LogsPage)(nil),          // 14: station.v1.LogsPage
+	(*HostUploaded)(nil),      // 2: station.v1.HostUploaded
+	(*HostResult)(nil),        // 3: station.v1.HostResult
+	(*HostFile)(nil),          // 4: station.v1.HostFile
+	(*HostUploadRequest)(nil), // 5: station.v1.HostUploadRequest
+	(*HostUpload)(nil),        // 6: station.v1.HostUpload
+	(*HostDropUpload)(nil),    // 7: station.v1.HostDropUpload
+	(*HostReadFile)(nil),      // 8: station.v1.HostReadFile
+	(*HostFileReply)(nil),     // 9: station.v1.HostFileReply
+	(*HostObject)(nil),        // 10: station.v1.HostObject
+	(*HostObjectsQuery)(nil),  // 11: station.v1.HostObjectsQuery
+	(*HostObjects)(nil),       // 12: station.v1.HostObjects
+	(*HostSourceRequest)(nil), // 13: station.v1.HostSourceRequest
+	(*HostSource)(nil),        // 14: station.v1.HostSource
+	(*HostStateQuery)(nil),    // 15: station.v1.HostStateQuery
+	(*HostState)(nil),         // 16: station.v1.HostState
+	(*HostStateItem)(nil),     // 17: station.v1.HostStateItem
+	(*Field)(nil),             // 18: station.v1.Field
+	(*Empty)(nil),             // 19: station.v1.Empty
+	(*LogsQuery)(nil),         // 20: station.v1.LogsQuery
+	(*LogsPage)(nil),          // 21: station.v1.LogsPage
 }
 var file_station_v1_host_proto_depIdxs = []int32{
-	11, // 0: station.v1.HostCall.query:type_name -> station.v1.Field
-	11, // 1: station.v1.HostCall.header:type_name -> station.v1.Field
-	11, // 2: station.v1.HostCall.form:type_name -> station.v1.Field
-	11, // 3: station.v1.HostResult.header:type_name -> station.v1.Field
-	3,  // 4: station.v1.HostObjects.objects:type_name -> station.v1.HostObject
-	10, // 5: station.v1.HostState.items:type_name -> station.v1.HostStateItem
-	12, // 6: station.v1.HostService.Identity:input_type -> station.v1.Empty
-	1,  // 7: station.v1.HostService.Invoke:input_type -> station.v1.HostCall
-	4,  // 8: station.v1.HostService.Objects:input_type -> station.v1.HostObjectsQuery
-	6,  // 9: station.v1.HostService.Source:input_type -> station.v1.HostSourceRequest
-	8,  // 10: station.v1.HostService.State:input_type -> station.v1.HostStateQuery
-	13, // 11: station.v1.HostService.Logs:input_type -> station.v1.LogsQuery
-	0,  // 12: station.v1.HostService.Identity:output_type -> station.v1.HostIdentity
-	2,  // 13: station.v1.HostService.Invoke:output_type -> station.v1.HostResult
-	5,  // 14: station.v1.HostService.Objects:output_type -> station.v1.HostObjects
-	7,  // 15: station.v1.HostService.Source:output_type -> station.v1.HostSource
-	9,  // 16: station.v1.HostService.State:output_type -> station.v1.HostState
-	14, // 17: station.v1.HostService.Logs:output_type -> station.v1.LogsPage
-	12, // [12:18] is the sub-list for method output_type
-	6,  // [6:12] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	18, // 0: station.v1.HostCall.query:type_name -> station.v1.Field
+	18, // 1: station.v1.HostCall.header:type_name -> station.v1.Field
+	18, // 2: station.v1.HostCall.form:type_name -> station.v1.Field
+	2,  // 3: station.v1.HostCall.uploads:type_name -> station.v1.HostUploaded
+	18, // 4: station.v1.HostResult.header:type_name -> station.v1.Field
+	4,  // 5: station.v1.HostResult.file:type_name -> station.v1.HostFile
+	10, // 6: station.v1.HostObjects.objects:type_name -> station.v1.HostObject
+	17, // 7: station.v1.HostState.items:type_name -> station.v1.HostStateItem
+	19, // 8: station.v1.HostService.Identity:input_type -> station.v1.Empty
+	1,  // 9: station.v1.HostService.Invoke:input_type -> station.v1.HostCall
+	11, // 10: station.v1.HostService.Objects:input_type -> station.v1.HostObjectsQuery
+	13, // 11: station.v1.HostService.Source:input_type -> station.v1.HostSourceRequest
+	15, // 12: station.v1.HostService.State:input_type -> station.v1.HostStateQuery
+	20, // 13: station.v1.HostService.Logs:input_type -> station.v1.LogsQuery
+	5,  // 14: station.v1.HostService.Upload:input_type -> station.v1.HostUploadRequest
+	7,  // 15: station.v1.HostService.DropUpload:input_type -> station.v1.HostDropUpload
+	8,  // 16: station.v1.HostService.ReadFile:input_type -> station.v1.HostReadFile
+	0,  // 17: station.v1.HostService.Identity:output_type -> station.v1.HostIdentity
+	3,  // 18: station.v1.HostService.Invoke:output_type -> station.v1.HostResult
+	12, // 19: station.v1.HostService.Objects:output_type -> station.v1.HostObjects
+	14, // 20: station.v1.HostService.Source:output_type -> station.v1.HostSource
+	16, // 21: station.v1.HostService.State:output_type -> station.v1.HostState
+	21, // 22: station.v1.HostService.Logs:output_type -> station.v1.LogsPage
+	6,  // 23: station.v1.HostService.Upload:output_type -> station.v1.HostUpload
+	19, // 24: station.v1.HostService.DropUpload:output_type -> station.v1.Empty
+	9,  // 25: station.v1.HostService.ReadFile:output_type -> station.v1.HostFileReply
+	17, // [17:26] is the sub-list for method output_type
+	8,  // [8:17] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_station_v1_host_proto_init() }
@@ -923,7 +1443,7 @@ func file_station_v1_host_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_station_v1_host_proto_rawDesc), len(file_station_v1_host_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,12 +19,15 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	HostService_Identity_FullMethodName = "/station.v1.HostService/Identity"
-	HostService_Invoke_FullMethodName   = "/station.v1.HostService/Invoke"
-	HostService_Objects_FullMethodName  = "/station.v1.HostService/Objects"
-	HostService_Source_FullMethodName   = "/station.v1.HostService/Source"
-	HostService_State_FullMethodName    = "/station.v1.HostService/State"
-	HostService_Logs_FullMethodName     = "/station.v1.HostService/Logs"
+	HostService_Identity_FullMethodName   = "/station.v1.HostService/Identity"
+	HostService_Invoke_FullMethodName     = "/station.v1.HostService/Invoke"
+	HostService_Objects_FullMethodName    = "/station.v1.HostService/Objects"
+	HostService_Source_FullMethodName     = "/station.v1.HostService/Source"
+	HostService_State_FullMethodName      = "/station.v1.HostService/State"
+	HostService_Logs_FullMethodName       = "/station.v1.HostService/Logs"
+	HostService_Upload_FullMethodName     = "/station.v1.HostService/Upload"
+	HostService_DropUpload_FullMethodName = "/station.v1.HostService/DropUpload"
+	HostService_ReadFile_FullMethodName   = "/station.v1.HostService/ReadFile"
 )
 
 // HostServiceClient is the client API for HostService service.
@@ -39,6 +42,9 @@ type HostServiceClient interface {
 	Source(ctx context.Context, in *HostSourceRequest, opts ...grpc.CallOption) (*HostSource, error)
 	State(ctx context.Context, in *HostStateQuery, opts ...grpc.CallOption) (*HostState, error)
 	Logs(ctx context.Context, in *LogsQuery, opts ...grpc.CallOption) (*LogsPage, error)
+	Upload(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[HostUploadRequest, HostUpload], error)
+	DropUpload(ctx context.Context, in *HostDropUpload, opts ...grpc.CallOption) (*Empty, error)
+	ReadFile(ctx context.Context, in *HostReadFile, opts ...grpc.CallOption) (grpc.ServerStreamingClient[HostFileReply], error)
 }
 
 type hostServiceClient struct {
@@ -109,6 +115,48 @@ func (c *hostServiceClient) Logs(ctx context.Context, in *LogsQuery, opts ...grp
 	return out, nil
 }
 
+func (c *hostServiceClient) Upload(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[HostUploadRequest, HostUpload], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &HostService_ServiceDesc.Streams[0], HostService_Upload_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[HostUploadRequest, HostUpload]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type HostService_UploadClient = grpc.ClientStreamingClient[HostUploadRequest, HostUpload]
+
+func (c *hostServiceClient) DropUpload(ctx context.Context, in *HostDropUpload, opts ...grpc.CallOption) (*Empty, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Empty)
+	err := c.cc.Invoke(ctx, HostService_DropUpload_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *hostServiceClient) ReadFile(ctx context.Context, in *HostReadFile, opts ...grpc.CallOption) (grpc.ServerStreamingClient[HostFileReply], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &HostService_ServiceDesc.Streams[1], HostService_ReadFile_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[HostReadFile, HostFileReply]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type HostService_ReadFileClient = grpc.ServerStreamingClient[HostFileReply]
+
 // HostServiceServer is the server API for HostService service.
 // All implementations must embed UnimplementedHostServiceServer
 // for forward compatibility.
@@ -121,6 +169,9 @@ type HostServiceServer interface {
 	Source(context.Context, *HostSourceRequest) (*HostSource, error)
 	State(context.Context, *HostStateQuery) (*HostState, error)
 	Logs(context.Context, *LogsQuery) (*LogsPage, error)
+	Upload(grpc.ClientStreamingServer[HostUploadRequest, HostUpload]) error
+	DropUpload(context.Context, *HostDropUpload) (*Empty, error)
+	ReadFile(*HostReadFile, grpc.ServerStreamingServer[HostFileReply]) error
 	mustEmbedUnimplementedHostServiceServer()
 }
 
@@ -148,6 +199,15 @@ func (UnimplementedHostServiceServer) State(context.Context, *HostStateQuery) (*
 }
 func (UnimplementedHostServiceServer) Logs(context.Context, *LogsQuery) (*LogsPage, error) {
 	return nil, status.Error(codes.Unimplemented, "method Logs not implemented")
+}
+func (UnimplementedHostServiceServer) Upload(grpc.ClientStreamingServer[HostUploadRequest, HostUpload]) error {
+	return status.Error(codes.Unimplemented, "method Upload not implemented")
+}
+func (UnimplementedHostServiceServer) DropUpload(context.Context, *HostDropUpload) (*Empty, error) {
+	return nil, status.Error(codes.Unimplemented, "method DropUpload not implemented")
+}
+func (UnimplementedHostServiceServer) ReadFile(*HostReadFile, grpc.ServerStreamingServer[HostFileReply]) error {
+	return status.Error(codes.Unimplemented, "method ReadFile not implemented")
 }
 func (UnimplementedHostServiceServer) mustEmbedUnimplementedHostServiceServer() {}
 func (UnimplementedHostServiceServer) testEmbeddedByValue()                     {}
@@ -278,6 +338,42 @@ func _HostService_Logs_Handler(srv interface{}, ctx context.Context, dec func(in
 	return interceptor(ctx, in, info, handler)
 }
 
+func _HostService_Upload_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(HostServiceServer).Upload(&grpc.GenericServerStream[HostUploadRequest, HostUpload]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type HostService_UploadServer = grpc.ClientStreamingServer[HostUploadRequest, HostUpload]
+
+func _HostService_DropUpload_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(HostDropUpload)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HostServiceServer).DropUpload(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: HostService_DropUpload_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HostServiceServer).DropUpload(ctx, req.(*HostDropUpload))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _HostService_ReadFile_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(HostReadFile)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(HostServiceServer).ReadFile(m, &grpc.GenericServerStream[HostReadFile, HostFileReply]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type HostService_ReadFileServer = grpc.ServerStreamingServer[HostFileReply]
+
 // HostService_ServiceDesc is the grpc.ServiceDesc for HostService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -309,7 +405,22 @@ var HostService_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "Logs",
 			Handler:    _HostService_Logs_Handler,
 		},
+		{
+			MethodName: "DropUpload",
+			Handler:    _HostService_DropUpload_Handler,
+		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "Upload",
+			Handler:       _HostService_Upload_Handler,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "ReadFile",
+			Handler:       _HostService_ReadFile_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "station/v1/host.proto",
 }

@@ -1538,6 +1538,112 @@ func (x *DropUploadRequest) GetUpload() []byte {
 	return nil
 }
 
+// ReadUploadRequest names one upload.
+type ReadUploadRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Object        []byte                 `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	Upload        []byte                 `protobuf:"bytes,2,opt,name=upload,proto3" json:"upload,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadUploadRequest) Reset() {
+	*x = ReadUploadRequest{}
+	mi := &file_station_v1_storage_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadUploadRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadUploadRequest) ProtoMessage() {}
+
+func (x *ReadUploadRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_storage_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadUploadRequest.ProtoReflect.Descriptor instead.
+func (*ReadUploadRequest) Descriptor() ([]byte, []int) {
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *ReadUploadRequest) GetObject() []byte {
+	if x != nil {
+		return x.Object
+	}
+	return nil
+}
+
+func (x *ReadUploadRequest) GetUpload() []byte {
+	if x != nil {
+		return x.Upload
+	}
+	return nil
+}
+
+// ReadUploadReply is a part of an upload: the first message says what it is, the others have bytes.
+type ReadUploadReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Upload        *Upload                `protobuf:"bytes,1,opt,name=upload,proto3" json:"upload,omitempty"`
+	Chunk         []byte                 `protobuf:"bytes,2,opt,name=chunk,proto3" json:"chunk,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadUploadReply) Reset() {
+	*x = ReadUploadReply{}
+	mi := &file_station_v1_storage_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadUploadReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadUploadReply) ProtoMessage() {}
+
+func (x *ReadUploadReply) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_storage_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadUploadReply.ProtoReflect.Descriptor instead.
+func (*ReadUploadReply) Descriptor() ([]byte, []int) {
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *ReadUploadReply) GetUpload() *Upload {
+	if x != nil {
+		return x.Upload
+	}
+	return nil
+}
+
+func (x *ReadUploadReply) GetChunk() []byte {
+	if x != nil {
+		return x.Chunk
+	}
+	return nil
+}
+
 // FilesQuery is storage.FilesQuery.
 type FilesQuery struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1552,7 +1658,7 @@ type FilesQuery struct {
 
 func (x *FilesQuery) Reset() {
 	*x = FilesQuery{}
-	mi := &file_station_v1_storage_proto_msgTypes[25]
+	mi := &file_station_v1_storage_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1564,7 +1670,7 @@ func (x *FilesQuery) String() string {
 func (*FilesQuery) ProtoMessage() {}
 
 func (x *FilesQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_storage_proto_msgTypes[25]
+	mi := &file_station_v1_storage_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1577,7 +1683,7 @@ func (x *FilesQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FilesQuery.ProtoReflect.Descriptor instead.
 func (*FilesQuery) Descriptor() ([]byte, []int) {
-	return file_station_v1_storage_proto_rawDescGZIP(), []int{25}
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *FilesQuery) GetObject() []byte {
@@ -1625,7 +1731,7 @@ type FilesReply struct {
 
 func (x *FilesReply) Reset() {
 	*x = FilesReply{}
-	mi := &file_station_v1_storage_proto_msgTypes[26]
+	mi := &file_station_v1_storage_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1637,7 +1743,7 @@ func (x *FilesReply) String() string {
 func (*FilesReply) ProtoMessage() {}
 
 func (x *FilesReply) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_storage_proto_msgTypes[26]
+	mi := &file_station_v1_storage_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1650,7 +1756,7 @@ func (x *FilesReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FilesReply.ProtoReflect.Descriptor instead.
 func (*FilesReply) Descriptor() ([]byte, []int) {
-	return file_station_v1_storage_proto_rawDescGZIP(), []int{26}
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *FilesReply) GetFiles() []*File {
@@ -1672,7 +1778,7 @@ type ReadFileRequest struct {
 
 func (x *ReadFileRequest) Reset() {
 	*x = ReadFileRequest{}
-	mi := &file_station_v1_storage_proto_msgTypes[27]
+	mi := &file_station_v1_storage_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1684,7 +1790,7 @@ func (x *ReadFileRequest) String() string {
 func (*ReadFileRequest) ProtoMessage() {}
 
 func (x *ReadFileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_storage_proto_msgTypes[27]
+	mi := &file_station_v1_storage_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1697,7 +1803,7 @@ func (x *ReadFileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadFileRequest.ProtoReflect.Descriptor instead.
 func (*ReadFileRequest) Descriptor() ([]byte, []int) {
-	return file_station_v1_storage_proto_rawDescGZIP(), []int{27}
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ReadFileRequest) GetObject() []byte {
@@ -1732,7 +1838,7 @@ type ReadFileReply struct {
 
 func (x *ReadFileReply) Reset() {
 	*x = ReadFileReply{}
-	mi := &file_station_v1_storage_proto_msgTypes[28]
+	mi := &file_station_v1_storage_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1744,7 +1850,7 @@ func (x *ReadFileReply) String() string {
 func (*ReadFileReply) ProtoMessage() {}
 
 func (x *ReadFileReply) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_storage_proto_msgTypes[28]
+	mi := &file_station_v1_storage_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1757,7 +1863,7 @@ func (x *ReadFileReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadFileReply.ProtoReflect.Descriptor instead.
 func (*ReadFileReply) Descriptor() ([]byte, []int) {
-	return file_station_v1_storage_proto_rawDescGZIP(), []int{28}
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ReadFileReply) GetFile() *File {
@@ -1784,7 +1890,7 @@ type ExportRequest struct {
 
 func (x *ExportRequest) Reset() {
 	*x = ExportRequest{}
-	mi := &file_station_v1_storage_proto_msgTypes[29]
+	mi := &file_station_v1_storage_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1796,7 +1902,7 @@ func (x *ExportRequest) String() string {
 func (*ExportRequest) ProtoMessage() {}
 
 func (x *ExportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_storage_proto_msgTypes[29]
+	mi := &file_station_v1_storage_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1809,7 +1915,7 @@ func (x *ExportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportRequest.ProtoReflect.Descriptor instead.
 func (*ExportRequest) Descriptor() ([]byte, []int) {
-	return file_station_v1_storage_proto_rawDescGZIP(), []int{29}
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ExportRequest) GetObject() []byte {
@@ -1829,7 +1935,7 @@ type ExportReply struct {
 
 func (x *ExportReply) Reset() {
 	*x = ExportReply{}
-	mi := &file_station_v1_storage_proto_msgTypes[30]
+	mi := &file_station_v1_storage_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1841,7 +1947,7 @@ func (x *ExportReply) String() string {
 func (*ExportReply) ProtoMessage() {}
 
 func (x *ExportReply) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_storage_proto_msgTypes[30]
+	mi := &file_station_v1_storage_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1854,7 +1960,7 @@ func (x *ExportReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportReply.ProtoReflect.Descriptor instead.
 func (*ExportReply) Descriptor() ([]byte, []int) {
-	return file_station_v1_storage_proto_rawDescGZIP(), []int{30}
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ExportReply) GetChunk() []byte {
@@ -1875,7 +1981,7 @@ type ImportRequest struct {
 
 func (x *ImportRequest) Reset() {
 	*x = ImportRequest{}
-	mi := &file_station_v1_storage_proto_msgTypes[31]
+	mi := &file_station_v1_storage_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1887,7 +1993,7 @@ func (x *ImportRequest) String() string {
 func (*ImportRequest) ProtoMessage() {}
 
 func (x *ImportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_storage_proto_msgTypes[31]
+	mi := &file_station_v1_storage_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1900,7 +2006,7 @@ func (x *ImportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportRequest.ProtoReflect.Descriptor instead.
 func (*ImportRequest) Descriptor() ([]byte, []int) {
-	return file_station_v1_storage_proto_rawDescGZIP(), []int{31}
+	return file_station_v1_storage_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ImportRequest) GetObject() []byte {
@@ -2025,7 +2131,13 @@ const file_station_v1_storage_proto_rawDesc = "" +
 	"\x04hash\x18\x03 \x01(\fR\x04hash\"C\n" +
 	"\x11DropUploadRequest\x12\x16\n" +
 	"\x06object\x18\x01 \x01(\fR\x06object\x12\x16\n" +
-	"\x06upload\x18\x02 \x01(\fR\x06upload\"\x88\x01\n" +
+	"\x06upload\x18\x02 \x01(\fR\x06upload\"C\n" +
+	"\x11ReadUploadRequest\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\fR\x06object\x12\x16\n" +
+	"\x06upload\x18\x02 \x01(\fR\x06upload\"S\n" +
+	"\x0fReadUploadReply\x12*\n" +
+	"\x06upload\x18\x01 \x01(\v2\x12.station.v1.UploadR\x06upload\x12\x14\n" +
+	"\x05chunk\x18\x02 \x01(\fR\x05chunk\"\x88\x01\n" +
 	"\n" +
 	"FilesQuery\x12\x16\n" +
 	"\x06object\x18\x01 \x01(\fR\x06object\x12\x16\n" +
@@ -2051,7 +2163,7 @@ const file_station_v1_storage_proto_rawDesc = "" +
 	"\x05chunk\x18\x01 \x01(\fR\x05chunk\"=\n" +
 	"\rImportRequest\x12\x16\n" +
 	"\x06object\x18\x01 \x01(\fR\x06object\x12\x14\n" +
-	"\x05chunk\x18\x02 \x01(\fR\x05chunk2\xb8\a\n" +
+	"\x05chunk\x18\x02 \x01(\fR\x05chunk2\x84\b\n" +
 	"\x0eStorageService\x120\n" +
 	"\x04Boot\x12\x11.station.v1.Empty\x1a\x15.station.v1.BootReply\x12<\n" +
 	"\x06Commit\x12\x19.station.v1.CommitRequest\x1a\x17.station.v1.CommitReply\x12D\n" +
@@ -2064,7 +2176,9 @@ const file_station_v1_storage_proto_rawDesc = "" +
 	"\aVersion\x12\x1a.station.v1.VersionRequest\x1a\x19.station.v1.SourceVersion\x12?\n" +
 	"\tWriteFile\x12\x1c.station.v1.WriteFileRequest\x1a\x12.station.v1.Upload(\x01\x12>\n" +
 	"\n" +
-	"DropUpload\x12\x1d.station.v1.DropUploadRequest\x1a\x11.station.v1.Empty\x127\n" +
+	"DropUpload\x12\x1d.station.v1.DropUploadRequest\x1a\x11.station.v1.Empty\x12J\n" +
+	"\n" +
+	"ReadUpload\x12\x1d.station.v1.ReadUploadRequest\x1a\x1b.station.v1.ReadUploadReply0\x01\x127\n" +
 	"\x05Files\x12\x16.station.v1.FilesQuery\x1a\x16.station.v1.FilesReply\x12D\n" +
 	"\bReadFile\x12\x1b.station.v1.ReadFileRequest\x1a\x19.station.v1.ReadFileReply0\x01\x12>\n" +
 	"\x06Export\x12\x19.station.v1.ExportRequest\x1a\x17.station.v1.ExportReply0\x01\x12?\n" +
@@ -2082,7 +2196,7 @@ func file_station_v1_storage_proto_rawDescGZIP() []byte {
 	return file_station_v1_storage_proto_rawDescData
 }
 
-var file_station_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_station_v1_storage_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
 var file_station_v1_storage_proto_goTypes = []any{
 	(*BootReply)(nil),          // 0: station.v1.BootReply
 	(*CommitRequest)(nil),      // 1: station.v1.CommitRequest
@@ -2109,76 +2223,81 @@ var file_station_v1_storage_proto_goTypes = []any{
 	(*WriteFileRequest)(nil),   // 22: station.v1.WriteFileRequest
 	(*Upload)(nil),             // 23: station.v1.Upload
 	(*DropUploadRequest)(nil),  // 24: station.v1.DropUploadRequest
-	(*FilesQuery)(nil),         // 25: station.v1.FilesQuery
-	(*FilesReply)(nil),         // 26: station.v1.FilesReply
-	(*ReadFileRequest)(nil),    // 27: station.v1.ReadFileRequest
-	(*ReadFileReply)(nil),      // 28: station.v1.ReadFileReply
-	(*ExportRequest)(nil),      // 29: station.v1.ExportRequest
-	(*ExportReply)(nil),        // 30: station.v1.ExportReply
-	(*ImportRequest)(nil),      // 31: station.v1.ImportRequest
-	(*Error)(nil),              // 32: station.v1.Error
-	(*Stamp)(nil),              // 33: station.v1.Stamp
-	(*LogEntry)(nil),           // 34: station.v1.LogEntry
-	(*Empty)(nil),              // 35: station.v1.Empty
-	(*LogsQuery)(nil),          // 36: station.v1.LogsQuery
-	(*LogsPage)(nil),           // 37: station.v1.LogsPage
+	(*ReadUploadRequest)(nil),  // 25: station.v1.ReadUploadRequest
+	(*ReadUploadReply)(nil),    // 26: station.v1.ReadUploadReply
+	(*FilesQuery)(nil),         // 27: station.v1.FilesQuery
+	(*FilesReply)(nil),         // 28: station.v1.FilesReply
+	(*ReadFileRequest)(nil),    // 29: station.v1.ReadFileRequest
+	(*ReadFileReply)(nil),      // 30: station.v1.ReadFileReply
+	(*ExportRequest)(nil),      // 31: station.v1.ExportRequest
+	(*ExportReply)(nil),        // 32: station.v1.ExportReply
+	(*ImportRequest)(nil),      // 33: station.v1.ImportRequest
+	(*Error)(nil),              // 34: station.v1.Error
+	(*Stamp)(nil),              // 35: station.v1.Stamp
+	(*LogEntry)(nil),           // 36: station.v1.LogEntry
+	(*Empty)(nil),              // 37: station.v1.Empty
+	(*LogsQuery)(nil),          // 38: station.v1.LogsQuery
+	(*LogsPage)(nil),           // 39: station.v1.LogsPage
 }
 var file_station_v1_storage_proto_depIdxs = []int32{
 	4,  // 0: station.v1.CommitRequest.commits:type_name -> station.v1.Commit
 	3,  // 1: station.v1.CommitReply.results:type_name -> station.v1.CommitResult
-	32, // 2: station.v1.CommitResult.error:type_name -> station.v1.Error
-	33, // 3: station.v1.Commit.stamp:type_name -> station.v1.Stamp
+	34, // 2: station.v1.CommitResult.error:type_name -> station.v1.Error
+	35, // 3: station.v1.Commit.stamp:type_name -> station.v1.Stamp
 	5,  // 4: station.v1.Commit.state:type_name -> station.v1.StateChange
-	34, // 5: station.v1.Commit.entries:type_name -> station.v1.LogEntry
+	36, // 5: station.v1.Commit.entries:type_name -> station.v1.LogEntry
 	6,  // 6: station.v1.Commit.version:type_name -> station.v1.SourceVersion
 	21, // 7: station.v1.Commit.files:type_name -> station.v1.FileChange
-	33, // 8: station.v1.StateChange.stamp:type_name -> station.v1.Stamp
-	33, // 9: station.v1.StateChange.was:type_name -> station.v1.Stamp
+	35, // 8: station.v1.StateChange.stamp:type_name -> station.v1.Stamp
+	35, // 9: station.v1.StateChange.was:type_name -> station.v1.Stamp
 	7,  // 10: station.v1.SourceVersion.uses:type_name -> station.v1.ModuleUse
 	8,  // 11: station.v1.StoredObjects.objects:type_name -> station.v1.StoredObject
 	8,  // 12: station.v1.LoadReply.info:type_name -> station.v1.StoredObject
 	5,  // 13: station.v1.LoadReply.state:type_name -> station.v1.StateChange
 	5,  // 14: station.v1.StoredState.items:type_name -> station.v1.StateChange
 	6,  // 15: station.v1.VersionsReply.versions:type_name -> station.v1.SourceVersion
-	33, // 16: station.v1.File.stamp:type_name -> station.v1.Stamp
+	35, // 16: station.v1.File.stamp:type_name -> station.v1.Stamp
 	20, // 17: station.v1.FileChange.file:type_name -> station.v1.File
-	20, // 18: station.v1.FilesReply.files:type_name -> station.v1.File
-	20, // 19: station.v1.ReadFileReply.file:type_name -> station.v1.File
-	35, // 20: station.v1.StorageService.Boot:input_type -> station.v1.Empty
-	1,  // 21: station.v1.StorageService.Commit:input_type -> station.v1.CommitRequest
-	9,  // 22: station.v1.StorageService.Objects:input_type -> station.v1.StoredObjectsQuery
-	11, // 23: station.v1.StorageService.Load:input_type -> station.v1.LoadRequest
-	15, // 24: station.v1.StorageService.State:input_type -> station.v1.StoredStateQuery
-	36, // 25: station.v1.StorageService.Logs:input_type -> station.v1.LogsQuery
-	13, // 26: station.v1.StorageService.Digest:input_type -> station.v1.DigestRequest
-	17, // 27: station.v1.StorageService.Versions:input_type -> station.v1.VersionsQuery
-	19, // 28: station.v1.StorageService.Version:input_type -> station.v1.VersionRequest
-	22, // 29: station.v1.StorageService.WriteFile:input_type -> station.v1.WriteFileRequest
-	24, // 30: station.v1.StorageService.DropUpload:input_type -> station.v1.DropUploadRequest
-	25, // 31: station.v1.StorageService.Files:input_type -> station.v1.FilesQuery
-	27, // 32: station.v1.StorageService.ReadFile:input_type -> station.v1.ReadFileRequest
-	29, // 33: station.v1.StorageService.Export:input_type -> station.v1.ExportRequest
-	31, // 34: station.v1.StorageService.Import:input_type -> station.v1.ImportRequest
-	0,  // 35: station.v1.StorageService.Boot:output_type -> station.v1.BootReply
-	2,  // 36: station.v1.StorageService.Commit:output_type -> station.v1.CommitReply
-	10, // 37: station.v1.StorageService.Objects:output_type -> station.v1.StoredObjects
-	12, // 38: station.v1.StorageService.Load:output_type -> station.v1.LoadReply
-	16, // 39: station.v1.StorageService.State:output_type -> station.v1.StoredState
-	37, // 40: station.v1.StorageService.Logs:output_type -> station.v1.LogsPage
-	14, // 41: station.v1.StorageService.Digest:output_type -> station.v1.DigestReply
-	18, // 42: station.v1.StorageService.Versions:output_type -> station.v1.VersionsReply
-	6,  // 43: station.v1.StorageService.Version:output_type -> station.v1.SourceVersion
-	23, // 44: station.v1.StorageService.WriteFile:output_type -> station.v1.Upload
-	35, // 45: station.v1.StorageService.DropUpload:output_type -> station.v1.Empty
-	26, // 46: station.v1.StorageService.Files:output_type -> station.v1.FilesReply
-	28, // 47: station.v1.StorageService.ReadFile:output_type -> station.v1.ReadFileReply
-	30, // 48: station.v1.StorageService.Export:output_type -> station.v1.ExportReply
-	8,  // 49: station.v1.StorageService.Import:output_type -> station.v1.StoredObject
-	35, // [35:50] is the sub-list for method output_type
-	20, // [20:35] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	23, // 18: station.v1.ReadUploadReply.upload:type_name -> station.v1.Upload
+	20, // 19: station.v1.FilesReply.files:type_name -> station.v1.File
+	20, // 20: station.v1.ReadFileReply.file:type_name -> station.v1.File
+	37, // 21: station.v1.StorageService.Boot:input_type -> station.v1.Empty
+	1,  // 22: station.v1.StorageService.Commit:input_type -> station.v1.CommitRequest
+	9,  // 23: station.v1.StorageService.Objects:input_type -> station.v1.StoredObjectsQuery
+	11, // 24: station.v1.StorageService.Load:input_type -> station.v1.LoadRequest
+	15, // 25: station.v1.StorageService.State:input_type -> station.v1.StoredStateQuery
+	38, // 26: station.v1.StorageService.Logs:input_type -> station.v1.LogsQuery
+	13, // 27: station.v1.StorageService.Digest:input_type -> station.v1.DigestRequest
+	17, // 28: station.v1.StorageService.Versions:input_type -> station.v1.VersionsQuery
+	19, // 29: station.v1.StorageService.Version:input_type -> station.v1.VersionRequest
+	22, // 30: station.v1.StorageService.WriteFile:input_type -> station.v1.WriteFileRequest
+	24, // 31: station.v1.StorageService.DropUpload:input_type -> station.v1.DropUploadRequest
+	25, // 32: station.v1.StorageService.ReadUpload:input_type -> station.v1.ReadUploadRequest
+	27, // 33: station.v1.StorageService.Files:input_type -> station.v1.FilesQuery
+	29, // 34: station.v1.StorageService.ReadFile:input_type -> station.v1.ReadFileRequest
+	31, // 35: station.v1.StorageService.Export:input_type -> station.v1.ExportRequest
+	33, // 36: station.v1.StorageService.Import:input_type -> station.v1.ImportRequest
+	0,  // 37: station.v1.StorageService.Boot:output_type -> station.v1.BootReply
+	2,  // 38: station.v1.StorageService.Commit:output_type -> station.v1.CommitReply
+	10, // 39: station.v1.StorageService.Objects:output_type -> station.v1.StoredObjects
+	12, // 40: station.v1.StorageService.Load:output_type -> station.v1.LoadReply
+	16, // 41: station.v1.StorageService.State:output_type -> station.v1.StoredState
+	39, // 42: station.v1.StorageService.Logs:output_type -> station.v1.LogsPage
+	14, // 43: station.v1.StorageService.Digest:output_type -> station.v1.DigestReply
+	18, // 44: station.v1.StorageService.Versions:output_type -> station.v1.VersionsReply
+	6,  // 45: station.v1.StorageService.Version:output_type -> station.v1.SourceVersion
+	23, // 46: station.v1.StorageService.WriteFile:output_type -> station.v1.Upload
+	37, // 47: station.v1.StorageService.DropUpload:output_type -> station.v1.Empty
+	26, // 48: station.v1.StorageService.ReadUpload:output_type -> station.v1.ReadUploadReply
+	28, // 49: station.v1.StorageService.Files:output_type -> station.v1.FilesReply
+	30, // 50: station.v1.StorageService.ReadFile:output_type -> station.v1.ReadFileReply
+	32, // 51: station.v1.StorageService.Export:output_type -> station.v1.ExportReply
+	8,  // 52: station.v1.StorageService.Import:output_type -> station.v1.StoredObject
+	37, // [37:53] is the sub-list for method output_type
+	21, // [21:37] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_station_v1_storage_proto_init() }
@@ -2193,7 +2312,7 @@ func file_station_v1_storage_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_station_v1_storage_proto_rawDesc), len(file_station_v1_storage_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   32,
+			NumMessages:   34,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -30,6 +30,7 @@ const (
 	StorageService_Version_FullMethodName    = "/station.v1.StorageService/Version"
 	StorageService_WriteFile_FullMethodName  = "/station.v1.StorageService/WriteFile"
 	StorageService_DropUpload_FullMethodName = "/station.v1.StorageService/DropUpload"
+	StorageService_ReadUpload_FullMethodName = "/station.v1.StorageService/ReadUpload"
 	StorageService_Files_FullMethodName      = "/station.v1.StorageService/Files"
 	StorageService_ReadFile_FullMethodName   = "/station.v1.StorageService/ReadFile"
 	StorageService_Export_FullMethodName     = "/station.v1.StorageService/Export"
@@ -53,6 +54,7 @@ type StorageServiceClient interface {
 	Version(ctx context.Context, in *VersionRequest, opts ...grpc.CallOption) (*SourceVersion, error)
 	WriteFile(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[WriteFileRequest, Upload], error)
 	DropUpload(ctx context.Context, in *DropUploadRequest, opts ...grpc.CallOption) (*Empty, error)
+	ReadUpload(ctx context.Context, in *ReadUploadRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadUploadReply], error)
 	Files(ctx context.Context, in *FilesQuery, opts ...grpc.CallOption) (*FilesReply, error)
 	ReadFile(ctx context.Context, in *ReadFileRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadFileReply], error)
 	Export(ctx context.Context, in *ExportRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportReply], error)
@@ -189,6 +191,25 @@ func (c *storageServiceClient) DropUpload(ctx context.Context, in *DropUploadReq
 	return out, nil
 }
 
+func (c *storageServiceClient) ReadUpload(ctx context.Context, in *ReadUploadRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadUploadReply], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[2], StorageService_ReadUpload_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ReadUploadRequest, ReadUploadReply]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type StorageService_ReadUploadClient = grpc.ServerStreamingClient[ReadUploadReply]
+
 func (c *storageServiceClient) Files(ctx context.Context, in *FilesQuery, opts ...grpc.CallOption) (*FilesReply, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(FilesReply)
@@ -201,7 +222,7 @@ func (c *storageServiceClient) Files(ctx context.Context, in *FilesQuery, opts .
 
 func (c *storageServiceClient) ReadFile(ctx context.Context, in *ReadFileRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadFileReply], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[2], StorageService_ReadFile_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[3], StorageService_ReadFile_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -220,7 +241,7 @@ type StorageService_ReadFileClient = grpc.ServerStreamingClient[ReadFileReply]
 
 func (c *storageServiceClient) Export(ctx context.Context, in *ExportRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportReply], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[3], StorageService_Export_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[4], StorageService_Export_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -239,7 +260,7 @@ type StorageService_ExportClient = grpc.ServerStreamingClient[ExportReply]
 
 func (c *storageServiceClient) Import(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[ImportRequest, StoredObject], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[4], StorageService_Import_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[5], StorageService_Import_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -267,6 +288,7 @@ type StorageServiceServer interface {
 	Version(context.Context, *VersionRequest) (*SourceVersion, error)
 	WriteFile(grpc.ClientStreamingServer[WriteFileRequest, Upload]) error
 	DropUpload(context.Context, *DropUploadRequest) (*Empty, error)
+	ReadUpload(*ReadUploadRequest, grpc.ServerStreamingServer[ReadUploadReply]) error
 	Files(context.Context, *FilesQuery) (*FilesReply, error)
 	ReadFile(*ReadFileRequest, grpc.ServerStreamingServer[ReadFileReply]) error
 	Export(*ExportRequest, grpc.ServerStreamingServer[ExportReply]) error
@@ -313,6 +335,9 @@ func (UnimplementedStorageServiceServer) WriteFile(grpc.ClientStreamingServer[Wr
 }
 func (UnimplementedStorageServiceServer) DropUpload(context.Context, *DropUploadRequest) (*Empty, error) {
 	return nil, status.Error(codes.Unimplemented, "method DropUpload not implemented")
+}
+func (UnimplementedStorageServiceServer) ReadUpload(*ReadUploadRequest, grpc.ServerStreamingServer[ReadUploadReply]) error {
+	return status.Error(codes.Unimplemented, "method ReadUpload not implemented")
 }
 func (UnimplementedStorageServiceServer) Files(context.Context, *FilesQuery) (*FilesReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Files not implemented")
@@ -527,6 +552,17 @@ func _StorageService_DropUpload_Handler(srv interface{}, ctx context.Context, de
 	return interceptor(ctx, in, info, handler)
 }
 
+func _StorageService_ReadUpload_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ReadUploadRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(StorageServiceServer).ReadUpload(m, &grpc.GenericServerStream[ReadUploadRequest, ReadUploadReply]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type StorageService_ReadUploadServer = grpc.ServerStreamingServer[ReadUploadReply]
+
 func _StorageService_Files_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(FilesQuery)
 	if err := dec(in); err != nil {
@@ -632,6 +668,11 @@ var StorageService_ServiceDesc = grpc.ServiceDesc{
 			StreamName:    "WriteFile",
 			Handler:       _StorageService_WriteFile_Handler,
 			ClientStreams: true,
+		},
+		{
+			StreamName:    "ReadUpload",
+			Handler:       _StorageService_ReadUpload_Handler,
+			ServerStreams: true,
 		},
 		{
 			StreamName:    "ReadFile",

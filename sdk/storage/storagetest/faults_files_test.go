@@ -22,6 +22,11 @@ var fileFaults = []fault{
 	{"offsets that are ignored", "FilesFromAnOffset", func(s storage.Storage) storage.Storage { return noOffset{s} }},
 	{"uploads that are kept", "Uploads", func(s storage.Storage) storage.Storage { return noDrop{s} }},
 	{"commits that lose their files", "Uploads", func(s storage.Storage) storage.Storage { return noFiles{s} }},
+	{"uploads that lose their last byte", "UploadsAreRead", func(s storage.Storage) storage.Storage { return cutUploads{s} }},
+	{"uploads of any object", "UploadsAreRead", func(s storage.Storage) storage.Storage { return anyUpload{s} }},
+	{"uploads that are read once used", "UploadsAreRead", func(s storage.Storage) storage.Storage {
+		return &oldUploads{Storage: s, data: map[string][]byte{}}
+	}},
 	{"a reader's error as an end", "UploadReaderError", func(s storage.Storage) storage.Storage { return errorIsEnd{s} }},
 	{"a reader's error without its kind", "UploadReaderError", func(s storage.Storage) storage.Storage { return plainError{s} }},
 	{"readers of the newest bytes", "FilesConcurrentReads", func(s storage.Storage) storage.Storage { return &lateReads{s} }},

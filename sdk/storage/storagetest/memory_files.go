@@ -72,6 +72,19 @@ func (s *memoryStore) DropUpload(_ context.Context, object id.Object, upload str
 	return nil
 }
 
+func (s *memoryStore) ReadUpload(_ context.Context, object id.Object, upload string) (storage.Upload, io.ReadCloser, error) {
+	f, err := s.hold()
+	if err != nil {
+		return storage.Upload{}, nil, err
+	}
+	defer f.mu.Unlock()
+	u, ok := f.uploads[upload]
+	if !ok || u.object != object || time.Since(u.since) >= storage.UploadLife {
+		return storage.Upload{}, nil, errs.New(errs.NotFound, "no_upload", "There is no upload %q of object %q.", upload, object)
+	}
+	return storage.Upload{ID: upload, Size: u.Size, Hash: u.Hash}, io.NopCloser(bytes.NewReader(u.data)), nil
+}
+
 // checkUploads says why the uploads that a commit names cannot be used.
 func (f *folder) checkUploads(c *storage.Commit) error {
 	seen := map[string]bool{}

@@ -99,6 +99,7 @@ var checks = []check{
 	{"FilesList", checkFilesList},
 	{"FilesFromAnOffset", checkFilesRange},
 	{"Uploads", checkUploads},
+	{"UploadsAreRead", checkReadUpload},
 	{"UploadReaderError", checkReaderError},
 	{"FilesClosedEarly", checkFilesClose},
 	{"FilesConcurrentReads", checkFilesConcurrent},
@@ -222,6 +223,8 @@ func checkClosed(s *subject) {
 	_, err = s.WriteFile(s.ctx, "a", strings.NewReader("x"))
 	s.kind("WriteFile after Close", err, unavailable)
 	s.kind("DropUpload after Close", s.DropUpload(s.ctx, "a", "1-1"), unavailable)
+	_, _, err = s.ReadUpload(s.ctx, "a", "1-1")
+	s.kind("ReadUpload after Close", err, unavailable)
 	_, err = s.Files(s.ctx, storage.FilesQuery{Object: "a", Limit: 1})
 	s.kind("Files after Close", err, unavailable)
 	_, _, err = s.ReadFile(s.ctx, "a", "f", 0)

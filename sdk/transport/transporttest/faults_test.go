@@ -87,7 +87,7 @@ func faults(leak <-chan struct{}) []fault {
 	var mu sync.Mutex
 	var last host.Result
 	var broken error
-	return append(readFaults(), []fault{
+	return append(append(readFaults(), fileFaults()...), []fault{
 		{name: "wrong method", check: "Methods", invoke: onCall(func(c *host.Call) {
 			if c.Method == http.MethodPatch {
 				c.Method = "POST"

@@ -23,6 +23,7 @@ type Host struct {
 	ended   map[id.Object]int
 	hasty   int // calls and reads whose context had no deadline
 	down    bool
+	files   files
 }
 
 var _ host.Host = (*Host)(nil)

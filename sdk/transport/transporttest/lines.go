@@ -2,9 +2,11 @@ package transporttest
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net"
 	"slices"
 	"sync"
@@ -161,13 +163,50 @@ func (l *Lines) call(ctx context.Context, r Request, h host.Host, res *Response)
 	if len(r.Body) > linesBody {
 		return errs.New(errs.TooLarge, "", "The body is larger than %d bytes.", linesBody)
 	}
-	result, err := h.Invoke(ctx, host.Call{
-		Object: object, Station: station, Method: r.Method, Path: r.Object, Query: r.Query, Header: r.Header,
+	call := host.Call{
+		Object: object, Station: station, Method: r.Method, Path: r.Object, Query: r.Query, Header: r.Header, Form: r.Form,
 		Type: r.Type, Body: r.Body, RequestID: res.RequestID, Caller: id.Caller{Roles: []string{id.RoleOperator}},
-	})
+	}
+	if err := upload(ctx, r.Files, h, &call); err != nil {
+		return err
+	}
+	result, err := h.Invoke(ctx, call)
+	if err == nil && result.File != nil {
+		err = readFile(ctx, object, h, &result)
+	}
 	if err == nil {
 		res.Status, res.Header, res.Body, res.Station = result.Status, result.Header, result.Body, result.Station
 	}
+	return err
+}
+
+// upload hands the files to the host; of a form that it does not take whole it
+// leaves nothing.
+func upload(ctx context.Context, parts []Part, h host.Host, c *host.Call) error {
+	for _, p := range parts {
+		u, err := h.Upload(ctx, host.UploadFor{Object: c.Object, Station: c.Station, Method: c.Method}, bytes.NewReader(p.Content))
+		if err != nil {
+			for _, before := range c.Uploads {
+				err = errors.Join(err, h.DropUpload(ctx, c.Object, before.Upload))
+			}
+			return err
+		}
+		c.Uploads = append(c.Uploads, host.Uploaded{Field: p.Field, Name: p.Name, Type: p.Type, Size: u.Size, Upload: u.ID})
+	}
+	return nil
+}
+
+// readFile makes a file the body of an answer.
+func readFile(ctx context.Context, object id.Object, h host.Host, res *host.Result) error {
+	r, err := h.ReadFile(ctx, object, res.File.Name, res.File.Hash, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = r.Close() }() // what was to be read has been
+	if !slices.ContainsFunc(res.Header, func(f host.Field) bool { return f.Name == "Content-Type" }) {
+		res.Header = append(res.Header, host.Field{Name: "Content-Type", Value: res.File.Type})
+	}
+	res.Body, err = io.ReadAll(r)
 	return err
 }
 

@@ -54,6 +54,8 @@ type Request struct {
 	Header    []host.Field
 	Type      string // media type of Body
 	Body      []byte
+	Form      []host.Field // with Files, instead of Body
+	Files     []Part
 	RequestID string // may be malformed; empty means that none is sent
 }
 
@@ -128,6 +130,9 @@ var checks = []check{
 	{"RequestIDs", checkRequestIDs},
 	{"Bodies", checkBodies},
 	{"BodyTooLarge", checkBodyTooLarge},
+	{"Uploads", checkUploads},
+	{"UploadsRefused", checkUploadsRefused},
+	{"Files", checkFiles},
 	{"MalformedIDs", checkMalformedIDs},
 	{"Statuses", checkStatuses},
 	{"Errors", checkErrors},

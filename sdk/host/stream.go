@@ -1,0 +1,180 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"google.golang.org/grpc"
+
+	"github.com/dbbasic/station/sdk/id"
+	"github.com/dbbasic/station/sdk/internal/pb"
+	"github.com/dbbasic/station/sdk/internal/shim"
+	"github.com/dbbasic/station/sdk/storage"
+)
+
+// Upload sends the first message alone and waits for the kernel's answer to it,
+// so that nothing is read of r where the kernel takes nothing. An error of r ends
+// the stream without an end of the upload, so that the kernel never takes what
+// came before it for the whole.
+func (c *client) Upload(ctx context.Context, call UploadFor, r io.Reader) (storage.Upload, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	s, err := c.c.Upload(ctx)
+	if err != nil {
+		return storage.Upload{}, shim.FromStatus(err)
+	}
+	if s.Send(encodeUploadFor(call)) == nil {
+		wanted, err := s.Header()
+		if err == nil && wanted != nil { // without, the kernel has refused
+			err = shim.SendChunks(r, func(b []byte) error { return s.Send(&pb.HostUploadRequest{Chunk: b}) })
+			if err != nil && !errors.Is(err, shim.ErrSend) {
+				return storage.Upload{}, err
+			}
+		}
+	}
+	m, err := s.CloseAndRecv() // where sending failed, this says why
+	if err != nil {
+		return storage.Upload{}, shim.FromStatus(err)
+	}
+	return decodeUpload(m), nil
+}
+
+func (c *client) DropUpload(ctx context.Context, object id.Object, upload string) error {
+	_, err := c.c.DropUpload(ctx, &pb.HostDropUpload{Object: []byte(object), Upload: []byte(upload)})
+	return err
+}
+
+func (c *client) ReadFile(ctx context.Context, object id.Object, name, hash string, from int64) (io.ReadCloser, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	s, err := c.c.ReadFile(ctx, &pb.HostReadFile{Object: []byte(object), Name: []byte(name), Hash: []byte(hash), From: from})
+	if err == nil {
+		_, err = s.Recv() // empty: the file is there
+	}
+	if err != nil {
+		cancel()
+		return nil, shim.FromStatus(err)
+	}
+	return &shim.StreamReader{Cancel: cancel, ChunkReader: shim.ChunkReader{Recv: func() ([]byte, error) {
+		m, err := s.Recv()
+		return m.GetChunk(), err
+	}}}, nil
+}
+
+func (s *server) Upload(stream grpc.ClientStreamingServer[pb.HostUploadRequest, pb.HostUpload]) error {
+	first, err := stream.Recv()
+	if err != nil {
+		return err
+	}
+	call := decodeUploadFor(first)
+	r := &asked{stream: stream, r: shim.ChunkReader{Recv: func() ([]byte, error) {
+		m, err := stream.Recv()
+		return m.GetChunk(), err
+	}}}
+	u, err := s.h.Upload(stream.Context(), call, r)
+	if err != nil {
+		return err
+	}
+	if err = stream.Context().Err(); err == nil {
+		err = stream.SendAndClose(encodeUpload(u))
+	}
+	if err != nil { // nobody knows of it
+		return errors.Join(err, s.h.DropUpload(context.WithoutCancel(stream.Context()), call.Object, u.ID))
+	}
+	return nil
+}
+
+// asked is the bytes of an upload. The first Read tells the other side that
+// they are wanted.
+type asked struct {
+	stream grpc.ServerStream
+	r      shim.ChunkReader
+	told   bool
+}
+
+// Read implements io.Reader.
+func (a *asked) Read(b []byte) (int, error) {
+	if !a.told {
+		if err := a.stream.SendHeader(nil); err != nil {
+			return 0, shim.FromStatus(err)
+		}
+		a.told = true
+	}
+	return a.r.Read(b)
+}
+
+func (s *server) DropUpload(ctx context.Context, m *pb.HostDropUpload) (*pb.Empty, error) {
+	return &pb.Empty{}, s.h.DropUpload(ctx, id.Object(m.GetObject()), string(m.GetUpload()))
+}
+
+func (s *server) ReadFile(m *pb.HostReadFile, stream grpc.ServerStreamingServer[pb.HostFileReply]) error {
+	r, err := s.h.ReadFile(stream.Context(), id.Object(m.GetObject()), string(m.GetName()), string(m.GetHash()), m.GetFrom())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = r.Close() }() // what was to be read has been
+	if err := stream.Send(&pb.HostFileReply{}); err != nil {
+		return err
+	}
+	var sent error
+	err = shim.SendChunks(r, func(b []byte) error {
+		sent = stream.Send(&pb.HostFileReply{Chunk: b})
+		return sent
+	})
+	if sent != nil {
+		return sent
+	}
+	return err
+}
+
+func encodeUploadFor(u UploadFor) *pb.HostUploadRequest {
+	return &pb.HostUploadRequest{Object: []byte(u.Object), Station: []byte(u.Station), Method: []byte(u.Method)}
+}
+
+func decodeUploadFor(m *pb.HostUploadRequest) UploadFor {
+	return UploadFor{Object: id.Object(m.GetObject()), Station: id.Station(m.GetStation()), Method: string(m.GetMethod())}
+}
+
+func encodeUpload(u storage.Upload) *pb.HostUpload {
+	return &pb.HostUpload{Id: []byte(u.ID), Size: u.Size, Hash: []byte(u.Hash)}
+}
+
+func decodeUpload(m *pb.HostUpload) storage.Upload {
+	return storage.Upload{ID: string(m.GetId()), Size: m.GetSize(), Hash: string(m.GetHash())}
+}
+
+func encodeUploaded(list []Uploaded) []*pb.HostUploaded {
+	if len(list) == 0 {
+		return nil
+	}
+	out := make([]*pb.HostUploaded, len(list))
+	for i, u := range list {
+		out[i] = &pb.HostUploaded{Field: []byte(u.Field), Name: []byte(u.Name), Type: []byte(u.Type), Size: u.Size, Upload: []byte(u.Upload)}
+	}
+	return out
+}
+
+func decodeUploaded(list []*pb.HostUploaded) []Uploaded {
+	if len(list) == 0 {
+		return nil
+	}
+	out := make([]Uploaded, len(list))
+	for i, m := range list {
+		out[i] = Uploaded{Field: string(m.GetField()), Name: string(m.GetName()), Type: string(m.GetType()), Size: m.GetSize(), Upload: string(m.GetUpload())}
+	}
+	return out
+}
+
+func encodeFile(f *File) *pb.HostFile {
+	if f == nil {
+		return nil
+	}
+	return &pb.HostFile{Name: []byte(f.Name), Type: []byte(f.Type), Size: f.Size, Hash: []byte(f.Hash), TimeUs: shim.Micro(f.Time)}
+}
+
+func decodeFile(m *pb.HostFile) *File {
+	if m == nil {
+		return nil
+	}
+	return &File{Name: string(m.GetName()), Type: string(m.GetType()), Size: m.GetSize(), Hash: string(m.GetHash()), Time: shim.FromMicro(m.GetTimeUs())}
+}
