@@ -357,7 +357,8 @@ func (s *Store) dropOlderFiles(o *object) error {
 
 // keepUploads is for a start whose journal is damaged: a line that is lost may
 // have named an upload, which nothing else holds. All that no commit names are
-// moved to damaged/, where they would otherwise be removed.
+// moved to damaged/, where they would otherwise be removed. That folder is there,
+// durably: the copy of the damaged line is in it.
 func (s *Store) keepUploads() error {
 	names, err := s.fs.ReadDir("files")
 	if err != nil {
@@ -376,9 +377,6 @@ func (s *Store) keepUploads() error {
 			return err
 		}
 		for _, l := range left {
-			if err := s.fs.Mkdir("damaged"); err != nil {
-				return err
-			}
 			to := "damaged/upload-" + n + "-" + strings.TrimPrefix(l, uploadPrefix)
 			if err := s.fs.Rename(filesDir(name)+"/"+l, to); err != nil {
 				return err
@@ -390,5 +388,5 @@ func (s *Store) keepUploads() error {
 	if moved == 0 {
 		return nil
 	}
-	return errors.Join(s.syncDir("."), s.syncDir("damaged"))
+	return s.syncDir("damaged")
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -226,7 +227,7 @@ func TestFailedFsyncOfACopy(t *testing.T) {
 		}},
 		"start, log": {"logs/a/log.tsv", func(b []byte) []byte { return append(b, "precious\n"...) }, start},
 		"start, journal": {"journal/000001.tsv", func(b []byte) []byte {
-			return bytes.Replace(b, []byte("log\tst-1.1.2"), []byte("precious-1.1.2"), 1)
+			return bytes.Replace(b, []byte("log\tst-1.1."), []byte("precious-1.1."), 2) // one copy is tried
 		}, start},
 	} {
 		for _, what := range []string{"sync damaged/lines.tsv", "syncdir damaged", "syncdir ."} {
@@ -266,5 +267,72 @@ func TestFailedFsyncOfACopy(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestNoCopyOfTheJournal: a start that cannot keep a copy of what is damaged in the
+// journal says so and drops nothing: the next one has all that this one had.
+func TestNoCopyOfTheJournal(t *testing.T) {
+	for what, spoil := range map[string]func(b []byte) []byte{
+		"a line":                   func(b []byte) []byte { return bytes.Replace(b, []byte("log\tst-1.1.2"), []byte("precious-1.1.2"), 1) },
+		"two lines":                func(b []byte) []byte { return bytes.Replace(b, []byte("log\tst-1.1."), []byte("precious-1.1."), 2) },
+		"a header line":            func(b []byte) []byte { return bytes.Replace(b, []byte("journal\t1"), []byte("precious\t1"), 1) },
+		"a newline between lines":  func(b []byte) []byte { return bytes.Replace(b, []byte("\nlog\tst-1.1.2"), []byte("xlog\tst-1.1.2"), 1) },
+		"the chain of a batch":     func(b []byte) []byte { i := bytes.Index(b, []byte("\nbatch\t3")); b[i-1] ^= 1; return b },
+		"a line of a full segment": nil,
+	} {
+		for _, op := range []string{"mkdir damaged", "create damaged/lines.tsv", "write damaged/lines.tsv"} {
+			for _, cause := range []syscall.Errno{syscall.ENOSPC, syscall.EIO, syscall.EACCES} {
+				t.Run(fmt.Sprint(what, ",", op, ",", cause), func(t *testing.T) { noCopyOfTheJournal(t, spoil, op, cause) })
+			}
+		}
+	}
+}
+
+func noCopyOfTheJournal(t *testing.T, spoil func([]byte) []byte, op string, cause syscall.Errno) {
+	var ended error
+	m := newMemFS()
+	s := memStore(t, m, &ended)
+	count(t, s, "a", 1, 4)
+	if spoil == nil {
+		spoil = func(b []byte) []byte { return bytes.Replace(b, []byte("log\tst-1.1.2"), []byte("precious-1.1.2"), 1) }
+		if err := s.sealActive(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	count(t, s, "b", 1, 2)
+	if err := s.abandon(); err != nil {
+		t.Fatal(err)
+	}
+	n := m.find(segmentName(1))
+	n.put(spoil(bytes.Clone(n.data)))
+	spoilt := usedPart(n.data)
+	m.fail = func(o, name string) error {
+		if o+" "+name == op {
+			return cause
+		}
+		return nil
+	}
+	refused := New(slog.New(slog.DiscardHandler), "test")
+	refused.openFS = func(string) (fsys, error) { return m, nil }
+	refused.manual, refused.segmentSize = true, smallSegment
+	err := refused.Configure(t.Context(), plugin.Config{Station: here, DataDir: "/data"})
+	if !isUnavailable(err) || !errors.Is(err, cause) || !strings.Contains(err.Error(), diskSays(cause)) || !strings.Contains(err.Error(), segmentName(1)) {
+		t.Fatalf("got %v, want errs.Unavailable that says why", err)
+	}
+	if got := usedPart(m.find(segmentName(1)).data); !bytes.Equal(got, spoilt) {
+		t.Errorf("the segment has %d bytes, %d before:\n%s", len(got), len(spoilt), got)
+	}
+	m.fail = nil
+	m = m.after(lost, nil)
+	s = memStore(t, m, &ended)
+	if o, err := s.Load(t.Context(), "b"); err != nil || o.Sequence != 2 {
+		t.Errorf("b is at sequence %d, %v; want 2", o.Sequence, err)
+	}
+	if err := s.round(true); err != nil { // which drops the segment
+		t.Fatal(err)
+	}
+	if n := m.after(lost, nil).find("damaged/lines.tsv"); n == nil || m.find(segmentName(1)) != nil {
+		t.Errorf("the segment went without a copy: %v", m.root.list())
 	}
 }

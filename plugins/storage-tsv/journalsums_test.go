@@ -3,6 +3,7 @@ package storagetsv
 import (
 	"bytes"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -65,6 +66,18 @@ func TestDamagedJournal(t *testing.T) {
 			b[from+len("batch\t4\t")] = '9' // behind the end
 			return b
 		}, []uint64{1, 2, 3}, []uint64{1}, true, false}, // torn
+		"an offset within the last batch": {func(t *testing.T, b []byte) []byte {
+			_, before := lineAt(t, b, "batch\t", 3)
+			from, to := lineAt(t, b, "batch\t", 4)
+			line := strings.Split(string(b[from:to]), "\t")
+			line[2] = strconv.Itoa(before + 1 + len("commit\t"))
+			return append(append(b[:from:from], strings.Join(line, "\t")...), '\n')
+		}, []uint64{1, 2, 3}, []uint64{1}, true, false}, // torn: it does not say what was durable
+		"a chain that is no number": {func(t *testing.T, b []byte) []byte {
+			_, to := lineAt(t, b, "batch\t", 3)
+			b[to-1] = 'x'
+			return b
+		}, all, []uint64{1}, true, true},
 	} {
 		t.Run(what, func(t *testing.T) {
 			f := newFolder(t)

@@ -97,7 +97,7 @@ type replay struct {
 	blind   bool                              // the chain before the next batch is not known, its header line being damaged
 	boot    uint64                            // the highest of this station's boots that an entry names
 	entries map[*object]map[id.Entry]struct{} // the log entries that became pending
-	broken  error                             // of an fsync: the start ends
+	broken  error                             // of the copy of a damaged line: the start ends
 	joined  []batchPiece                      // lines of the present segment whose newlines were put back; not reported yet
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/dbbasic/station/sdk/errs"
 	"github.com/dbbasic/station/sdk/hlc"
 	"github.com/dbbasic/station/sdk/id"
 	"github.com/dbbasic/station/sdk/storage"
@@ -33,11 +34,17 @@ func (r *replay) apply(name string, data []byte, b batchAt) {
 	}
 }
 
+// bad reports a damaged part of a segment. The segment goes with the next
+// checkpoint: without a copy of that part the start ends, and the segment stays.
 func (r *replay) bad(name string, data []byte, at int64, raw []byte, why string) {
 	r.damaged, r.lost = true, true
-	err := r.s.keepAside(name, bytes.NewReader(data), at, raw, why) // logs its error
-	if fe, ok := errors.AsType[fsyncError](err); ok && r.broken == nil {
-		r.broken = fe
+	if r.broken != nil {
+		return // no second attempt: it may have been an fsync
+	}
+	if err := r.s.keepAside(name, bytes.NewReader(data), at, raw, why); err != nil {
+		r.broken = errs.Wrap(errs.Unavailable, "storage.Configure", err,
+			"%s: a damaged line of %s in the data folder %s could not be copied to damaged/lines.tsv, and nothing is left out without a copy; make room there or mend that file, and start again.",
+			diskSays(err), name, r.s.dir)
 	}
 }
 

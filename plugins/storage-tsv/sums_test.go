@@ -283,12 +283,51 @@ func TestIndexLineStands(t *testing.T) {
 		{"an entry", log, at("st-1.1.22\t"), "st-1.1.22", true},
 		{"an entry behind a newline that was destroyed", broken, at("st-1.1.22\t"), "st-1.1.22", true},
 		{"another entry", log, at("st-1.1.1\t"), "st-1.1.22", false},
+		{"another entry whose id is as long", log, at("st-1.1.1\t"), "st-1.1.3", false},
 		{"an entry whose id begins so", log, at("st-1.1.22\t"), "st-1.1.2", false},
 		{"an id within a line", log, at("xst-1.1.3\t") + 1, "st-1.1.3", false},
 		{"behind the end", log, int64(len(log)) - 3, "st-1.1.3", false},
 	} {
 		if got, err := (indexLine{at: c.at, id: []byte(c.id)}).stands(strings.NewReader(c.log), int64(len(c.log))); err != nil || got != c.want {
 			t.Errorf("%s: %v, %v", c.what, got, err)
+		}
+	}
+}
+
+// TestEndsOfAnIndex: of the lines of an index those count, from its end and from its
+// begin, that are whole and name the entry at their offset.
+func TestEndsOfAnIndex(t *testing.T) {
+	log := []byte(logHeader)
+	var lines [3][]byte
+	for n := range lines {
+		e, at := counting("a", uint64(n+1)).Entries[0], len(log)
+		log = seal(appendEntry(log, &e), at)
+		lines[n] = appendIndexLine(nil, indexLine{int64(at), micro(e.Time), []byte(e.ID.String())})
+	}
+	size := int64(len(log))
+	// A power cut took an entry and left its index line; another entry has its place.
+	other := appendIndexLine(nil, indexLine{int64(len(logHeader)), 0, []byte("st-1.1.9")})
+	torn := lines[0][:len(lines[0])-1]
+	for _, c := range []struct {
+		what  string
+		index []byte
+		first bool
+		good  int // bytes up to the last line that counts
+	}{
+		{"whole", bytes.Join(lines[:], nil), true, len(lines[0]) + len(lines[1]) + len(lines[2])},
+		{"a last line of another entry", slices.Concat(lines[0], lines[1], other), true, len(lines[0]) + len(lines[1])},
+		{"a last line without its newline", slices.Concat(lines[0], lines[1][:len(lines[1])-1]), true, len(lines[0])},
+		{"one line without its newline", torn, false, 0},
+		{"a first line of another entry", slices.Concat(other, lines[0]), false, len(other) + len(lines[0])},
+		{"not the first entry", lines[1], false, len(lines[1])},
+		{"nothing", nil, false, 0},
+	} {
+		_, good, err := lastIndexed(c.index, bytes.NewReader(log), size)
+		if err != nil || len(good) != c.good {
+			t.Errorf("%s: %d bytes are good, %v; want %d", c.what, len(good), err, c.good)
+		}
+		if _, ok, err := firstIndexed(c.index, bytes.NewReader(log), size); err != nil || ok != c.first {
+			t.Errorf("%s: the first line counts: %v, %v; want %v", c.what, ok, err, c.first)
 		}
 	}
 }
