@@ -58,7 +58,7 @@ func rootCommand() *cobra.Command {
 		return usageError{fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())}
 	})
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(serveCommand(), importCommand(), versionCommand(), pluginServeCommand())
+	root.AddCommand(serveCommand(), testCommand(), checkCommand(), importCommand(), versionCommand(), pluginServeCommand())
 	return root
 }
 

@@ -21,6 +21,7 @@ type Host struct {
 	objects  *objects
 	store    *pluginhost.Storage
 	log      *slog.Logger
+	testing  chan struct{} // held while the tests of a script run
 }
 
 var _ host.Host = (*Host)(nil)
@@ -94,7 +95,8 @@ func (h *Host) Source(_ context.Context, object id.Object) (host.Source, error) 
 	if _, err := id.ParseObject(string(object)); err != nil {
 		return host.Source{}, err
 	}
-	return h.objects.source(object)
+	s, err := h.objects.find(object)
+	return s.source, err
 }
 
 // State implements host.Host.

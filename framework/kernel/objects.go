@@ -34,8 +34,9 @@ type objects struct {
 
 // served is one object in service.
 type served struct {
-	info   host.ObjectInfo
-	source host.Source
+	info    host.ObjectInfo
+	source  host.Source
+	program *script
 }
 
 // loaders is how many scripts are brought into service at the same time.
@@ -120,8 +121,9 @@ func (o *objects) heads(ctx context.Context) (map[id.Object]storage.ObjectInfo, 
 // bring puts one script into service.
 func (o *objects) bring(ctx context.Context, s catalogue.Script, head storage.ObjectInfo) error {
 	if head.Head > 0 && head.Hash == s.Hash {
-		o.dispatch.Serve(s.Object, dispatch.Source{Version: head.Head, Program: &script{text: s.Text, limits: o.limits}})
-		o.add(s, head.Head, s.Hash, s.Text)
+		p := &script{text: s.Text, limits: o.limits}
+		o.dispatch.Serve(s.Object, dispatch.Source{Version: head.Head, Program: p})
+		o.add(s, head.Head, s.Hash, p)
 		return nil
 	}
 	p := &script{text: s.Text, limits: o.limits}
@@ -138,7 +140,7 @@ func (o *objects) bring(ctx context.Context, s catalogue.Script, head storage.Ob
 	if err != nil {
 		return err
 	}
-	o.add(s, number, s.Hash, s.Text)
+	o.add(s, number, s.Hash, p)
 	return nil
 }
 
@@ -158,17 +160,18 @@ func (o *objects) refuse(ctx context.Context, s catalogue.Script, head storage.O
 		}
 	}
 	o.log.Error("script does not load", "object", s.Object, "path", s.Path, "serving_version", serving.Number, "error", why)
-	o.dispatch.Serve(s.Object, dispatch.Source{Version: serving.Number, Program: &script{text: serving.Text, limits: o.limits}})
-	o.add(s, serving.Number, serving.Hash, serving.Text)
+	p := &script{text: serving.Text, limits: o.limits}
+	o.dispatch.Serve(s.Object, dispatch.Source{Version: serving.Number, Program: p})
+	o.add(s, serving.Number, serving.Hash, p)
 	return nil
 }
 
-func (o *objects) add(s catalogue.Script, version uint64, hash string, text []byte) {
+func (o *objects) add(s catalogue.Script, version uint64, hash string, p *script) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.all[s.Object] = served{
 		info:   host.ObjectInfo{Object: s.Object, Path: s.Path, File: path.Base(s.Path), Version: version},
-		source: host.Source{Object: s.Object, Version: version, Hash: hash, Text: text},
+		source: host.Source{Object: s.Object, Version: version, Hash: hash, Text: p.text}, program: p,
 	}
 	i := sort.Search(len(o.list), func(i int) bool { return o.list[i] >= s.Object })
 	o.list = append(o.list, "")
@@ -199,15 +202,15 @@ func (o *objects) page(q host.ObjectsQuery) (host.ObjectsPage, error) {
 	return page, nil
 }
 
-// source gives what an object runs.
-func (o *objects) source(object id.Object) (host.Source, error) {
+// find gives an object in service.
+func (o *objects) find(object id.Object) (served, error) {
 	o.mu.RLock()
 	defer o.mu.RUnlock()
 	s, ok := o.all[object]
 	if !ok {
-		return host.Source{}, noSuchObject(object)
+		return served{}, noSuchObject(object)
 	}
-	return s.source, nil
+	return s, nil
 }
 
 func noSuchObject(object id.Object) error {
@@ -229,13 +232,18 @@ var _ dispatch.Program = (*script)(nil)
 
 // NewVM implements dispatch.Program. Errors: errs.Source.
 func (s *script) NewVM() (dispatch.VM, error) {
-	s.once.Do(func() { s.program, s.err = luahost.Compile(s.text) })
-	if s.err != nil {
-		return nil, s.err
-	}
-	vm, err := s.program.NewVM(s.limits)
+	vm, err := s.load()
 	if err != nil {
 		return nil, err
 	}
 	return vm, nil
+}
+
+// load gives the script, loaded. Errors: errs.Source.
+func (s *script) load() (*luahost.VM, error) {
+	s.once.Do(func() { s.program, s.err = luahost.Compile(s.text) })
+	if s.err != nil {
+		return nil, s.err
+	}
+	return s.program.NewVM(s.limits)
 }

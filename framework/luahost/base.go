@@ -63,6 +63,9 @@ func guarded(fn lua.LGFunction) lua.LGFunction {
 // ends the call is raised again.
 func caught(L *lua.LState, err error) lua.LValue {
 	vm := of(L)
+	if t := vm.refusal(L); t != nil {
+		return t
+	}
 	api, ok := errors.AsType[*lua.ApiError](err)
 	if !ok {
 		vm.meter.fatal(L, internal(err))

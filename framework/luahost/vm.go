@@ -37,11 +37,12 @@ type VM struct {
 	// Of the call that runs.
 	object     Object
 	request    *Request
-	call       *lua.LTable // the script's second argument
-	parts      []binding   // of call, as far as it was read
-	payload    lua.LValue  // a JSON body that is no object
-	coroutines int         // begun in it and not finished
-	random     *rand.Rand  // after math.randomseed
+	call       *lua.LTable        // the script's second argument
+	parts      []binding          // of call, as far as it was read
+	payload    lua.LValue         // a JSON body that is no object
+	coroutines int                // begun in it and not finished
+	random     *rand.Rand         // after math.randomseed
+	test       *lua.FunctionProto // of the test that runs, nil in a call
 
 	closeFrom int // register from which protectedCall closes upvalues
 

@@ -13,6 +13,7 @@ func TestConversionsKeepEveryField(t *testing.T) {
 	plugintest.RoundTrip(t, func(r Result) Result { return decodeResult(encodeResult(&r)) })
 	plugintest.RoundTrip(t, func(p ObjectsPage) ObjectsPage { return decodeObjects(encodeObjects(p)) })
 	plugintest.RoundTrip(t, func(p StatePage) StatePage { return decodeState(encodeState(p)) })
+	plugintest.RoundTrip(t, func(r TestReport) TestReport { return decodeTests(encodeTests(r)) })
 }
 
 // What comes from outside need not be UTF-8 and must cross all the same.

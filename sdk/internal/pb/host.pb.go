@@ -780,6 +780,282 @@ func (x *HostStateItem) GetValue() []byte {
 	return nil
 }
 
+// HostTestRequest names an object.
+type HostTestRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Object        string                 `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostTestRequest) Reset() {
+	*x = HostTestRequest{}
+	mi := &file_station_v1_host_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostTestRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostTestRequest) ProtoMessage() {}
+
+func (x *HostTestRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostTestRequest.ProtoReflect.Descriptor instead.
+func (*HostTestRequest) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *HostTestRequest) GetObject() string {
+	if x != nil {
+		return x.Object
+	}
+	return ""
+}
+
+// HostTestReport is host.TestReport.
+type HostTestReport struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Object        string                 `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	Tests         []*HostTestResult      `protobuf:"bytes,2,rep,name=tests,proto3" json:"tests,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostTestReport) Reset() {
+	*x = HostTestReport{}
+	mi := &file_station_v1_host_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostTestReport) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostTestReport) ProtoMessage() {}
+
+func (x *HostTestReport) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostTestReport.ProtoReflect.Descriptor instead.
+func (*HostTestReport) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *HostTestReport) GetObject() string {
+	if x != nil {
+		return x.Object
+	}
+	return ""
+}
+
+func (x *HostTestReport) GetTests() []*HostTestResult {
+	if x != nil {
+		return x.Tests
+	}
+	return nil
+}
+
+// HostTestResult is host.TestResult.
+type HostTestResult struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          []byte                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Outcome       string                 `protobuf:"bytes,2,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	Reason        []byte                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	Code          string                 `protobuf:"bytes,4,opt,name=code,proto3" json:"code,omitempty"`
+	Line          int32                  `protobuf:"varint,5,opt,name=line,proto3" json:"line,omitempty"`
+	Traceback     []byte                 `protobuf:"bytes,6,opt,name=traceback,proto3" json:"traceback,omitempty"`
+	DurationNs    int64                  `protobuf:"varint,7,opt,name=duration_ns,json=durationNs,proto3" json:"duration_ns,omitempty"`
+	Log           []*HostTestEntry       `protobuf:"bytes,8,rep,name=log,proto3" json:"log,omitempty"`
+	Omitted       int32                  `protobuf:"varint,9,opt,name=omitted,proto3" json:"omitted,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostTestResult) Reset() {
+	*x = HostTestResult{}
+	mi := &file_station_v1_host_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostTestResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostTestResult) ProtoMessage() {}
+
+func (x *HostTestResult) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostTestResult.ProtoReflect.Descriptor instead.
+func (*HostTestResult) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *HostTestResult) GetName() []byte {
+	if x != nil {
+		return x.Name
+	}
+	return nil
+}
+
+func (x *HostTestResult) GetOutcome() string {
+	if x != nil {
+		return x.Outcome
+	}
+	return ""
+}
+
+func (x *HostTestResult) GetReason() []byte {
+	if x != nil {
+		return x.Reason
+	}
+	return nil
+}
+
+func (x *HostTestResult) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *HostTestResult) GetLine() int32 {
+	if x != nil {
+		return x.Line
+	}
+	return 0
+}
+
+func (x *HostTestResult) GetTraceback() []byte {
+	if x != nil {
+		return x.Traceback
+	}
+	return nil
+}
+
+func (x *HostTestResult) GetDurationNs() int64 {
+	if x != nil {
+		return x.DurationNs
+	}
+	return 0
+}
+
+func (x *HostTestResult) GetLog() []*HostTestEntry {
+	if x != nil {
+		return x.Log
+	}
+	return nil
+}
+
+func (x *HostTestResult) GetOmitted() int32 {
+	if x != nil {
+		return x.Omitted
+	}
+	return 0
+}
+
+// HostTestEntry is host.TestEntry.
+type HostTestEntry struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	TimeUs        int64                  `protobuf:"varint,1,opt,name=time_us,json=timeUs,proto3" json:"time_us,omitempty"`
+	Level         string                 `protobuf:"bytes,2,opt,name=level,proto3" json:"level,omitempty"`
+	Message       []byte                 `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	Fields        []byte                 `protobuf:"bytes,4,opt,name=fields,proto3" json:"fields,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostTestEntry) Reset() {
+	*x = HostTestEntry{}
+	mi := &file_station_v1_host_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostTestEntry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostTestEntry) ProtoMessage() {}
+
+func (x *HostTestEntry) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostTestEntry.ProtoReflect.Descriptor instead.
+func (*HostTestEntry) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *HostTestEntry) GetTimeUs() int64 {
+	if x != nil {
+		return x.TimeUs
+	}
+	return 0
+}
+
+func (x *HostTestEntry) GetLevel() string {
+	if x != nil {
+		return x.Level
+	}
+	return ""
+}
+
+func (x *HostTestEntry) GetMessage() []byte {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+func (x *HostTestEntry) GetFields() []byte {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
 var File_station_v1_host_proto protoreflect.FileDescriptor
 
 const file_station_v1_host_proto_rawDesc = "" +
@@ -846,14 +1122,36 @@ const file_station_v1_host_proto_rawDesc = "" +
 	"\x04more\x18\x02 \x01(\bR\x04more\"7\n" +
 	"\rHostStateItem\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\fR\x05value2\xf2\x02\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value\")\n" +
+	"\x0fHostTestRequest\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\tR\x06object\"Z\n" +
+	"\x0eHostTestReport\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\tR\x06object\x120\n" +
+	"\x05tests\x18\x02 \x03(\v2\x1a.station.v1.HostTestResultR\x05tests\"\x84\x02\n" +
+	"\x0eHostTestResult\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\fR\x04name\x12\x18\n" +
+	"\aoutcome\x18\x02 \x01(\tR\aoutcome\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\fR\x06reason\x12\x12\n" +
+	"\x04code\x18\x04 \x01(\tR\x04code\x12\x12\n" +
+	"\x04line\x18\x05 \x01(\x05R\x04line\x12\x1c\n" +
+	"\ttraceback\x18\x06 \x01(\fR\ttraceback\x12\x1f\n" +
+	"\vduration_ns\x18\a \x01(\x03R\n" +
+	"durationNs\x12+\n" +
+	"\x03log\x18\b \x03(\v2\x19.station.v1.HostTestEntryR\x03log\x12\x18\n" +
+	"\aomitted\x18\t \x01(\x05R\aomitted\"p\n" +
+	"\rHostTestEntry\x12\x17\n" +
+	"\atime_us\x18\x01 \x01(\x03R\x06timeUs\x12\x14\n" +
+	"\x05level\x18\x02 \x01(\tR\x05level\x12\x18\n" +
+	"\amessage\x18\x03 \x01(\fR\amessage\x12\x16\n" +
+	"\x06fields\x18\x04 \x01(\fR\x06fields2\xb3\x03\n" +
 	"\vHostService\x127\n" +
 	"\bIdentity\x12\x11.station.v1.Empty\x1a\x18.station.v1.HostIdentity\x126\n" +
 	"\x06Invoke\x12\x14.station.v1.HostCall\x1a\x16.station.v1.HostResult\x12@\n" +
 	"\aObjects\x12\x1c.station.v1.HostObjectsQuery\x1a\x17.station.v1.HostObjects\x12?\n" +
 	"\x06Source\x12\x1d.station.v1.HostSourceRequest\x1a\x16.station.v1.HostSource\x12:\n" +
 	"\x05State\x12\x1a.station.v1.HostStateQuery\x1a\x15.station.v1.HostState\x123\n" +
-	"\x04Logs\x12\x15.station.v1.LogsQuery\x1a\x14.station.v1.LogsPageB/Z-github.com/dbbasic/station/sdk/internal/pb;pbb\x06proto3"
+	"\x04Logs\x12\x15.station.v1.LogsQuery\x1a\x14.station.v1.LogsPage\x12?\n" +
+	"\x04Test\x12\x1b.station.v1.HostTestRequest\x1a\x1a.station.v1.HostTestReportB/Z-github.com/dbbasic/station/sdk/internal/pb;pbb\x06proto3"
 
 var (
 	file_station_v1_host_proto_rawDescOnce sync.Once
@@ -867,7 +1165,7 @@ func file_station_v1_host_proto_rawDescGZIP() []byte {
 	return file_station_v1_host_proto_rawDescData
 }
 
-var file_station_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_station_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_station_v1_host_proto_goTypes = []any{
 	(*HostIdentity)(nil),      // 0: station.v1.HostIdentity
 	(*HostCall)(nil),          // 1: station.v1.HostCall
@@ -880,35 +1178,43 @@ var file_station_v1_host_proto_goTypes = []any{
 	(*HostStateQuery)(nil),    // 8: station.v1.HostStateQuery
 	(*HostState)(nil),         // 9: station.v1.HostState
 	(*HostStateItem)(nil),     // 10: station.v1.HostStateItem
-	(*Field)(nil),             // 11: station.v1.Field
-	(*Empty)(nil),             // 12: station.v1.Empty
-	(*LogsQuery)(nil),         // 13: station.v1.LogsQuery
-	(*LogsPage)(nil),          // 14: station.v1.LogsPage
+	(*HostTestRequest)(nil),   // 11: station.v1.HostTestRequest
+	(*HostTestReport)(nil),    // 12: station.v1.HostTestReport
+	(*HostTestResult)(nil),    // 13: station.v1.HostTestResult
+	(*HostTestEntry)(nil),     // 14: station.v1.HostTestEntry
+	(*Field)(nil),             // 15: station.v1.Field
+	(*Empty)(nil),             // 16: station.v1.Empty
+	(*LogsQuery)(nil),         // 17: station.v1.LogsQuery
+	(*LogsPage)(nil),          // 18: station.v1.LogsPage
 }
 var file_station_v1_host_proto_depIdxs = []int32{
-	11, // 0: station.v1.HostCall.query:type_name -> station.v1.Field
-	11, // 1: station.v1.HostCall.header:type_name -> station.v1.Field
-	11, // 2: station.v1.HostCall.form:type_name -> station.v1.Field
-	11, // 3: station.v1.HostResult.header:type_name -> station.v1.Field
+	15, // 0: station.v1.HostCall.query:type_name -> station.v1.Field
+	15, // 1: station.v1.HostCall.header:type_name -> station.v1.Field
+	15, // 2: station.v1.HostCall.form:type_name -> station.v1.Field
+	15, // 3: station.v1.HostResult.header:type_name -> station.v1.Field
 	3,  // 4: station.v1.HostObjects.objects:type_name -> station.v1.HostObject
 	10, // 5: station.v1.HostState.items:type_name -> station.v1.HostStateItem
-	12, // 6: station.v1.HostService.Identity:input_type -> station.v1.Empty
-	1,  // 7: station.v1.HostService.Invoke:input_type -> station.v1.HostCall
-	4,  // 8: station.v1.HostService.Objects:input_type -> station.v1.HostObjectsQuery
-	6,  // 9: station.v1.HostService.Source:input_type -> station.v1.HostSourceRequest
-	8,  // 10: station.v1.HostService.State:input_type -> station.v1.HostStateQuery
-	13, // 11: station.v1.HostService.Logs:input_type -> station.v1.LogsQuery
-	0,  // 12: station.v1.HostService.Identity:output_type -> station.v1.HostIdentity
-	2,  // 13: station.v1.HostService.Invoke:output_type -> station.v1.HostResult
-	5,  // 14: station.v1.HostService.Objects:output_type -> station.v1.HostObjects
-	7,  // 15: station.v1.HostService.Source:output_type -> station.v1.HostSource
-	9,  // 16: station.v1.HostService.State:output_type -> station.v1.HostState
-	14, // 17: station.v1.HostService.Logs:output_type -> station.v1.LogsPage
-	12, // [12:18] is the sub-list for method output_type
-	6,  // [6:12] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	13, // 6: station.v1.HostTestReport.tests:type_name -> station.v1.HostTestResult
+	14, // 7: station.v1.HostTestResult.log:type_name -> station.v1.HostTestEntry
+	16, // 8: station.v1.HostService.Identity:input_type -> station.v1.Empty
+	1,  // 9: station.v1.HostService.Invoke:input_type -> station.v1.HostCall
+	4,  // 10: station.v1.HostService.Objects:input_type -> station.v1.HostObjectsQuery
+	6,  // 11: station.v1.HostService.Source:input_type -> station.v1.HostSourceRequest
+	8,  // 12: station.v1.HostService.State:input_type -> station.v1.HostStateQuery
+	17, // 13: station.v1.HostService.Logs:input_type -> station.v1.LogsQuery
+	11, // 14: station.v1.HostService.Test:input_type -> station.v1.HostTestRequest
+	0,  // 15: station.v1.HostService.Identity:output_type -> station.v1.HostIdentity
+	2,  // 16: station.v1.HostService.Invoke:output_type -> station.v1.HostResult
+	5,  // 17: station.v1.HostService.Objects:output_type -> station.v1.HostObjects
+	7,  // 18: station.v1.HostService.Source:output_type -> station.v1.HostSource
+	9,  // 19: station.v1.HostService.State:output_type -> station.v1.HostState
+	18, // 20: station.v1.HostService.Logs:output_type -> station.v1.LogsPage
+	12, // 21: station.v1.HostService.Test:output_type -> station.v1.HostTestReport
+	15, // [15:22] is the sub-list for method output_type
+	8,  // [8:15] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_station_v1_host_proto_init() }
@@ -923,7 +1229,7 @@ func file_station_v1_host_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_station_v1_host_proto_rawDesc), len(file_station_v1_host_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -25,6 +25,7 @@ const (
 	HostService_Source_FullMethodName   = "/station.v1.HostService/Source"
 	HostService_State_FullMethodName    = "/station.v1.HostService/State"
 	HostService_Logs_FullMethodName     = "/station.v1.HostService/Logs"
+	HostService_Test_FullMethodName     = "/station.v1.HostService/Test"
 )
 
 // HostServiceClient is the client API for HostService service.
@@ -39,6 +40,7 @@ type HostServiceClient interface {
 	Source(ctx context.Context, in *HostSourceRequest, opts ...grpc.CallOption) (*HostSource, error)
 	State(ctx context.Context, in *HostStateQuery, opts ...grpc.CallOption) (*HostState, error)
 	Logs(ctx context.Context, in *LogsQuery, opts ...grpc.CallOption) (*LogsPage, error)
+	Test(ctx context.Context, in *HostTestRequest, opts ...grpc.CallOption) (*HostTestReport, error)
 }
 
 type hostServiceClient struct {
@@ -109,6 +111,16 @@ func (c *hostServiceClient) Logs(ctx context.Context, in *LogsQuery, opts ...grp
 	return out, nil
 }
 
+func (c *hostServiceClient) Test(ctx context.Context, in *HostTestRequest, opts ...grpc.CallOption) (*HostTestReport, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(HostTestReport)
+	err := c.cc.Invoke(ctx, HostService_Test_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // HostServiceServer is the server API for HostService service.
 // All implementations must embed UnimplementedHostServiceServer
 // for forward compatibility.
@@ -121,6 +133,7 @@ type HostServiceServer interface {
 	Source(context.Context, *HostSourceRequest) (*HostSource, error)
 	State(context.Context, *HostStateQuery) (*HostState, error)
 	Logs(context.Context, *LogsQuery) (*LogsPage, error)
+	Test(context.Context, *HostTestRequest) (*HostTestReport, error)
 	mustEmbedUnimplementedHostServiceServer()
 }
 
@@ -148,6 +161,9 @@ func (UnimplementedHostServiceServer) State(context.Context, *HostStateQuery) (*
 }
 func (UnimplementedHostServiceServer) Logs(context.Context, *LogsQuery) (*LogsPage, error) {
 	return nil, status.Error(codes.Unimplemented, "method Logs not implemented")
+}
+func (UnimplementedHostServiceServer) Test(context.Context, *HostTestRequest) (*HostTestReport, error) {
+	return nil, status.Error(codes.Unimplemented, "method Test not implemented")
 }
 func (UnimplementedHostServiceServer) mustEmbedUnimplementedHostServiceServer() {}
 func (UnimplementedHostServiceServer) testEmbeddedByValue()                     {}
@@ -278,6 +294,24 @@ func _HostService_Logs_Handler(srv interface{}, ctx context.Context, dec func(in
 	return interceptor(ctx, in, info, handler)
 }
 
+func _HostService_Test_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(HostTestRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HostServiceServer).Test(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: HostService_Test_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HostServiceServer).Test(ctx, req.(*HostTestRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // HostService_ServiceDesc is the grpc.ServiceDesc for HostService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -308,6 +342,10 @@ var HostService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Logs",
 			Handler:    _HostService_Logs_Handler,
+		},
+		{
+			MethodName: "Test",
+			Handler:    _HostService_Test_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

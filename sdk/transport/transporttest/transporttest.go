@@ -80,6 +80,7 @@ const (
 	Source  = "source"
 	State   = "state"
 	Logs    = "logs"
+	Tests   = "tests"
 )
 
 // Read asks for a look at objects.
@@ -101,6 +102,7 @@ type Reading struct {
 	Source  host.Source
 	State   []host.StateItem // in the order of the keys' bytes
 	Logs    []storage.Entry  // Fields in canonical JSON
+	Tests   host.TestReport  // Fields likewise, durations to the microsecond
 	Next    string           // cursor of the next page; empty on the last
 }
 
@@ -139,6 +141,7 @@ var checks = []check{
 	{"Source", checkSource},
 	{"State", checkState},
 	{"Logs", checkLogs},
+	{"Tests", checkTests},
 	{"ReadErrors", checkReadErrors},
 	{"Drain", checkDrain},
 	{"Handover", checkHandover},
