@@ -52,7 +52,7 @@ func (d *Dispatcher) Occupy(ctx context.Context, f func(pass func())) error {
 	select {
 	case d.slots <- struct{}{}:
 	case <-ctx.Done():
-		return ended(ctx, "It waited too long for scripts of other objects.")
+		return ended(ctx, "The work waited too long for the scripts that were running.")
 	}
 	defer func() { <-d.slots }()
 	f(d.passSlot)

@@ -41,20 +41,20 @@ func TestLimitsOfThePage(t *testing.T) {
 	const kernels = ""
 	rate := fmt.Sprintf("%g s and 1 s per %d KiB", graceTime.Seconds(), minRate>>10)
 	want := map[string]string{
-		"request line and headers":                 fmt.Sprintf("%d KiB", headerBytes>>10),
-		"time for headers":                         fmt.Sprintf("%g s", headerTime.Seconds()),
-		"body":                                     fmt.Sprintf("%d MiB", maxBody>>20),
-		"fields of a query or form":                fmt.Sprintf("%d,%03d", maxFields/1000, maxFields%1000),
-		"time for a body":                          rate + " received",
-		"time for an answer to be read":            rate,
-		"idle connection":                          fmt.Sprintf("%g min", idleTime.Minutes()),
-		"connections":                              fmt.Sprintf("%d,%03d", maxConns/1000, maxConns%1000),
-		"a call, waiting included":                 kernels,
-		"body of a script's answer":                kernels,
-		"tests of a script, waiting included":      kernels,
-		"scripts whose tests run at the same time": kernels,
+		"request line and headers":      fmt.Sprintf("%d KiB", headerBytes>>10),
+		"time for headers":              fmt.Sprintf("%g s", headerTime.Seconds()),
+		"body":                          fmt.Sprintf("%d MiB", maxBody>>20),
+		"fields of a query or form":     fmt.Sprintf("%d,%03d", maxFields/1000, maxFields%1000),
+		"time for a body":               rate + " received",
+		"time for an answer to be read": rate,
+		"idle connection":               fmt.Sprintf("%g min", idleTime.Minutes()),
+		"connections":                   fmt.Sprintf("%d,%03d", maxConns/1000, maxConns%1000),
+		"a call, waiting included":      kernels,
+		"body of a script's answer":     kernels,
 		"calls that wait for one object, with commits that are not durable yet": kernels,
 		fmt.Sprintf("all bodies above %d KiB together", pieceBytes>>10):         fmt.Sprintf("%d MiB", maxBodies>>20),
+		"tests of a script, waiting included":                                   kernels,
+		"scripts whose tests run at the same time":                              kernels,
 	}
 	_, limits, _ := strings.Cut(string(page), "\n## Limits\n")
 	for line := range strings.Lines(limits) {
