@@ -123,7 +123,7 @@ func TestOnlyTheTextOfATestCatchesFail(t *testing.T) {
 	for body, code := range map[string]string{
 		`attempt(POST)`: "text_required", `PUT()`: "not_now", `table.sort({1, 2}, function() POST() end)`: "text_required",
 		`pcall(POST) while true do end`: "step_limit", `while true do pcall(POST) end`: "step_limit",
-		`pcall(function() while true do end end)`: "step_limit",
+		`pcall(function() while true do end end)`: "step_limit", `pcall(log.info, ("x"):rep(9000))`: "log_message_limit",
 	} {
 		if o, _, _, err := runTest(t, quick(), body); err == nil || err.CodeOf() != code || o.state["survived"] != "" {
 			t.Errorf("%s\n gave %v and the state %v, want %s", body, err, o.state, code)

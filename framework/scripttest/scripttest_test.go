@@ -112,12 +112,32 @@ function test_few() state.set("k", 1) log.info("x") end`, o)
 }
 
 // The deadline of a run ends the test that is running; nothing runs after it,
-// and nobody takes that for a success.
+// not even a load, and nobody takes that for a success.
 func TestDeadlineOfARun(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	r, err := scripttest.Run(ctx, loader(t, `function test_a() log.info("began") while true do end end function test_b() end`), options())
+	loads, load := 0, loader(t, `function test_a() log.info("began") while true do end end function test_b() end`)
+	r, err := scripttest.Run(ctx, func() (*luahost.VM, error) { loads++; return load() }, options())
 	if err != nil || len(r.Tests) != 2 || r.Tests[0].Code != "time_limit" || r.Tests[1].Code != "not_run" || r.Count(host.TestFailed) != 2 {
+		t.Errorf("%v, %+v", err, r)
+	}
+	if loads != 2 { // for the names, and for the first test
+		t.Errorf("the script was loaded %d times", loads)
+	}
+}
+
+// A load may end after the deadline; its test is not run then.
+func TestLoadBeyondTheDeadline(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	loads, load := 0, loader(t, `function test_a() end`)
+	r, err := scripttest.Run(ctx, func() (*luahost.VM, error) {
+		if loads++; loads == 2 {
+			<-ctx.Done()
+		}
+		return load()
+	}, options())
+	if err != nil || len(r.Tests) != 1 || r.Tests[0].Code != "not_run" {
 		t.Errorf("%v, %+v", err, r)
 	}
 }
