@@ -26,6 +26,7 @@ var allowed = map[string][]string{
 	"framework/prototype":    {"sdk"},
 	"framework/dispatch":     {"framework/luahost", "sdk"},
 	"framework/importer":     {"framework/dispatch", "framework/luahost", "framework/prototype", "sdk"},
+	"framework/scripttest":   {"framework/dispatch", "framework/luahost", "sdk"},
 	"plugins/storage-tsv":    {"sdk"},
 	"plugins/transport-http": {"sdk"},
 	"cmd/station":            {"framework/importer", "framework/kernel", "framework/luahost", "framework/pluginhost", "framework/prototype", "plugins", "sdk"},

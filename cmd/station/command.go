@@ -58,7 +58,7 @@ func rootCommand() *cobra.Command {
 		return usageError{fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())}
 	})
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(serveCommand(), importCommand(), typesCommand(), versionCommand(), pluginServeCommand())
+	root.AddCommand(serveCommand(), testCommand(), checkCommand(), importCommand(), typesCommand(), versionCommand(), pluginServeCommand())
 	return root
 }
 
@@ -125,7 +125,7 @@ interval: within a second; a power cut may take the last second.
 never: about once a minute; a power cut may take what came since.
 A crash or a kill of the station takes nothing in any mode`)
 	cmd.Flags().StringVar(&retention, "log-retention", "0", "how long log entries are kept, such as 720h or 30d; 0 keeps them for ever")
-	cmd.Flags().StringArrayVar(&envNames, "env", nil, "`NAME` of an environment variable that scripts may read with env.get; may be repeated")
+	envFlag(cmd, &envNames)
 	return cmd
 }
 

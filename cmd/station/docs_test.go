@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/dbbasic/station/framework/dispatch"
+	"github.com/dbbasic/station/framework/kernel"
 	"github.com/dbbasic/station/framework/luahost"
 	"github.com/dbbasic/station/sdk/errs"
 )
@@ -295,6 +296,7 @@ var silent = map[string]string{
 	"bad_field": "the transport asks for levels alone", "bad_text": "the transport asks for levels alone", "bad_time": "the transport asks for levels alone",
 	"bad_archive": "objects are not imported over HTTP", "object_exists": "objects are not imported over HTTP",
 	"import_runs": "objects are not imported over HTTP", "not_a_prototype": "station import says it", "changed": "station import says it",
+	"no_such_test":      "nobody names a test",
 	"headers_too_large": "net/http answers itself", "peer_failed": "there are no other stations",
 }
 
@@ -346,6 +348,7 @@ func TestReferenceLimits(t *testing.T) {
 		"request_limit": size(l.Request), "call_depth": count(d.Depth),
 		"state_limit": size(d.State), "busy": count(d.Waiting), "source_too_large": size(luahost.MaxSource),
 		"the load": seconds(luahost.LoadTime), "station_memory": size(luahost.DefaultBudget),
+		"test_limit": count(luahost.MaxTests), "not_run": seconds(kernel.TestTime),
 	}
 	for _, tab := range tables(t, "LUA.md") {
 		if len(tab.head) != 3 || tab.head[1] != "limit" {
@@ -375,6 +378,7 @@ func TestReferenceHTTPLimits(t *testing.T) {
 	want := map[string]string{
 		"a call, waiting included": seconds(d.Time), "body of a script's answer": size(luahost.DefaultLimits().Response),
 		"calls that wait for one object, with commits that are not durable yet": count(d.Waiting),
+		"tests of a script, waiting included":                                   seconds(kernel.TestTime), "scripts whose tests run at the same time": count(kernel.TestRuns),
 	}
 	for _, tab := range tables(t, "HTTP.md") {
 		for _, row := range tab.rows {
@@ -439,7 +443,7 @@ func sourceCodes(t *testing.T) map[string]map[int]bool {
 			switch {
 			case err != nil:
 				return err
-			case d.IsDir() && strings.HasSuffix(d.Name(), "test"): // suites and their fakes
+			case d.IsDir() && folder == "sdk" && strings.HasSuffix(d.Name(), "test"): // suites and their fakes
 				return filepath.SkipDir
 			case d.IsDir() || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go"):
 				return nil

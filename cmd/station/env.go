@@ -5,8 +5,15 @@ import (
 	"os"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"github.com/dbbasic/station/framework/luahost"
 )
+
+// envFlag adds --env.
+func envFlag(cmd *cobra.Command, names *[]string) {
+	cmd.Flags().StringArrayVar(names, "env", nil, "`NAME` of an environment variable that scripts may read with env.get; may be repeated")
+}
 
 // readEnv gives the variables that --env lists, and the names of those that are
 // not set.

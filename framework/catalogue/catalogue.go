@@ -36,34 +36,65 @@ type Skipped struct {
 	Err  error
 }
 
-// Scan reads all scripts below a folder, sorted by id. The id of a script is
-// its path without .lua, "/" turned into "_". Those in lib/ are modules, whose
-// names are their paths below it. Files in hidden folders and of other endings
-// are neither. Two scripts of one id are an error that names both. A script that
-// cannot be read, or whose id no object can have, is skipped.
+// Listing is what there is below a scripts folder.
+type Listing struct {
+	Scripts []Script  // sorted by id
+	Skipped []Skipped // cannot be objects
+	Twice   []Twice   // would be the object of another script
+}
+
+// Twice is a script whose id another one has, which comes before it.
+type Twice struct {
+	Path, Other string
+	Object      id.Object
+}
+
+// Error says what to do about it.
+func (t Twice) Error() string {
+	return fmt.Sprintf("%s and %s would both be the object %q: rename one of them", t.Other, t.Path, t.Object)
+}
+
+// Scan reads all scripts of a station. Two scripts of one id are an error that
+// names both; else it is List.
 func Scan(folder string) ([]Script, []Skipped, error) {
-	root, err := os.OpenRoot(folder)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, fmt.Errorf("there is no scripts folder %s: create it, or name another with --scripts", folder)
+	l, err := List(folder)
+	if err == nil && len(l.Twice) > 0 {
+		err = l.Twice[0]
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("scripts folder: %w", err)
+		return nil, nil, err
+	}
+	return l.Scripts, l.Skipped, nil
+}
+
+// List reads all scripts below a folder. The id of a script is its path without
+// .lua, "/" turned into "_". Those in lib/ are modules, whose names are their
+// paths below it. Files in hidden folders and of other endings are neither. A
+// script that cannot be read, or whose id no object can have, is skipped.
+func List(folder string) (Listing, error) {
+	root, err := os.OpenRoot(folder)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Listing{}, fmt.Errorf("there is no scripts folder %s: create it, or name another with --scripts", folder)
+	}
+	if err != nil {
+		return Listing{}, fmt.Errorf("scripts folder: %w", err)
 	}
 	defer root.Close() //nolint:errcheck // it was only read
-	s := &scan{fsys: root.FS(), seen: map[id.Object]string{}}
+	s := newScan(root)
 	if err := fs.WalkDir(s.fsys, ".", s.visit); err != nil {
-		return nil, nil, fmt.Errorf("scripts folder %s: %w", folder, err)
+		return Listing{}, fmt.Errorf("scripts folder %s: %w", folder, err)
 	}
-	sort.Slice(s.found, func(i, j int) bool { return s.found[i].Object < s.found[j].Object })
-	return s.found, s.skipped, nil
+	sort.Slice(s.found.Scripts, func(i, j int) bool { return s.found.Scripts[i].Object < s.found.Scripts[j].Object })
+	return s.found, nil
 }
 
 type scan struct {
-	fsys    fs.FS
-	seen    map[id.Object]string
-	found   []Script
-	skipped []Skipped
+	fsys  fs.FS
+	seen  map[id.Object]string
+	found Listing
 }
+
+func newScan(root *os.Root) *scan { return &scan{fsys: root.FS(), seen: map[id.Object]string{}} }
 
 func (s *scan) visit(name string, d fs.DirEntry, err error) error {
 	if err != nil {
@@ -85,6 +116,12 @@ func (s *scan) visit(name string, d fs.DirEntry, err error) error {
 	if path.Ext(name) != ".lua" || strings.HasPrefix(d.Name(), ".") {
 		return nil
 	}
+	s.take(name)
+	return nil
+}
+
+// take reads one script.
+func (s *scan) take(name string) {
 	bare := strings.TrimSuffix(name, ".lua")
 	object, err := id.ParseObject(strings.ReplaceAll(bare, "/", "_"))
 	module, ok := strings.CutPrefix(bare, "lib/")
@@ -96,23 +133,23 @@ func (s *scan) visit(name string, d fs.DirEntry, err error) error {
 	}
 	if err != nil {
 		s.skip(name, err)
-		return nil
+		return
 	}
 	if other, ok := s.seen[object]; ok {
-		return fmt.Errorf("%s and %s would both be %q: rename one of them", other, name, object)
+		s.found.Twice = append(s.found.Twice, Twice{Path: name, Other: other, Object: object})
+		return
 	}
 	s.seen[object] = name
 	text, err := s.read(name)
 	if err != nil {
 		s.skip(name, err)
-		return nil
+		return
 	}
-	s.found = append(s.found, Script{Object: object, Module: module, Path: name, Text: text, Hash: storage.Hash(text)})
-	return nil
+	s.found.Scripts = append(s.found.Scripts, Script{Object: object, Module: module, Path: name, Text: text, Hash: storage.Hash(text)})
 }
 
 func (s *scan) skip(name string, err error) {
-	s.skipped = append(s.skipped, Skipped{Path: name, Err: err})
+	s.found.Skipped = append(s.found.Skipped, Skipped{Path: name, Err: err})
 }
 
 func (s *scan) read(name string) ([]byte, error) {

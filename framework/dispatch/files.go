@@ -117,10 +117,14 @@ func (tx *transaction) ReadFile(ctx context.Context, name string) (data []byte, 
 	}
 	f, ok := t.all.Get(name)
 	if !ok {
-		return nil, errs.New(errs.NotFound, "no_such_file", "There is no file %q.", name)
+		return nil, noSuchFile(name)
 	}
 	tx.o.d.aside(func() { data, err = tx.o.readFile(ctx, f) })
 	return data, err
+}
+
+func noSuchFile(name string) error {
+	return errs.New(errs.NotFound, "no_such_file", "There is no file %q.", name)
 }
 
 // readFile reads the bytes of a file of the table, and never those of another

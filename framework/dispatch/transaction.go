@@ -163,11 +163,11 @@ func (tx *transaction) logFailure(err error) {
 		level = storage.Warning
 		fields["status"] = e.HTTPStatus()
 	case errs.Script, errs.Limit, errs.Timeout:
-		if e.Traceback != "" {
-			fields["traceback"] = e.Traceback
-		}
 	default:
 		return
+	}
+	if e.Traceback != "" {
+		fields["traceback"] = e.Traceback
 	}
 	if e.Line > 0 {
 		fields["line"] = e.Line

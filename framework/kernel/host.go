@@ -23,6 +23,7 @@ type Host struct {
 	log      *slog.Logger
 	files    fileStore
 	streams  streams
+	testing  chan struct{} // held while the tests of a script run
 }
 
 var _ host.Host = (*Host)(nil)
@@ -95,7 +96,8 @@ func (h *Host) Source(_ context.Context, object id.Object) (host.Source, error) 
 	if _, err := id.ParseObject(string(object)); err != nil {
 		return host.Source{}, err
 	}
-	return h.objects.source(object)
+	s, err := h.objects.find(object)
+	return s.source, err
 }
 
 // State implements host.Host.

@@ -114,7 +114,10 @@ func run(ctx context.Context, c Config, plugins *pluginhost.Host, scripts []cata
 		return err
 	}
 
-	h := &Host{station: c.Station, version: c.Version, dispatch: d, objects: o, store: &store, log: c.Log, files: &store, streams: newStreams(maxUploads, maxReads)}
+	h := &Host{
+		station: c.Station, version: c.Version, dispatch: d, objects: o, store: &store, log: c.Log,
+		files: &store, streams: newStreams(maxUploads, maxReads), testing: make(chan struct{}, TestRuns),
+	}
 	transportSpec := pluginhost.Spec{Kind: plugin.Transport, Name: c.Transport.Name, Command: c.Transport.Command, Listener: ln}
 	transportRun, err := plugins.Supervise(ctx, transportSpec, pluginhost.Use{
 		Up: func(ctx context.Context, p *pluginhost.Plugin) error {

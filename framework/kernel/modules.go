@@ -53,10 +53,12 @@ func (o *objects) bringModules(ctx context.Context, scripts []catalogue.Script, 
 	return rest, nil
 }
 
+// requiring is a script that loads if a module does.
+func requiring(module string) []byte { return []byte("require '" + module + "'") }
+
 // bringModule makes a changed module the newest version.
 func (o *objects) bringModule(ctx context.Context, s catalogue.Script, head storage.ObjectInfo) error {
-	probe := &script{text: []byte("require '" + s.Module + "'"), limits: o.limits, env: o.env, modules: o.modules.newest}
-	vm, err := probe.NewVM()
+	vm, err := o.script(requiring(s.Module), o.modules.newest).NewVM()
 	if err != nil {
 		o.log.Error("module does not load", "module", s.Module, "path", s.Path, "newest_version", head.Head, "error", err)
 		if head.Head == 0 {

@@ -37,8 +37,9 @@ type objects struct {
 
 // served is one object in service.
 type served struct {
-	info   host.ObjectInfo
-	source host.Source
+	info    host.ObjectInfo
+	source  host.Source
+	program *script
 }
 
 // loaders is how many scripts are brought into service at the same time.
@@ -125,11 +126,11 @@ func (o *objects) heads(ctx context.Context) (map[id.Object]storage.ObjectInfo, 
 
 // bring puts one script into service.
 func (o *objects) bring(ctx context.Context, s catalogue.Script, head storage.ObjectInfo) error {
-	p := &script{text: s.Text, limits: o.limits, env: o.env, modules: o.modules.newest}
+	p := o.script(s.Text, o.modules.newest)
 	isHead := head.Head > 0 && head.Hash == s.Hash
 	serveHead := func() error {
 		o.dispatch.Serve(s.Object, dispatch.Source{Version: head.Head, Program: p})
-		o.add(s, head.Head, s.Hash, s.Text)
+		o.add(s, head.Head, s.Hash, p)
 		return nil
 	}
 	if isHead && !mentionsRequire(s.Text) {
@@ -162,7 +163,7 @@ func (o *objects) bring(ctx context.Context, s catalogue.Script, head storage.Ob
 	if err != nil {
 		return err
 	}
-	o.add(s, number, s.Hash, s.Text)
+	o.add(s, number, s.Hash, p)
 	return nil
 }
 
@@ -170,13 +171,13 @@ func (o *objects) bring(ctx context.Context, s catalogue.Script, head storage.Ob
 // imported from the prototype is Python) the object answers what is wrong with
 // its script, which is what its author needs to see.
 func (o *objects) refuse(ctx context.Context, s catalogue.Script, head storage.ObjectInfo, why error) error {
-	serving, program := storage.Version{Hash: s.Hash, Text: s.Text}, &script{text: s.Text, limits: o.limits, env: o.env, modules: o.modules.newest}
+	serving, program := storage.Version{Hash: s.Hash, Text: s.Text}, o.script(s.Text, o.modules.newest)
 	if head.Head > 0 {
 		old, err := o.store.Version(ctx, s.Object, head.Head)
 		if err != nil {
 			return err
 		}
-		p := &script{text: old.Text, limits: o.limits, env: o.env}
+		p := o.script(old.Text, nil)
 		if p.modules, err = o.modules.pinned(ctx, o.store, p, old.Uses); err != nil {
 			return err
 		}
@@ -187,16 +188,16 @@ func (o *objects) refuse(ctx context.Context, s catalogue.Script, head storage.O
 	}
 	o.log.Error("script does not load", "object", s.Object, "path", s.Path, "serving_version", serving.Number, "error", why)
 	o.dispatch.Serve(s.Object, dispatch.Source{Version: serving.Number, Program: program})
-	o.add(s, serving.Number, serving.Hash, serving.Text)
+	o.add(s, serving.Number, serving.Hash, program)
 	return nil
 }
 
-func (o *objects) add(s catalogue.Script, version uint64, hash string, text []byte) {
+func (o *objects) add(s catalogue.Script, version uint64, hash string, p *script) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.all[s.Object] = served{
 		info:   host.ObjectInfo{Object: s.Object, Path: s.Path, File: path.Base(s.Path), Version: version},
-		source: host.Source{Object: s.Object, Version: version, Hash: hash, Text: text},
+		source: host.Source{Object: s.Object, Version: version, Hash: hash, Text: p.text}, program: p,
 	}
 	i := sort.Search(len(o.list), func(i int) bool { return o.list[i] >= s.Object })
 	o.list = append(o.list, "")
@@ -227,15 +228,15 @@ func (o *objects) page(q host.ObjectsQuery) (host.ObjectsPage, error) {
 	return page, nil
 }
 
-// source gives what an object runs.
-func (o *objects) source(object id.Object) (host.Source, error) {
+// find gives an object in service.
+func (o *objects) find(object id.Object) (served, error) {
 	o.mu.RLock()
 	defer o.mu.RUnlock()
 	s, ok := o.all[object]
 	if !ok {
-		return host.Source{}, noSuchObject(object)
+		return served{}, noSuchObject(object)
 	}
-	return s.source, nil
+	return s, nil
 }
 
 func noSuchObject(object id.Object) error {
@@ -258,6 +259,10 @@ type script struct {
 
 var _ dispatch.Program = (*script)(nil)
 
+func (o *objects) script(text []byte, m luahost.Modules) *script {
+	return &script{text: text, limits: o.limits, env: o.env, modules: m}
+}
+
 // compile gives the program with its modules. Errors: errs.Source.
 func (s *script) compile() (*luahost.Program, error) {
 	s.once.Do(func() {
@@ -271,13 +276,18 @@ func (s *script) compile() (*luahost.Program, error) {
 
 // NewVM implements dispatch.Program. Errors: errs.Source.
 func (s *script) NewVM() (dispatch.VM, error) {
-	p, err := s.compile()
-	if err != nil {
-		return nil, err
-	}
-	vm, err := p.NewVM(s.limits)
+	vm, err := s.load()
 	if err != nil {
 		return nil, err
 	}
 	return vm, nil
+}
+
+// load gives the script, loaded. Errors: errs.Source.
+func (s *script) load() (*luahost.VM, error) {
+	p, err := s.compile()
+	if err != nil {
+		return nil, err
+	}
+	return p.NewVM(s.limits)
 }

@@ -66,6 +66,9 @@ func nothing(*lua.LState) int { return 0 }
 // ends the call is raised again.
 func caught(L *lua.LState, err error) lua.LValue {
 	vm := of(L)
+	if t := vm.refusal(L); t != nil {
+		return t
+	}
 	api, ok := errors.AsType[*lua.ApiError](err)
 	if !ok {
 		vm.meter.fatal(L, internal(err))

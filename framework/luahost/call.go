@@ -33,9 +33,7 @@ func (vm *VM) Call(ctx context.Context, o Object, r Request) (Result, error) {
 	default:
 		return Result{}, vm.notAllowed(r.Call.Method)
 	}
-	vm.meter.begin(ctx, vm.limits, r.Deadline, r.Call.Deadline)
-	vm.meter.yield = r.Yield
-	vm.object, vm.request, vm.coroutines = o, &r, 0
+	vm.enter(ctx, o, &r)
 	defer vm.end()
 
 	payload, err := vm.payloadTable()
@@ -53,10 +51,17 @@ func (vm *VM) Call(ctx context.Context, o Object, r Request) (Result, error) {
 	return vm.run(fn, payload)
 }
 
-// run calls the function and takes its answer from the stack.
-func (vm *VM) run(fn *lua.LFunction, payload *lua.LTable) (Result, error) {
+// enter begins a call under its limits; end must follow.
+func (vm *VM) enter(ctx context.Context, o Object, r *Request) {
+	vm.meter.begin(ctx, vm.limits, r.Deadline, r.Call.Deadline)
+	vm.meter.yield = r.Yield
+	vm.object, vm.request, vm.coroutines = o, r, 0
+}
+
+// invoke calls the function with its two arguments, and leaves three results on the stack.
+func (vm *VM) invoke(fn *lua.LFunction, payload *lua.LTable) *errs.Error {
 	if vm.meter.look(vm.meter.start); vm.meter.err != nil {
-		return Result{}, vm.meter.err // before the script began
+		return vm.meter.err // before the script began
 	}
 	L := vm.state
 	vm.call = L.CreateTable(0, 0)
@@ -64,9 +69,15 @@ func (vm *VM) run(fn *lua.LFunction, payload *lua.LTable) (Result, error) {
 	L.Push(fn)
 	L.Push(payload)
 	L.Push(vm.call)
-	if err := vm.protect(2, 3); err != nil {
+	return vm.protect(2, 3)
+}
+
+// run calls the function and takes its answer from the stack.
+func (vm *VM) run(fn *lua.LFunction, payload *lua.LTable) (Result, error) {
+	if err := vm.invoke(fn, payload); err != nil {
 		return Result{}, err
 	}
+	L := vm.state
 	result, err := vm.answer(L.Get(-3), L.Get(-2), L.Get(-1))
 	L.SetTop(0)
 	if err != nil {

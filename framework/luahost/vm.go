@@ -42,12 +42,13 @@ type VM struct {
 	// Of the call that runs.
 	object     Object
 	request    *Request
-	call       *lua.LTable // the script's second argument
-	parts      []binding   // of call, as far as it was read
-	payload    lua.LValue  // a JSON body that is no object
-	handles    []upload    // of its uploads, once the script asked for them
-	coroutines int         // begun in it and not finished
-	random     *rand.Rand  // after math.randomseed
+	call       *lua.LTable        // the script's second argument
+	parts      []binding          // of call, as far as it was read
+	payload    lua.LValue         // a JSON body that is no object
+	handles    []upload           // of its uploads, once the script asked for them
+	coroutines int                // begun in it and not finished
+	random     *rand.Rand         // after math.randomseed
+	test       *lua.FunctionProto // of the test that runs, nil in a call
 
 	closeFrom int // register from which protectedCall closes upvalues
 

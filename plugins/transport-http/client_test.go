@@ -120,7 +120,11 @@ func (c *client) Read(ctx context.Context, r transporttest.Read) (transporttest.
 	path := "/objects"
 	if r.What != transporttest.Objects {
 		path += "/" + url.PathEscape(r.Object)
-		q.Set(r.What, "true")
+		flag := r.What
+		if flag == transporttest.Tests {
+			flag = "test"
+		}
+		q.Set(flag, "true")
 	}
 	set := func(name, value string) {
 		if value != "" {
@@ -153,6 +157,30 @@ func (c *client) Read(ctx context.Context, r transporttest.Read) (transporttest.
 	return out, decode(r.What, res.Body, &out)
 }
 
+// tests reads the results of HTTP-API.
+func tests(object id.Object, rows []testRow) (host.TestReport, error) {
+	r := host.TestReport{Object: object}
+	for _, row := range rows {
+		t := host.TestResult{
+			Name: row.Name, Outcome: row.Status, Reason: row.Error + row.Reason, Code: row.Code, Line: row.Line, Traceback: row.Traceback,
+			Duration: time.Duration(row.Duration*1000+0.5) * time.Microsecond, Omitted: row.Omitted,
+		}
+		for _, text := range row.Log {
+			var fields map[string]json.RawMessage
+			if err := json.Unmarshal(text, &fields); err != nil {
+				return r, err
+			}
+			e, err := entry(fields)
+			if err != nil {
+				return r, err
+			}
+			t.Log = append(t.Log, host.TestEntry{Time: e.Time, Level: e.Level, Message: e.Message, Fields: e.Fields})
+		}
+		r.Tests = append(r.Tests, t)
+	}
+	return r, nil
+}
+
 // decode reads the JSON of HTTP-API into a Reading.
 func decode(what string, body []byte, out *transporttest.Reading) error {
 	var in struct {
@@ -164,6 +192,7 @@ func decode(what string, body []byte, out *transporttest.Reading) error {
 		State   map[string]json.RawMessage   `json:"state"`
 		Logs    []map[string]json.RawMessage `json:"logs"`
 		Next    string                       `json:"next_cursor"`
+		Results []testRow                    `json:"results"`
 	}
 	if err := json.Unmarshal(body, &in); err != nil {
 		return err
@@ -174,6 +203,12 @@ func decode(what string, body []byte, out *transporttest.Reading) error {
 	}
 	if what == transporttest.Source {
 		out.Source = host.Source{Object: in.Object, Version: in.Version, Hash: in.Hash, Text: []byte(in.Source)}
+	}
+	if what == transporttest.Tests {
+		var err error
+		if out.Tests, err = tests(in.Object, in.Results); err != nil {
+			return err
+		}
 	}
 	for key, value := range in.State {
 		out.State = append(out.State, host.StateItem{Key: key, Value: value})
@@ -199,8 +234,10 @@ func entry(row map[string]json.RawMessage) (storage.Entry, error) {
 	}
 	var e storage.Entry
 	var err error
-	if e.ID, err = id.ParseEntry(text("entry_id")); err != nil {
-		return e, err
+	if _, stored := row["entry_id"]; stored { // entries of tests have none
+		if e.ID, err = id.ParseEntry(text("entry_id")); err != nil {
+			return e, err
+		}
 	}
 	if e.Time, err = time.Parse(time.RFC3339, text("timestamp")); err != nil {
 		return e, err

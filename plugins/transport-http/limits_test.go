@@ -60,6 +60,8 @@ func TestLimitsOfThePage(t *testing.T) {
 		"body of a script's answer":             kernels,
 		"calls that wait for one object, with commits that are not durable yet": kernels,
 		fmt.Sprintf("all bodies above %d KiB together", pieceBytes>>10):         fmt.Sprintf("%d MiB", maxBodies>>20),
+		"tests of a script, waiting included":                                   kernels,
+		"scripts whose tests run at the same time":                              kernels,
 	}
 	_, limits, _ := strings.Cut(string(page), "\n## Limits\n")
 	for line := range strings.Lines(limits) {

@@ -49,7 +49,7 @@ func findFlag(query []host.Field) (string, error) {
 // look answers a request with a flag.
 func (x *exchange) look(object id.Object, station id.Station, flag string, query []host.Field) error {
 	reads := map[string]func(*exchange, context.Context, id.Object, []host.Field) error{
-		"source": (*exchange).source, "state": (*exchange).state, "logs": (*exchange).logs,
+		"source": (*exchange).source, "state": (*exchange).state, "logs": (*exchange).logs, "test": (*exchange).test,
 	}
 	read, ok := reads[flag]
 	if !ok {
@@ -66,7 +66,7 @@ func (x *exchange) look(object id.Object, station id.Station, flag string, query
 		defer cancel()
 		return read(x, ctx, object, query)
 	case http.MethodPut, http.MethodDelete:
-		if flag != "logs" {
+		if flag != "logs" && flag != "test" {
 			return notAvailable(x.r.Method + " with " + flag)
 		}
 	}
@@ -234,13 +234,24 @@ func (x *exchange) logs(ctx context.Context, object id.Object, query []host.Fiel
 	return nil
 }
 
-// logRow is one entry as JSON: what the station knows of it, then the fields
-// that the script gave, in the order of their names. A field cannot overwrite
-// the first four.
+// logRow is one entry as JSON.
 func logRow(e storage.Entry) ([]byte, error) {
+	return entryRow([]column{
+		{"entry_id", e.ID.String()}, {"timestamp", e.Time.UTC().Format(timestamp)},
+		{"level", string(e.Level)}, {"message", e.Message},
+	}, e.Fields)
+}
+
+// column is what the station knows of an entry.
+type column struct{ name, value string }
+
+// entryRow is an entry as JSON: what the station knows of it, then the fields
+// that the script gave, in the order of their names. A field cannot overwrite
+// what the station knows.
+func entryRow(own []column, given []byte) ([]byte, error) {
 	fields := map[string]json.RawMessage{}
-	if len(e.Fields) > 0 {
-		if err := json.Unmarshal(e.Fields, &fields); err != nil {
+	if len(given) > 0 {
+		if err := json.Unmarshal(given, &fields); err != nil {
 			return nil, err
 		}
 	}
@@ -254,10 +265,6 @@ func logRow(e storage.Entry) ([]byte, error) {
 		}
 		b.WriteByte(':')
 		return enc.Encode(value)
-	}
-	own := [...]struct{ name, value string }{
-		{"entry_id", e.ID.String()}, {"timestamp", e.Time.UTC().Format(timestamp)},
-		{"level", string(e.Level)}, {"message", e.Message},
 	}
 	for _, o := range own {
 		if err := put(o.name, o.value); err != nil {

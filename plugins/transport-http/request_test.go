@@ -201,12 +201,12 @@ func TestFlags(t *testing.T) {
 	for _, c := range []struct{ method, query string }{
 		{"GET", "metadata=true"}, {"GET", "versions=true"}, {"GET", "version=3"}, {"GET", "version="}, {"GET", "files=true"},
 		{"GET", "file=x"}, {"PUT", "file=x"}, {"DELETE", "file=x"}, {"GET", "export=true"}, {"PUT", "import=true"}, {"GET", "diff=1..2"},
-		{"GET", "tail=true"}, {"GET", "test=true"}, {"GET", "status=true"}, {"DELETE", "object=true"},
+		{"GET", "tail=true"}, {"GET", "status=true"}, {"DELETE", "object=true"},
 		{"PUT", "source=true"}, {"PUT", "state=true&key=k"}, {"DELETE", "state=true&key=k"},
 	} {
 		s.do(c.method, "/objects/a?"+c.query, "").wantError(t, 400, "not_available")
 	}
-	for _, q := range []string{"source=true&x=1", "source=true&key=1", "state=true&order=asc", "logs=true&since=1", "logs=true&q=x&user=eve"} {
+	for _, q := range []string{"source=true&x=1", "source=true&key=1", "state=true&order=asc", "logs=true&since=1", "logs=true&q=x&user=eve", "test=true&name=x"} {
 		s.do("GET", "/objects/a?"+q, "").wantError(t, 400, "unknown_parameter")
 	}
 	got := s.do("GET", "/objects/a?logs=true&q=x&user=eve&q=y", "")

@@ -19,3 +19,11 @@ function GET(request, call)
     message = "Hello from " .. call.object .. " on " .. call.station,
   }
 end
+
+-- A global function whose name begins with test_ is a test: `station test` runs
+-- it. It fails where it raises an error, as assert does.
+function test_says_where_it_runs(request, call)
+  local answer = GET(request, call)
+  assert(answer.status == "ok")
+  assert(answer.message == "Hello from " .. call.object .. " on " .. call.station)
+end

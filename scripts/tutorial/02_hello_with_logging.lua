@@ -20,3 +20,13 @@ function GET(request, call)
 
   return { status = "ok", message = "Hello, " .. tostring(user) .. "!" }
 end
+
+-- A test calls the handler with a request of its own. What a test logs stays
+-- with the test; it is shown where the test fails.
+function test_greets_by_name(request, call)
+  assert(GET({ user_id = "ada" }, call).message == "Hello, ada!")
+end
+
+function test_greets_anybody(request, call)
+  assert(GET({}, call).message == "Hello, anonymous!")
+end

@@ -21,3 +21,16 @@ function POST(request, call)
   log.warning("Counter reset from " .. old .. " to 0", { old = old })
   return { status = "ok", count = 0, message = "Counter reset" }
 end
+
+-- Each test begins with an empty state, and never sees that of the object.
+function test_counts(request, call)
+  assert(GET(request, call).count == 1)
+  assert(GET(request, call).count == 2)
+  assert(state.get("count") == 2)
+end
+
+function test_reset(request, call)
+  state.set("count", 41)
+  assert(POST(request, call).count == 0)
+  assert(GET(request, call).count == 1, "it counts from 0 again")
+end

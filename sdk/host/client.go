@@ -74,3 +74,11 @@ func (c *client) Logs(ctx context.Context, q storage.LogsQuery) (storage.LogsPag
 	}
 	return storage.DecodeLogsPage(m), nil
 }
+
+func (c *client) Test(ctx context.Context, object id.Object) (TestReport, error) {
+	m, err := c.c.Test(ctx, &pb.HostTestRequest{Object: string(object)})
+	if err != nil {
+		return TestReport{}, err
+	}
+	return decodeTests(m), nil
+}

@@ -1,9 +1,12 @@
 package host
 
 import (
+	"time"
+
 	"github.com/dbbasic/station/sdk/id"
 	"github.com/dbbasic/station/sdk/internal/pb"
 	"github.com/dbbasic/station/sdk/internal/shim"
+	"github.com/dbbasic/station/sdk/storage"
 )
 
 func encodeFields(list []Field) []*pb.Field {
@@ -93,4 +96,37 @@ func decodeState(m *pb.HostState) StatePage {
 		p.Items = append(p.Items, StateItem{Key: string(i.GetKey()), Value: shim.Bytes(i.GetValue())})
 	}
 	return p
+}
+
+func encodeTests(r TestReport) *pb.HostTestReport {
+	m := &pb.HostTestReport{Object: string(r.Object)}
+	for i := range r.Tests {
+		t := &r.Tests[i]
+		out := &pb.HostTestResult{
+			Name: []byte(t.Name), Outcome: string(t.Outcome), Reason: []byte(t.Reason), Code: t.Code, Line: int32(t.Line),
+			Traceback: []byte(t.Traceback), DurationNs: int64(t.Duration), Omitted: int32(t.Omitted),
+		}
+		for _, e := range t.Log {
+			out.Log = append(out.Log, &pb.HostTestEntry{
+				TimeUs: shim.Micro(e.Time), Level: string(e.Level), Message: []byte(e.Message), Fields: e.Fields})
+		}
+		m.Tests = append(m.Tests, out)
+	}
+	return m
+}
+
+func decodeTests(m *pb.HostTestReport) TestReport {
+	r := TestReport{Object: id.Object(m.GetObject())}
+	for _, t := range m.GetTests() {
+		out := TestResult{
+			Name: string(t.GetName()), Outcome: TestOutcome(t.GetOutcome()), Reason: string(t.GetReason()), Code: t.GetCode(), Line: int(t.GetLine()),
+			Traceback: string(t.GetTraceback()), Duration: time.Duration(t.GetDurationNs()), Omitted: int(t.GetOmitted()),
+		}
+		for _, e := range t.GetLog() {
+			out.Log = append(out.Log, TestEntry{
+				Time: shim.FromMicro(e.GetTimeUs()), Level: storage.Level(e.GetLevel()), Message: string(e.GetMessage()), Fields: shim.Bytes(e.GetFields())})
+		}
+		r.Tests = append(r.Tests, out)
+	}
+	return r
 }

@@ -16,6 +16,7 @@ func TestConversionsKeepEveryField(t *testing.T) {
 	plugintest.RoundTrip(t, func(u storage.Upload) storage.Upload { return decodeUpload(encodeUpload(u)) })
 	plugintest.RoundTrip(t, func(p ObjectsPage) ObjectsPage { return decodeObjects(encodeObjects(p)) })
 	plugintest.RoundTrip(t, func(p StatePage) StatePage { return decodeState(encodeState(p)) })
+	plugintest.RoundTrip(t, func(r TestReport) TestReport { return decodeTests(encodeTests(r)) })
 }
 
 // What comes from outside need not be UTF-8 and must cross all the same.

@@ -119,6 +119,54 @@ type StateItem struct {
 	Value []byte // JSON
 }
 
+// TestReport is what became of the tests of an object's script.
+type TestReport struct {
+	Object id.Object
+	Tests  []TestResult // in the order in which they ran
+}
+
+// Count says how many tests ended so.
+func (r TestReport) Count(o TestOutcome) int {
+	n := 0
+	for i := range r.Tests {
+		if r.Tests[i].Outcome == o {
+			n++
+		}
+	}
+	return n
+}
+
+// TestOutcome is how a test ended.
+type TestOutcome string
+
+// The outcomes.
+const (
+	TestPassed  TestOutcome = "passed"
+	TestFailed  TestOutcome = "failed"
+	TestSkipped TestOutcome = "skipped"
+)
+
+// TestResult is what became of one test.
+type TestResult struct {
+	Name      string
+	Outcome   TestOutcome
+	Reason    string // why it failed, or what it gave as the reason to be skipped
+	Code      string // of the error of a test that failed
+	Line      int    // where it failed; 0 if that is no line of the script
+	Traceback string
+	Duration  time.Duration // of the test alone, without the load of the script
+	Log       []TestEntry   // what it logged, oldest first; of a long log the end
+	Omitted   int           // entries before those of Log
+}
+
+// TestEntry is one entry of a test's log.
+type TestEntry struct {
+	Time    time.Time // microseconds are kept
+	Level   storage.Level
+	Message string
+	Fields  []byte // a JSON object, or nil
+}
+
 // Identity is what a transport tells its clients of the station.
 type Identity struct {
 	Station id.Station
@@ -170,4 +218,9 @@ type Host interface {
 	// (file_changed) where the file was replaced or deleted since; errs.Busy where
 	// too many files are read; errs.Corrupt as with storage.Storage.ReadFile.
 	ReadFile(ctx context.Context, object id.Object, name, hash string, from int64) (io.ReadCloser, error)
+	// Test runs the tests of the script that an object runs, on an empty state
+	// and a log of their own: nothing of the object is read or changed. Tests
+	// that fail are no error. Errors: also errs.Source for a script that does not
+	// load, errs.Busy where too many tests are running.
+	Test(ctx context.Context, object id.Object) (TestReport, error)
 }

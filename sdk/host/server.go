@@ -70,3 +70,11 @@ func (s *server) Logs(ctx context.Context, m *pb.LogsQuery) (*pb.LogsPage, error
 	}
 	return storage.EncodeLogsPage(p), nil
 }
+
+func (s *server) Test(ctx context.Context, m *pb.HostTestRequest) (*pb.HostTestReport, error) {
+	r, err := s.h.Test(ctx, id.Object(m.GetObject()))
+	if err != nil {
+		return nil, err
+	}
+	return encodeTests(r), nil
+}

@@ -1247,6 +1247,282 @@ func (x *HostStateItem) GetValue() []byte {
 	return nil
 }
 
+// HostTestRequest names an object.
+type HostTestRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Object        string                 `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostTestRequest) Reset() {
+	*x = HostTestRequest{}
+	mi := &file_station_v1_host_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostTestRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostTestRequest) ProtoMessage() {}
+
+func (x *HostTestRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostTestRequest.ProtoReflect.Descriptor instead.
+func (*HostTestRequest) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *HostTestRequest) GetObject() string {
+	if x != nil {
+		return x.Object
+	}
+	return ""
+}
+
+// HostTestReport is host.TestReport.
+type HostTestReport struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Object        string                 `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	Tests         []*HostTestResult      `protobuf:"bytes,2,rep,name=tests,proto3" json:"tests,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostTestReport) Reset() {
+	*x = HostTestReport{}
+	mi := &file_station_v1_host_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostTestReport) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostTestReport) ProtoMessage() {}
+
+func (x *HostTestReport) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostTestReport.ProtoReflect.Descriptor instead.
+func (*HostTestReport) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *HostTestReport) GetObject() string {
+	if x != nil {
+		return x.Object
+	}
+	return ""
+}
+
+func (x *HostTestReport) GetTests() []*HostTestResult {
+	if x != nil {
+		return x.Tests
+	}
+	return nil
+}
+
+// HostTestResult is host.TestResult.
+type HostTestResult struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          []byte                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Outcome       string                 `protobuf:"bytes,2,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	Reason        []byte                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	Code          string                 `protobuf:"bytes,4,opt,name=code,proto3" json:"code,omitempty"`
+	Line          int32                  `protobuf:"varint,5,opt,name=line,proto3" json:"line,omitempty"`
+	Traceback     []byte                 `protobuf:"bytes,6,opt,name=traceback,proto3" json:"traceback,omitempty"`
+	DurationNs    int64                  `protobuf:"varint,7,opt,name=duration_ns,json=durationNs,proto3" json:"duration_ns,omitempty"`
+	Log           []*HostTestEntry       `protobuf:"bytes,8,rep,name=log,proto3" json:"log,omitempty"`
+	Omitted       int32                  `protobuf:"varint,9,opt,name=omitted,proto3" json:"omitted,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostTestResult) Reset() {
+	*x = HostTestResult{}
+	mi := &file_station_v1_host_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostTestResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostTestResult) ProtoMessage() {}
+
+func (x *HostTestResult) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostTestResult.ProtoReflect.Descriptor instead.
+func (*HostTestResult) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *HostTestResult) GetName() []byte {
+	if x != nil {
+		return x.Name
+	}
+	return nil
+}
+
+func (x *HostTestResult) GetOutcome() string {
+	if x != nil {
+		return x.Outcome
+	}
+	return ""
+}
+
+func (x *HostTestResult) GetReason() []byte {
+	if x != nil {
+		return x.Reason
+	}
+	return nil
+}
+
+func (x *HostTestResult) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *HostTestResult) GetLine() int32 {
+	if x != nil {
+		return x.Line
+	}
+	return 0
+}
+
+func (x *HostTestResult) GetTraceback() []byte {
+	if x != nil {
+		return x.Traceback
+	}
+	return nil
+}
+
+func (x *HostTestResult) GetDurationNs() int64 {
+	if x != nil {
+		return x.DurationNs
+	}
+	return 0
+}
+
+func (x *HostTestResult) GetLog() []*HostTestEntry {
+	if x != nil {
+		return x.Log
+	}
+	return nil
+}
+
+func (x *HostTestResult) GetOmitted() int32 {
+	if x != nil {
+		return x.Omitted
+	}
+	return 0
+}
+
+// HostTestEntry is host.TestEntry.
+type HostTestEntry struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	TimeUs        int64                  `protobuf:"varint,1,opt,name=time_us,json=timeUs,proto3" json:"time_us,omitempty"`
+	Level         string                 `protobuf:"bytes,2,opt,name=level,proto3" json:"level,omitempty"`
+	Message       []byte                 `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	Fields        []byte                 `protobuf:"bytes,4,opt,name=fields,proto3" json:"fields,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostTestEntry) Reset() {
+	*x = HostTestEntry{}
+	mi := &file_station_v1_host_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostTestEntry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostTestEntry) ProtoMessage() {}
+
+func (x *HostTestEntry) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostTestEntry.ProtoReflect.Descriptor instead.
+func (*HostTestEntry) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *HostTestEntry) GetTimeUs() int64 {
+	if x != nil {
+		return x.TimeUs
+	}
+	return 0
+}
+
+func (x *HostTestEntry) GetLevel() string {
+	if x != nil {
+		return x.Level
+	}
+	return ""
+}
+
+func (x *HostTestEntry) GetMessage() []byte {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+func (x *HostTestEntry) GetFields() []byte {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
 var File_station_v1_host_proto protoreflect.FileDescriptor
 
 const file_station_v1_host_proto_rawDesc = "" +
@@ -1347,7 +1623,28 @@ const file_station_v1_host_proto_rawDesc = "" +
 	"\x04more\x18\x02 \x01(\bR\x04more\"7\n" +
 	"\rHostStateItem\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\fR\x05value2\xb5\x04\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value\")\n" +
+	"\x0fHostTestRequest\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\tR\x06object\"Z\n" +
+	"\x0eHostTestReport\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\tR\x06object\x120\n" +
+	"\x05tests\x18\x02 \x03(\v2\x1a.station.v1.HostTestResultR\x05tests\"\x84\x02\n" +
+	"\x0eHostTestResult\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\fR\x04name\x12\x18\n" +
+	"\aoutcome\x18\x02 \x01(\tR\aoutcome\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\fR\x06reason\x12\x12\n" +
+	"\x04code\x18\x04 \x01(\tR\x04code\x12\x12\n" +
+	"\x04line\x18\x05 \x01(\x05R\x04line\x12\x1c\n" +
+	"\ttraceback\x18\x06 \x01(\fR\ttraceback\x12\x1f\n" +
+	"\vduration_ns\x18\a \x01(\x03R\n" +
+	"durationNs\x12+\n" +
+	"\x03log\x18\b \x03(\v2\x19.station.v1.HostTestEntryR\x03log\x12\x18\n" +
+	"\aomitted\x18\t \x01(\x05R\aomitted\"p\n" +
+	"\rHostTestEntry\x12\x17\n" +
+	"\atime_us\x18\x01 \x01(\x03R\x06timeUs\x12\x14\n" +
+	"\x05level\x18\x02 \x01(\tR\x05level\x12\x18\n" +
+	"\amessage\x18\x03 \x01(\fR\amessage\x12\x16\n" +
+	"\x06fields\x18\x04 \x01(\fR\x06fields2\xf6\x04\n" +
 	"\vHostService\x127\n" +
 	"\bIdentity\x12\x11.station.v1.Empty\x1a\x18.station.v1.HostIdentity\x126\n" +
 	"\x06Invoke\x12\x14.station.v1.HostCall\x1a\x16.station.v1.HostResult\x12@\n" +
@@ -1358,7 +1655,8 @@ const file_station_v1_host_proto_rawDesc = "" +
 	"\x06Upload\x12\x1d.station.v1.HostUploadRequest\x1a\x16.station.v1.HostUpload(\x01\x12;\n" +
 	"\n" +
 	"DropUpload\x12\x1a.station.v1.HostDropUpload\x1a\x11.station.v1.Empty\x12A\n" +
-	"\bReadFile\x12\x18.station.v1.HostReadFile\x1a\x19.station.v1.HostFileReply0\x01B/Z-github.com/dbbasic/station/sdk/internal/pb;pbb\x06proto3"
+	"\bReadFile\x12\x18.station.v1.HostReadFile\x1a\x19.station.v1.HostFileReply0\x01\x12?\n" +
+	"\x04Test\x12\x1b.station.v1.HostTestRequest\x1a\x1a.station.v1.HostTestReportB/Z-github.com/dbbasic/station/sdk/internal/pb;pbb\x06proto3"
 
 var (
 	file_station_v1_host_proto_rawDescOnce sync.Once
@@ -1372,7 +1670,7 @@ func file_station_v1_host_proto_rawDescGZIP() []byte {
 	return file_station_v1_host_proto_rawDescData
 }
 
-var file_station_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_station_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_station_v1_host_proto_goTypes = []any{
 	(*HostIdentity)(nil),      // 0: station.v1.HostIdentity
 	(*HostCall)(nil),          // 1: station.v1.HostCall
@@ -1392,43 +1690,51 @@ var file_station_v1_host_proto_goTypes = []any{
 	(*HostStateQuery)(nil),    // 15: station.v1.HostStateQuery
 	(*HostState)(nil),         // 16: station.v1.HostState
 	(*HostStateItem)(nil),     // 17: station.v1.HostStateItem
-	(*Field)(nil),             // 18: station.v1.Field
-	(*Empty)(nil),             // 19: station.v1.Empty
-	(*LogsQuery)(nil),         // 20: station.v1.LogsQuery
-	(*LogsPage)(nil),          // 21: station.v1.LogsPage
+	(*HostTestRequest)(nil),   // 18: station.v1.HostTestRequest
+	(*HostTestReport)(nil),    // 19: station.v1.HostTestReport
+	(*HostTestResult)(nil),    // 20: station.v1.HostTestResult
+	(*HostTestEntry)(nil),     // 21: station.v1.HostTestEntry
+	(*Field)(nil),             // 22: station.v1.Field
+	(*Empty)(nil),             // 23: station.v1.Empty
+	(*LogsQuery)(nil),         // 24: station.v1.LogsQuery
+	(*LogsPage)(nil),          // 25: station.v1.LogsPage
 }
 var file_station_v1_host_proto_depIdxs = []int32{
-	18, // 0: station.v1.HostCall.query:type_name -> station.v1.Field
-	18, // 1: station.v1.HostCall.header:type_name -> station.v1.Field
-	18, // 2: station.v1.HostCall.form:type_name -> station.v1.Field
+	22, // 0: station.v1.HostCall.query:type_name -> station.v1.Field
+	22, // 1: station.v1.HostCall.header:type_name -> station.v1.Field
+	22, // 2: station.v1.HostCall.form:type_name -> station.v1.Field
 	2,  // 3: station.v1.HostCall.uploads:type_name -> station.v1.HostUploaded
-	18, // 4: station.v1.HostResult.header:type_name -> station.v1.Field
+	22, // 4: station.v1.HostResult.header:type_name -> station.v1.Field
 	4,  // 5: station.v1.HostResult.file:type_name -> station.v1.HostFile
 	10, // 6: station.v1.HostObjects.objects:type_name -> station.v1.HostObject
 	17, // 7: station.v1.HostState.items:type_name -> station.v1.HostStateItem
-	19, // 8: station.v1.HostService.Identity:input_type -> station.v1.Empty
-	1,  // 9: station.v1.HostService.Invoke:input_type -> station.v1.HostCall
-	11, // 10: station.v1.HostService.Objects:input_type -> station.v1.HostObjectsQuery
-	13, // 11: station.v1.HostService.Source:input_type -> station.v1.HostSourceRequest
-	15, // 12: station.v1.HostService.State:input_type -> station.v1.HostStateQuery
-	20, // 13: station.v1.HostService.Logs:input_type -> station.v1.LogsQuery
-	5,  // 14: station.v1.HostService.Upload:input_type -> station.v1.HostUploadRequest
-	7,  // 15: station.v1.HostService.DropUpload:input_type -> station.v1.HostDropUpload
-	8,  // 16: station.v1.HostService.ReadFile:input_type -> station.v1.HostReadFile
-	0,  // 17: station.v1.HostService.Identity:output_type -> station.v1.HostIdentity
-	3,  // 18: station.v1.HostService.Invoke:output_type -> station.v1.HostResult
-	12, // 19: station.v1.HostService.Objects:output_type -> station.v1.HostObjects
-	14, // 20: station.v1.HostService.Source:output_type -> station.v1.HostSource
-	16, // 21: station.v1.HostService.State:output_type -> station.v1.HostState
-	21, // 22: station.v1.HostService.Logs:output_type -> station.v1.LogsPage
-	6,  // 23: station.v1.HostService.Upload:output_type -> station.v1.HostUpload
-	19, // 24: station.v1.HostService.DropUpload:output_type -> station.v1.Empty
-	9,  // 25: station.v1.HostService.ReadFile:output_type -> station.v1.HostFileReply
-	17, // [17:26] is the sub-list for method output_type
-	8,  // [8:17] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	20, // 8: station.v1.HostTestReport.tests:type_name -> station.v1.HostTestResult
+	21, // 9: station.v1.HostTestResult.log:type_name -> station.v1.HostTestEntry
+	23, // 10: station.v1.HostService.Identity:input_type -> station.v1.Empty
+	1,  // 11: station.v1.HostService.Invoke:input_type -> station.v1.HostCall
+	11, // 12: station.v1.HostService.Objects:input_type -> station.v1.HostObjectsQuery
+	13, // 13: station.v1.HostService.Source:input_type -> station.v1.HostSourceRequest
+	15, // 14: station.v1.HostService.State:input_type -> station.v1.HostStateQuery
+	24, // 15: station.v1.HostService.Logs:input_type -> station.v1.LogsQuery
+	5,  // 16: station.v1.HostService.Upload:input_type -> station.v1.HostUploadRequest
+	7,  // 17: station.v1.HostService.DropUpload:input_type -> station.v1.HostDropUpload
+	8,  // 18: station.v1.HostService.ReadFile:input_type -> station.v1.HostReadFile
+	18, // 19: station.v1.HostService.Test:input_type -> station.v1.HostTestRequest
+	0,  // 20: station.v1.HostService.Identity:output_type -> station.v1.HostIdentity
+	3,  // 21: station.v1.HostService.Invoke:output_type -> station.v1.HostResult
+	12, // 22: station.v1.HostService.Objects:output_type -> station.v1.HostObjects
+	14, // 23: station.v1.HostService.Source:output_type -> station.v1.HostSource
+	16, // 24: station.v1.HostService.State:output_type -> station.v1.HostState
+	25, // 25: station.v1.HostService.Logs:output_type -> station.v1.LogsPage
+	6,  // 26: station.v1.HostService.Upload:output_type -> station.v1.HostUpload
+	23, // 27: station.v1.HostService.DropUpload:output_type -> station.v1.Empty
+	9,  // 28: station.v1.HostService.ReadFile:output_type -> station.v1.HostFileReply
+	19, // 29: station.v1.HostService.Test:output_type -> station.v1.HostTestReport
+	20, // [20:30] is the sub-list for method output_type
+	10, // [10:20] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_station_v1_host_proto_init() }
@@ -1443,7 +1749,7 @@ func file_station_v1_host_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_station_v1_host_proto_rawDesc), len(file_station_v1_host_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -28,6 +28,7 @@ const (
 	HostService_Upload_FullMethodName     = "/station.v1.HostService/Upload"
 	HostService_DropUpload_FullMethodName = "/station.v1.HostService/DropUpload"
 	HostService_ReadFile_FullMethodName   = "/station.v1.HostService/ReadFile"
+	HostService_Test_FullMethodName       = "/station.v1.HostService/Test"
 )
 
 // HostServiceClient is the client API for HostService service.
@@ -45,6 +46,7 @@ type HostServiceClient interface {
 	Upload(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[HostUploadRequest, HostUpload], error)
 	DropUpload(ctx context.Context, in *HostDropUpload, opts ...grpc.CallOption) (*Empty, error)
 	ReadFile(ctx context.Context, in *HostReadFile, opts ...grpc.CallOption) (grpc.ServerStreamingClient[HostFileReply], error)
+	Test(ctx context.Context, in *HostTestRequest, opts ...grpc.CallOption) (*HostTestReport, error)
 }
 
 type hostServiceClient struct {
@@ -157,6 +159,16 @@ func (c *hostServiceClient) ReadFile(ctx context.Context, in *HostReadFile, opts
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type HostService_ReadFileClient = grpc.ServerStreamingClient[HostFileReply]
 
+func (c *hostServiceClient) Test(ctx context.Context, in *HostTestRequest, opts ...grpc.CallOption) (*HostTestReport, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(HostTestReport)
+	err := c.cc.Invoke(ctx, HostService_Test_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // HostServiceServer is the server API for HostService service.
 // All implementations must embed UnimplementedHostServiceServer
 // for forward compatibility.
@@ -172,6 +184,7 @@ type HostServiceServer interface {
 	Upload(grpc.ClientStreamingServer[HostUploadRequest, HostUpload]) error
 	DropUpload(context.Context, *HostDropUpload) (*Empty, error)
 	ReadFile(*HostReadFile, grpc.ServerStreamingServer[HostFileReply]) error
+	Test(context.Context, *HostTestRequest) (*HostTestReport, error)
 	mustEmbedUnimplementedHostServiceServer()
 }
 
@@ -208,6 +221,9 @@ func (UnimplementedHostServiceServer) DropUpload(context.Context, *HostDropUploa
 }
 func (UnimplementedHostServiceServer) ReadFile(*HostReadFile, grpc.ServerStreamingServer[HostFileReply]) error {
 	return status.Error(codes.Unimplemented, "method ReadFile not implemented")
+}
+func (UnimplementedHostServiceServer) Test(context.Context, *HostTestRequest) (*HostTestReport, error) {
+	return nil, status.Error(codes.Unimplemented, "method Test not implemented")
 }
 func (UnimplementedHostServiceServer) mustEmbedUnimplementedHostServiceServer() {}
 func (UnimplementedHostServiceServer) testEmbeddedByValue()                     {}
@@ -374,6 +390,24 @@ func _HostService_ReadFile_Handler(srv interface{}, stream grpc.ServerStream) er
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type HostService_ReadFileServer = grpc.ServerStreamingServer[HostFileReply]
 
+func _HostService_Test_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(HostTestRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HostServiceServer).Test(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: HostService_Test_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HostServiceServer).Test(ctx, req.(*HostTestRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // HostService_ServiceDesc is the grpc.ServiceDesc for HostService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -408,6 +442,10 @@ var HostService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "DropUpload",
 			Handler:    _HostService_DropUpload_Handler,
+		},
+		{
+			MethodName: "Test",
+			Handler:    _HostService_Test_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -189,6 +190,7 @@ func readFaults() []fault {
 		on("source with other line ends", "Source", func(h host.Host) host.Host { return unixLines{h} }),
 		on("state by prefix alone", "State", func(h host.Host) host.Host { return noKey{h} }),
 		on("always newest first", "Logs", func(h host.Host) host.Host { return newestFirst{h} }),
+		on("tests without their logs", "Tests", func(h host.Host) host.Host { return mute{h} }),
 		on("unknown is empty", "ReadErrors", func(h host.Host) host.Host { return emptyLogs{h} }),
 	}
 }
@@ -221,6 +223,17 @@ type newestFirst struct{ host.Host }
 func (h newestFirst) Logs(ctx context.Context, q storage.LogsQuery) (storage.LogsPage, error) {
 	q.Oldest = false
 	return h.Host.Logs(ctx, q)
+}
+
+type mute struct{ host.Host }
+
+func (h mute) Test(ctx context.Context, object id.Object) (host.TestReport, error) {
+	r, err := h.Host.Test(ctx, object)
+	r.Tests = slices.Clone(r.Tests)
+	for i := range r.Tests {
+		r.Tests[i].Log = nil
+	}
+	return r, err
 }
 
 type emptyLogs struct{ host.Host }

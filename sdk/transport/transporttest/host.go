@@ -43,6 +43,7 @@ type Data struct {
 	Source host.Source
 	State  []host.StateItem // in the order of the keys' bytes
 	Logs   []storage.Entry  // oldest first
+	Tests  host.TestReport
 }
 
 // NewHost gives a host without objects.
@@ -257,4 +258,10 @@ func (h *Host) Logs(ctx context.Context, q storage.LogsQuery) (storage.LogsPage,
 		page.Next = strconv.Itoa(skip + len(rows))
 	}
 	return page, nil
+}
+
+// Test gives the report of an object that has data.
+func (h *Host) Test(ctx context.Context, object id.Object) (host.TestReport, error) {
+	d, err := h.look(ctx, object)
+	return d.Tests, err
 }

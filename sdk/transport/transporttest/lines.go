@@ -239,6 +239,8 @@ func look(ctx context.Context, r Read, h host.Host, res *Reading) error {
 		var page storage.LogsPage
 		page, err = h.Logs(ctx, storage.LogsQuery{Object: object, Levels: r.Levels, Limit: r.Limit, Oldest: r.Oldest, Cursor: r.Cursor})
 		res.Logs, res.Next = page.Entries, page.Next
+	case Tests:
+		res.Tests, err = h.Test(ctx, object)
 	default:
 		err = errs.New(errs.Invalid, "", "There is no read of %q.", r.What)
 	}

@@ -36,6 +36,17 @@ func sample(object id.Object) Data {
 		})
 	}
 	d.Logs[4].Fields = nil
+	d.Tests = host.TestReport{Object: object, Tests: []host.TestResult{
+		{Name: "test_all", Outcome: host.TestPassed, Duration: 1234567 * time.Microsecond},
+		{Name: "test_<b>", Outcome: host.TestFailed, Reason: "script.lua:7: \"ü\" & more\nlines", Code: "script_failed", Line: 7,
+			Traceback: "stack traceback:\n\tscript.lua:7: in the called function", Duration: 5 * time.Microsecond, Omitted: 12,
+			Log: []host.TestEntry{
+				{Time: d.Logs[0].Time, Level: storage.Info, Message: "one\nü <b>", Fields: []byte(`{"list":[1,"x"],"n":1}`)},
+				{Time: d.Logs[1].Time, Level: storage.Critical, Message: "two"},
+			}},
+		{Name: "test_later", Outcome: host.TestSkipped, Reason: "not today"},
+		{Name: "test_never", Outcome: host.TestSkipped},
+	}}
 	return d
 }
 
@@ -159,6 +170,23 @@ func checkLogs(t testing.TB, h Harness) {
 	}
 }
 
+// checkTests: what became of tests arrives unchanged, and is no failure of the
+// request.
+func checkTests(t testing.TB, h Harness) {
+	kernel, c := start(t, h)
+	kernel.Add(sample("a"))
+	kernel.Add(Data{Info: host.ObjectInfo{Object: "empty"}, Tests: host.TestReport{Object: "empty"}})
+	for object, want := range map[string]host.TestReport{"a": sample("a").Tests, "empty": {Object: "empty"}} {
+		got := read(t, c, Read{What: Tests, Object: object})
+		if diff := cmp.Diff(want, got.Tests, cmpopts.EquateEmpty()); got.Status != 200 || diff != "" {
+			t.Errorf("the tests of %q: status %d, changed on their way (-want +got):\n%s", object, got.Status, diff)
+		}
+	}
+	if n := kernel.WithoutDeadline(); n > 0 {
+		t.Errorf("%d reads reached the host without a deadline", n)
+	}
+}
+
 // checkReadErrors: reads fail as calls do.
 func checkReadErrors(t testing.TB, h Harness) {
 	kernel, c := start(t, h)
@@ -171,6 +199,7 @@ func checkReadErrors(t testing.TB, h Harness) {
 		{Read{What: Source, Object: "none"}, 404, "no_such_object"},
 		{Read{What: State, Object: "none"}, 404, "no_such_object"},
 		{Read{What: Logs, Object: "none"}, 404, "no_such_object"},
+		{Read{What: Tests, Object: "none"}, 404, "no_such_object"},
 		{Read{What: State, Object: "a", Key: "none"}, 404, "no_such_key"},
 		{Read{What: Source, Object: "A"}, 400, "bad_object_id"},
 		{Read{What: State, Object: "../a"}, 400, "bad_object_id"},
@@ -183,7 +212,7 @@ func checkReadErrors(t testing.TB, h Harness) {
 		}
 	}
 	kernel.Down(true)
-	for _, what := range []string{Objects, Source, State, Logs} {
+	for _, what := range []string{Objects, Source, State, Logs, Tests} {
 		if got := read(t, c, Read{What: what, Object: "a"}); got.Status != 503 || got.Code != "unavailable" {
 			t.Errorf("%s of a host that is down gave %d %q, want 503 unavailable", what, got.Status, got.Code)
 		}

@@ -82,6 +82,7 @@ const (
 	Source  = "source"
 	State   = "state"
 	Logs    = "logs"
+	Tests   = "tests"
 )
 
 // Read asks for a look at objects.
@@ -103,6 +104,7 @@ type Reading struct {
 	Source  host.Source
 	State   []host.StateItem // in the order of the keys' bytes
 	Logs    []storage.Entry  // Fields in canonical JSON
+	Tests   host.TestReport  // Fields likewise, durations to the microsecond
 	Next    string           // cursor of the next page; empty on the last
 }
 
@@ -144,6 +146,7 @@ var checks = []check{
 	{"Source", checkSource},
 	{"State", checkState},
 	{"Logs", checkLogs},
+	{"Tests", checkTests},
 	{"ReadErrors", checkReadErrors},
 	{"Drain", checkDrain},
 	{"Handover", checkHandover},
