@@ -168,6 +168,10 @@ func TestFailedCallChangesNoFile(t *testing.T) {
 		}
 		s.mustSee(t, "a=old b=old")
 		again(t, s).mustSee(t, "a=old b=old")
+		s.put(t, "caller", `function POST(request) return select(2, objects.call("d", "POST", request)) end`)
+		if r, err := s.call("caller", "POST", host.Field{Name: "ops", Value: "a=new c=new"}, host.Field{Name: "how", Value: how}); err != nil || string(r.Body) == "200" {
+			t.Fatalf("a nested %s gives %q, %v", how, r.Body, err)
+		}
 		if left := w.left(); len(left) != 2 {
 			t.Errorf("after a %s the uploads %v are left", how, left)
 		}

@@ -110,6 +110,7 @@ func (tx *transaction) await(ctx context.Context, target *object, c host.Call) (
 		}
 		return host.Result{}, left(ctx)
 	}
+	defer tx.o.d.dropUploads(t)
 	if t.gate != nil {
 		select {
 		case <-t.gate.done:
