@@ -1,6 +1,7 @@
 package luahost
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 	"time"
@@ -46,6 +47,9 @@ func TestSourceErrors(t *testing.T) {
 	}
 	if _, err := Compile(make([]byte, MaxSource+1)); !errs.Is(err, errs.Source) || errs.From(err).Code != "source_too_large" {
 		t.Errorf("got %v, want a Source error source_too_large", err)
+	}
+	if _, err := Compile(bytes.Repeat([]byte(" "), MaxSource)); err != nil {
+		t.Errorf("a source of the most bytes gives %v", err)
 	}
 }
 
