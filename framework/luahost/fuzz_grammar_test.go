@@ -83,6 +83,7 @@ var rules = map[byte]rule{
 		plain:  []string{"", "return $A", "$Z"},
 		nested: []string{"$Z; $Z", "$Z; $Z; $Z; return $A", "$Z; $Z; $Z; $Z; $Z", "$Z; $Z; return $A, $A"},
 	},
+	'D': {plain: []string{"pcall(function(...) $Z; $Z end)", "pcall(function(...) $Z end)", "pcall(function(...) $Z end)", "$Z"}},
 	'Z': { // a statement
 		plain: []string{"ka = $A", "kn = $N", "ks = $S", "kt = $T", "local a = $A", "local b = $S", "local c = $T", "kt[#kt + 1] = $A", "kt.x = $A", "print($A)"},
 		nested: []string{"$V = $A", "kn = $N", "ks = $S", "kf = $F", "kc = $C", "$V[$A] = $A", "$V.x = $A", "local a, b, c = $A, $A", "local function g(a, b, ...) $B end", "kf = function(a, b, ...) $B end",
@@ -102,11 +103,11 @@ var rules = map[byte]rule{
 // whole is what all have: locals that outlive a call, and functions to call.
 const whole = `local ka, kn, ks, kt, kf, kc = nil, 1, "x", { a = 1, 2, 3 }, function(a) return a end, coroutine.create(print)
 local function g(a, b, ...) $B end
-$Z; $Z
+pcall(function(...) $B end)
 object = { name = "random", actions = { "act" } }
-function GET(request, call, ...) $Z; $Z; $Z; $Z; $B end
-function POST(request, call, ...) $Z; $Z; $Z; $B end
-function act(request, call, ...) $Z; $B end
+function GET(request, call, ...) $D; $D; $D; $D; $B end
+function POST(request, call, ...) $D; $D; $D; $B end
+function act(request, call, ...) $D; $D; $B end
 `
 
 // names are the functions that scripts find. The name of a module is a literal,
@@ -186,4 +187,3 @@ func randomChoices(r *rand.Rand) []byte {
 	}
 	return b
 }
-
