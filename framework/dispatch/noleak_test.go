@@ -20,7 +20,7 @@ import (
 type route struct {
 	name   string
 	top    string // runs when the script loads
-	attack string // what a call does, each line under a pcall of its own
+	attack string // what a call does, each line under a pcall of its own; what removes comes first, so that it hides nothing
 	probe  string // the body of a function that gives what a call sees of it
 	took   bool   // the attacking call sees it itself; else each line was refused, or changes nothing
 	stays  bool   // a later call of the same object sees it too, if the attacking one was not undone
@@ -31,7 +31,8 @@ const libraries = `local libraries = { string, table, math, coroutine, state, lo
 	local names = { "rep", "insert", "abs", "wrap", "get", "info", "list", "null", "now", "call", "sha256", "escape", "get" }`
 
 var routes = []route{
-	{name: "globals", attack: `leaked = 1
+	{name: "globals", attack: `for k in pairs(_G) do _G[k] = nil end
+		leaked = 1
 		_G.leaked = 1
 		_G[1] = 1
 		rawset(_G, "leaked", 1)
@@ -43,26 +44,25 @@ var routes = []route{
 		coroutine.wrap(function() leaked = 1 end)()
 		GET = nil
 		state = nil
-		for k in pairs(_G) do _G[k] = nil end
 		_G._G.leaked = 1
 		fail = print`,
 		probe: `local n = 0 for k in pairs(_G) do n = n + 1 end
 			return { n, tostring(leaked), tostring(rawget(_G, "leaked")), tostring(_G[1]), type(GET), type(state), fail == print }`},
-	{name: "tables of libraries", top: libraries, attack: `for i, t in ipairs(libraries) do pcall(function() t.leaked = 1 end) end
-		for i, t in ipairs(libraries) do pcall(function() t[names[i]] = function() return "evil" end end) end
-		for i, t in ipairs(libraries) do pcall(rawset, t, "leaked", 1) end
-		for i, t in ipairs(libraries) do pcall(rawset, t, names[i], nil) end
-		for i, t in ipairs(libraries) do pcall(table.insert, t, "leaked") end
-		for i, t in ipairs(libraries) do pcall(table.insert, t, 1, "leaked") end
+	{name: "tables of libraries", top: libraries, attack: `for i, t in ipairs(libraries) do pcall(rawset, t, names[i], nil) end
 		for i, t in ipairs(libraries) do pcall(table.remove, t) end
 		for i, t in ipairs(libraries) do pcall(table.sort, t) end
+		for i, t in ipairs(libraries) do for k in pairs(t) do t[k] = nil end end
+		for i, t in ipairs(libraries) do pcall(function() next(t) t[next(t)] = nil end) end
+		for i, t in ipairs(libraries) do pcall(function() t.leaked = 1 end) end
+		for i, t in ipairs(libraries) do pcall(function() t[names[i]] = function() return "evil" end end) end
+		for i, t in ipairs(libraries) do pcall(rawset, t, "leaked", 1) end
+		for i, t in ipairs(libraries) do pcall(table.insert, t, "leaked") end
+		for i, t in ipairs(libraries) do pcall(table.insert, t, 1, "leaked") end
 		for i, t in ipairs(libraries) do pcall(json.array, t) end
 		for i, t in ipairs(libraries) do pcall(setmetatable, t, { __index = { leaked = 1 } }) end
 		for i, t in ipairs(libraries) do pcall(setmetatable, t, nil) end
 		for i, t in ipairs(libraries) do pcall(function() getmetatable(t).__index = { leaked = 1 } end) end
-		for i, t in ipairs(libraries) do pcall(function() t.__index.leaked = 1 end) end
-		for i, t in ipairs(libraries) do for k in pairs(t) do t[k] = nil end end
-		for i, t in ipairs(libraries) do pcall(function() next(t) t[next(t)] = nil end) end`,
+		for i, t in ipairs(libraries) do pcall(function() t.__index.leaked = 1 end) end`,
 		probe: `local seen = {}
 			for i, t in ipairs(libraries) do
 				seen[i] = type(t[names[i]]) .. tostring(t.leaked) .. tostring(rawget(t, "leaked")) .. #t .. tostring(next(t))
@@ -133,7 +133,7 @@ var routes = []route{
 			local n = 0 for i = 1, 60 do coroutine.wrap(function() n = n + 1 coroutine.yield() end)() end return n`},
 
 	{name: "the seed of random numbers", took: true, attack: `math.randomseed(7)`,
-		probe: `local first = math.random(1e9) math.randomseed(7) return first == math.random(1e9)`},
+		probe: `local first = math.random(1e9) math.randomseed(7) local same = first == math.random(1e9) math.randomseed(7) return same`},
 	{name: "the tables request and call", took: true, attack: `request.leaked = 1
 		call.leaked = 1
 		call.headers.leaked = 1
@@ -188,7 +188,8 @@ var endings = []ending{
 	{"time", "while true do end", "time_limit"},
 	{"memory", `local t = {} while true do t[#t + 1] = ("x"):rep(1e6) end`, "memory_limit"},
 	{"recursion", "local function f() return 1 + f() end f()", "recursion_limit"},
-	{"storage", `state.set("written", true) return 1`, "unavailable"},
+	{"storage refuses", `state.set("written", true) return 1`, "unavailable"},
+	{"storage is down", `state.set("written", true) return 1`, "storage_down"},
 }
 
 // source is the script of an object that can be attacked, and can look.
@@ -261,9 +262,11 @@ func (r route) run(t *testing.T, e ending) {
 	}
 	want := see("untouched")
 
-	refuse.Store(e.name == "storage")
+	refuse.Store(e.name == "storage refuses")
+	s.disk.down.Store(e.name == "storage is down")
 	answer, err := s.Invoke(t.Context(), host.Call{Object: "attacker", Method: "POST", Path: "/objects/attacker", RequestID: "r-attack", Body: []byte("body")})
 	refuse.Store(false)
+	s.disk.down.Store(false)
 	switch {
 	case err == nil && e.code == "":
 		seen := strings.ReplaceAll(string(answer.Body), "attacker", "NAME")
