@@ -1,6 +1,7 @@
 package dispatch_test
 
 import (
+	"errors"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -11,9 +12,9 @@ import (
 	"github.com/dbbasic/station/sdk/storage/storagetest"
 )
 
-// An accepted value reads equal in the same call, warm, after eviction and
-// after a restart, and is what storage holds; any other is refused with the
-// path of the culprit, and changes nothing.
+// An accepted value reads equal in the same call, warm, after eviction, after a
+// restart and after export and import, and is what storage holds; any other is
+// refused with the path of the culprit, and changes nothing.
 func TestStateValuesReadTheSameEverywhere(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		values := rapid.SliceOfN(luatest.Values(), 1, 12).Draw(rt, "values")
@@ -40,6 +41,17 @@ func TestStateValuesReadTheSameEverywhere(t *testing.T) {
 		s = newStationOver(t, memory, dispatch.DefaultLimits())
 		s.put(t, "v", source)
 		check("after a restart", "GET")
+		archive, err := s.disk.Export(t.Context(), "v")
+		if err != nil {
+			rt.Fatal(err)
+		}
+		s = newStation(t, dispatch.DefaultLimits(), nil)
+		_, err = s.disk.Import(t.Context(), "v", archive)
+		if err = errors.Join(err, archive.Close()); err != nil {
+			rt.Fatal(err)
+		}
+		s.put(t, "v", source)
+		check("after export and import", "GET")
 		for i, v := range values {
 			page, err := s.State(t.Context(), host.StateQuery{Object: "v", Key: luatest.Key(i), HasKey: true})
 			if err != nil {

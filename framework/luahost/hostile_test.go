@@ -113,35 +113,6 @@ func TestSandbox(t *testing.T) {
 	_ = wantError(t, newFake(), "x = 1", errs.Script, "global 'x' assigned after the load: what must last belongs in state")
 }
 
-// TestIsolation has scripts attack what VMs share, and looks from another VM
-// and from the next call.
-func TestIsolation(t *testing.T) {
-	attack := load(t, `function GET()
-		for _, f in ipairs{ function() string.rep = nil end, function() rawset(string, "rep", nil) end,
-			function() setmetatable("", { __index = {} }) end, function() getmetatable("").__index = nil end,
-			function() json.array().x = 1 end, function() setmetatable(json.array{}, { __index = { evil = 1 } }) end,
-			function() table.insert(state, 1) end, function() leak = 1 end, function() math.randomseed(1) end } do
-			pcall(f)
-		end
-		return ("x"):rep(2) .. tostring(rawget(_G, "leak")) .. tostring(json.array{}.evil)
-	end`)
-	other := load(t, `function GET() return ("x"):rep(2) .. tostring(leak) .. tostring(json.array{}.evil) .. #state end`)
-	for range 2 {
-		if r, err := attack.Call(context.Background(), newFake(), request("GET")); err != nil || string(r.Body) != "xxnilnil" {
-			t.Errorf("got %s, %v", r.Body, err)
-		}
-	}
-	if r, err := other.Call(context.Background(), newFake(), request("GET")); err != nil || string(r.Body) != "xxnilnil0" {
-		t.Errorf("got %s, %v", r.Body, err)
-	}
-	kept := load(t, `local old function GET(_, call) local was = old and old.path old = call return tostring(was) end`)
-	for range 2 {
-		if r, err := kept.Call(context.Background(), newFake(), request("GET")); err != nil || string(r.Body) != "nil" {
-			t.Errorf("an old call still speaks: %s, %v", r.Body, err)
-		}
-	}
-}
-
 // TestShared runs VMs of one program at once; the race detector looks on.
 func TestShared(t *testing.T) {
 	p, err := Compile([]byte(`function GET() local s = "" for w in ("a b c"):gmatch("%a") do s = s .. w:upper() end
