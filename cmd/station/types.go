@@ -55,12 +55,7 @@ left as it is, and the exit code is 1.`,
 		Example: `  station types
   station types scripts
   station types --force`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if err := cobra.MaximumNArgs(1)(cmd, args); err != nil {
-				return usageError{fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())}
-			}
-			return nil
-		},
+		Args: maxArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := "."
 			if len(args) > 0 {
@@ -80,6 +75,9 @@ func writeTypes(stdout io.Writer, dir string, force bool) (err error) {
 		return err
 	}
 	root, err := os.OpenRoot(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no folder %s: create it, or name another", dir)
+	}
 	if err != nil {
 		return err
 	}
