@@ -126,10 +126,10 @@ var routes = []route{
 		coroutine.wrap(function() coroutine.wrap(function() error("x") end)() end)()
 		coroutine.wrap(function() pcall(coroutine.yield) end)()`,
 		probe: `return { tostring(coroutine.running()), (pcall(coroutine.yield)), coroutine.wrap(function() return 1 end)() }`},
-	{name: "steps and coroutines that were used up", attack: `for i = 1, 300000 do end
+	{name: "steps and coroutines that were used up", attack: `for i = 1, 600000 do end
 		for i = 1, 60 do coroutine.wrap(function() coroutine.yield() end)() end`,
 		probe: `if call.method == "POST" then return 60 end
-			for i = 1, 300000 do end
+			for i = 1, 600000 do end
 			local n = 0 for i = 1, 60 do coroutine.wrap(function() n = n + 1 coroutine.yield() end)() end return n`},
 
 	{name: "the seed of random numbers", took: true, attack: `math.randomseed(7)`,
@@ -230,9 +230,10 @@ func (r route) run(t *testing.T, e ending) {
 		t.Fatal(err)
 	}
 	limits := luahost.DefaultLimits()
-	limits.Steps, limits.Memory = 3_000_000, 8<<20
+	limits.Steps, limits.Memory = 1_000_000, 8<<20
+	attack := host.Call{Object: "attacker", Method: "POST", Path: "/objects/attacker", RequestID: "r-attack", Body: []byte("body")}
 	if e.code == "time_limit" {
-		limits.Steps, limits.Time = 1<<60, 100*time.Millisecond
+		limits.Steps = 1 << 60
 	}
 	var refuse atomic.Bool
 	s := newStation(t, dispatch.DefaultLimits(), func(m *storagetest.Memory) {
@@ -264,7 +265,10 @@ func (r route) run(t *testing.T, e ending) {
 
 	refuse.Store(e.name == "storage refuses")
 	s.disk.down.Store(e.name == "storage is down")
-	answer, err := s.Invoke(t.Context(), host.Call{Object: "attacker", Method: "POST", Path: "/objects/attacker", RequestID: "r-attack", Body: []byte("body")})
+	if e.code == "time_limit" {
+		attack.Deadline = time.Now().Add(100 * time.Millisecond)
+	}
+	answer, err := s.Invoke(t.Context(), attack)
 	refuse.Store(false)
 	s.disk.down.Store(false)
 	switch {
