@@ -38,6 +38,7 @@ soak: ## the tests with full counts and their time limits, on a plain build
 	go test -count=1 -timeout 30m ./plugins/storage-tsv -run 'TestEverySyncCounts$$' -v
 	go test -count=1 -timeout 30m ./plugins/storage-tsv -run 'TestEveryByte$$|TestIndexDamage$$' -args -damage-stride 1
 	go test -count=1 -timeout 30m ./framework/luahost -run 'TestBenign$$|TestHostileScripts$$' -args -benign 10000 -hostile 0
+	go test -count=1 -timeout 30m ./framework/luahost -run 'TestPrograms$$' -v -args -programs 20000
 
 bench: ## what one call costs in the packages on its way, and what a large object's commits cost
 	go test -count=1 -timeout 30m -v ./cmd/station -run 'TestRates' -args $(BOUNDS) -pairs 10 -side 1500ms

@@ -126,10 +126,10 @@ var routes = []route{
 		coroutine.wrap(function() coroutine.wrap(function() error("x") end)() end)()
 		coroutine.wrap(function() pcall(coroutine.yield) end)()`,
 		probe: `return { tostring(coroutine.running()), (pcall(coroutine.yield)), coroutine.wrap(function() return 1 end)() }`},
-	{name: "steps and coroutines that were used up", attack: `for i = 1, 300000 do end
+	{name: "steps and coroutines that were used up", attack: `for i = 1, 180000 do end
 		for i = 1, 60 do coroutine.wrap(function() coroutine.yield() end)() end`,
 		probe: `if call.method == "POST" then return 60 end
-			for i = 1, 300000 do end
+			for i = 1, 180000 do end
 			local n = 0 for i = 1, 60 do coroutine.wrap(function() n = n + 1 coroutine.yield() end)() end return n`},
 
 	{name: "the seed of random numbers", took: true, attack: `math.randomseed(7)`,
@@ -186,7 +186,7 @@ var endings = []ending{
 	{"no answer", "return print", "script_failed"},
 	{"steps", "while true do end", "step_limit"},
 	{"time", "while true do end", "time_limit"},
-	{"memory", `local t = {} while true do t[#t + 1] = ("x"):rep(1e6) end`, "memory_limit"},
+	{"memory", `return ("x"):rep(1e8)`, "memory_limit"},
 	{"recursion", "local function f() return 1 + f() end f()", "recursion_limit"},
 	{"storage refuses", `state.set("written", true) return 1`, "unavailable"},
 	{"storage is down", `state.set("written", true) return 1`, "storage_down"},
@@ -230,9 +230,10 @@ func (r route) run(t *testing.T, e ending) {
 		t.Fatal(err)
 	}
 	limits := luahost.DefaultLimits()
-	limits.Steps, limits.Memory = 3_000_000, 8<<20
+	limits.Steps, limits.Memory = 300_000, 4<<20
+	attack := host.Call{Object: "attacker", Method: "POST", Path: "/objects/attacker", RequestID: "r-attack", Body: []byte("body")}
 	if e.code == "time_limit" {
-		limits.Steps, limits.Time = 1<<60, 100*time.Millisecond
+		limits.Steps = 1 << 60
 	}
 	var refuse atomic.Bool
 	s := newStation(t, dispatch.DefaultLimits(), func(m *storagetest.Memory) {
@@ -264,7 +265,10 @@ func (r route) run(t *testing.T, e ending) {
 
 	refuse.Store(e.name == "storage refuses")
 	s.disk.down.Store(e.name == "storage is down")
-	answer, err := s.Invoke(t.Context(), host.Call{Object: "attacker", Method: "POST", Path: "/objects/attacker", RequestID: "r-attack", Body: []byte("body")})
+	if e.code == "time_limit" {
+		attack.Deadline = time.Now().Add(100 * time.Millisecond)
+	}
+	answer, err := s.Invoke(t.Context(), attack)
 	refuse.Store(false)
 	s.disk.down.Store(false)
 	switch {

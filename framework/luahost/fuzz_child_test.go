@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 // childLimits are small, so that programs end soon.
 func childLimits() Limits {
 	l := DefaultLimits()
-	l.Steps, l.Time, l.Memory = 300_000, time.Second, 8<<20
+	l.Steps, l.Time, l.Memory = 100_000, time.Second, 8<<20
 	return l
 }
 

@@ -20,8 +20,11 @@ var (
 func (n *nursery) survive(t *testing.T, source string) report {
 	t.Helper()
 	r, err := n.run(source)
-	if err != nil || len(r.Faults) > 0 {
-		t.Fatalf("%v%s\nthe program:\n%s", err, strings.Join(r.Faults, "\n"), source)
+	if err != nil {
+		r.Faults = append(r.Faults, err.Error())
+	}
+	if len(r.Faults) > 0 {
+		t.Fatalf("%s\nthe program:\n%s", strings.Join(r.Faults, "\n"), source)
 	}
 	return r
 }
