@@ -76,13 +76,13 @@ var routes = []route{
 		setmetatable(nil, { __index = { leaked = 1 } })
 		setmetatable(true, { __index = { leaked = 1 } })
 		setmetatable(print, { __index = { leaked = 1 } })
-		setmetatable(coroutine.create(print), { __index = { leaked = 1 } })
+		setmetatable(coroutine.create(function() end), { __index = { leaked = 1 } })
 		setmetatable(json.null, { __index = { leaked = 1 } })
 		getmetatable(json.null).__index = { leaked = 1 }
 		json.null.leaked = 1
 		local s = "x" s.leaked = 1`,
 		probe: `local seen = {}
-			for i, v in ipairs({ "", 1, true, print, coroutine.create(print), json.null }) do
+			for i, v in ipairs({ "", 1, true, print, coroutine.create(function() end), json.null }) do
 				local ok, e = pcall(function() return v.leaked end)
 				seen[i] = tostring(ok) .. (ok and tostring(e) or "")
 			end

@@ -204,7 +204,7 @@ func TestBadAnswers(t *testing.T) {
 		{"local t = {} t.t = t return t", "answer.t: the table contains itself"},
 		{"return { a = '\\255' }", "answer.a: the string is not UTF-8 at byte 1"},
 		{"local a = json.array{} a.x = 1 return a", "marked as an array"},
-		{"return coroutine.create(print)", "a thread"},
+		{"return coroutine.create(function() end)", "a thread"},
 		{"return 1, 99", "status"}, {"return 1, 199", "status"}, {"return 1, 600", "status"},
 		{"return 1, 200.5", "status"}, {"return 1, '200'", "status"}, {"return 1, 0/0", "status"},
 		{"return 1, 200, 5", "headers must be a table"},

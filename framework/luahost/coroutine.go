@@ -8,8 +8,8 @@ import (
 
 // coroutines gives the coroutine library under the meter. The library's own
 // threads would not be bounded in number; its wrap leaves the VM believing that
-// a failed coroutine still runs; and a yield across a builtin corrupts both
-// stacks.
+// a failed coroutine still runs; a yield across a builtin corrupts both stacks;
+// and a coroutine whose function is a builtin loses its results, or panics.
 func coroutines(original func(library, name string) lua.LGFunction) functions {
 	create := original(lua.CoroutineLibName, "create")
 	resume := original(lua.CoroutineLibName, "resume")
@@ -29,7 +29,9 @@ func coroutines(original func(library, name string) lua.LGFunction) functions {
 // coCreate makes a thread while the caller has no context, so that the library
 // derives none from it, and puts both under the meter afterwards.
 func coCreate(L *lua.LState, create lua.LGFunction) int {
-	L.CheckFunction(1)
+	if L.CheckFunction(1).IsG { // as in Lua 5.1
+		L.ArgError(1, "a coroutine runs a function written in Lua: wrap this one as function(...) return f(...) end")
+	}
 	vm := of(L)
 	if vm.coroutines >= vm.limits.Coroutines {
 		vm.meter.fatal(L, errs.New(errs.Limit, "coroutine_limit",

@@ -101,7 +101,7 @@ var rules = map[byte]rule{
 }
 
 // whole is what all have: locals that outlive a call, and functions to call.
-const whole = `local ka, kn, ks, kt, kf, kc = nil, 1, "x", { a = 1, 2, 3 }, function(a) return a end, coroutine.create(print)
+const whole = `local ka, kn, ks, kt, kf, kc = nil, 1, "x", { a = 1, 2, 3 }, function(a) return a end, coroutine.create(function() end)
 local function g(a, b, ...) $B end
 pcall(function(...) $B end)
 object = { name = "random", actions = { "act" } }

@@ -37,7 +37,7 @@ func TestHostile(t *testing.T) {
 		{"local function f(...) return f(" + ones + "...) end coroutine.resume(coroutine.create(f))", "recursion_limit"},
 		{"return pcall(unpack, {}, 1, 1e8)", "recursion_limit"},
 		{"local function f() coroutine.wrap(f)() end f()", ""},
-		{"local t = {} while true do t[#t + 1] = coroutine.create(print) end", "coroutine_limit"},
+		{"local t = {} while true do t[#t + 1] = coroutine.create(function() end) end", "coroutine_limit"},
 		{"return pcall(string.rep, 'x', 1e9)", "memory_limit"},
 		{"return pcall(string.rep, 'x', 1/0)", "memory_limit"},
 		{"local t = {} for i = 1, 50 do t[i] = string.rep('x', 1e6) end return pcall(table.concat, t)", "memory_limit"},
@@ -73,7 +73,7 @@ func TestBelowTheLimits(t *testing.T) {
 	for _, c := range []struct{ body, want string }{
 		{"local n = 0 for i = 1, 900000 do n = n + 1 end return n", "900000"},
 		{"local function f(n) if n == 0 then return 0 end return 1 + f(n - 1) end return f(190)", "190"},
-		{"local t = {} for i = 1, 99 do t[i] = coroutine.create(print) end return #t", "99"},
+		{"local t = {} for i = 1, 99 do t[i] = coroutine.create(function() end) end return #t", "99"},
 		{"for i = 1, 500 do coroutine.wrap(function() end)() end return 1", "1"},
 		{"local t = {} for i = 1, 70000 do t[i] = 'x' end return #table.concat(t, ',')", "139999"},
 		{"log.info(string.rep('x', 8192)) return 1", "1"},
@@ -158,6 +158,11 @@ func TestCoroutines(t *testing.T) {
 		`[true,true,false,"cannot resume a coroutine that is running"]`)
 	want(t, newFake(), `local out = {} for v in coroutine.wrap(function() for i = 1, 3 do coroutine.yield(i) end end) do out[#out + 1] = v end return out`, "[1,2,3]")
 	_ = wantError(t, newFake(), "coroutine.yield(1)", errs.Script, "outside of a coroutine")
+	for _, f := range []string{"coroutine.yield", "print", "pcall", "string.gmatch('abc', '.')", "coroutine.wrap(function() end)"} {
+		_ = wantError(t, newFake(), "coroutine.create("+f+")", errs.Script, "bad argument #1 to create (a coroutine runs a function written in Lua")
+		_ = wantError(t, newFake(), "coroutine.wrap("+f+")", errs.Script, "bad argument #1 to wrap (a coroutine runs a function written in Lua")
+	}
+	want(t, newFake(), `local c = coroutine.create(function(...) return coroutine.yield(...) end) return { coroutine.resume(c, 1) }`, "[true,1]")
 	if _, err := get(t, newFake(), "coroutine.wrap(function() for x in function() return coroutine.yield() end do end end)() return 1"); err != nil && err.Kind == errs.Internal {
 		t.Errorf("got %v", err)
 	}

@@ -169,7 +169,7 @@ var culprits = []Refusal{
 	{`"\237\160\128"`, "", "the string is not UTF-8 at byte 1"},
 	{"print", "", "a function is no JSON value"},
 	{"function() end", "", "a function is no JSON value"},
-	{"coroutine.create(print)", "", "a thread is no JSON value"},
+	{"coroutine.create(function() end)", "", "a thread is no JSON value"},
 	{"{ 1, nil, 3 }", "[2]", "a sequence has no holes"},
 	{"{ [3] = 1 }", "[1]", "a sequence has no holes"},
 	{"{ 1, 2, a = 3 }", "", `has the key "a" beside those of a sequence`},
