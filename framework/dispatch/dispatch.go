@@ -267,6 +267,12 @@ func (d *Dispatcher) passSlot() {
 	d.slots <- struct{}{}
 }
 
+// Shed closes the VM of an object that rests, longest before others, where that
+// gives something back to the budget of all VMs, and says whether there was one.
+// The object's next call starts with a new VM. A VM may call it in the middle of a
+// call: it needs no lock that a call holds.
+func (d *Dispatcher) Shed() bool { return d.warm.shed() }
+
 // checkChain refuses a chain that is too deep and, where the call runs here,
 // one that would wait for itself.
 func checkChain(c host.Call, depth int, local bool) error {

@@ -33,6 +33,7 @@ type object struct {
 
 	older, newer *object // neighbours in the ring of those that rest; guarded by d.warm
 	weight       int     // what d.warm counts of it; likewise
+	large        bool    // its VM holds of the budget of all VMs; likewise
 
 	// For the working goroutine alone, or for whoever makes a resting object cold.
 	live   *live    // nil while the object is cold

@@ -1,6 +1,10 @@
 package dispatch
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/dbbasic/station/framework/luahost"
+)
 
 // What a warm object takes in memory beside what Limits.State counts; about as
 // TestWeightIsTrue measures it.
@@ -42,14 +46,19 @@ func (o *object) weigh() int {
 
 // rested notes that an object rests now; the caller holds o.mu.
 func (w *warmth) rested(o *object) {
-	n := o.weigh()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.bytes += n - o.weight
-	if o.weight = n; n > 0 {
+	if w.count(o); o.weight > 0 {
 		o.older, o.newer = w.rest.older, &w.rest
 		o.older.newer, o.newer.older = o, o
 	}
+}
+
+// count weighs an object; the caller holds o.mu and w.mu.
+func (w *warmth) count(o *object) {
+	n := o.weigh()
+	w.bytes += n - o.weight
+	o.weight, o.large = n, o.vm != nil && o.vm.Size() > luahost.Uncounted
 }
 
 // roused notes that an object has something to do; the caller holds o.mu.
@@ -92,9 +101,43 @@ func (w *warmth) drop(o *object) {
 	o.dropVM()
 	o.live, o.latest, o.failed = nil, nil, nil
 	w.mu.Lock()
-	w.bytes -= o.weight
-	o.weight = 0
+	w.count(o)
 	w.mu.Unlock()
+}
+
+// shed closes the VM of the object that has rested longest among those whose VMs
+// hold of the budget of all VMs; its state stays. False means that none such
+// rests. The caller holds no lock.
+func (w *warmth) shed() bool {
+	for {
+		o := w.oldestLarge()
+		if o == nil {
+			return false
+		}
+		o.mu.Lock()
+		done := o.resting() && o.vm != nil // else it was roused since, or another caller came first
+		if done {
+			o.dropVM()
+			w.mu.Lock()
+			w.count(o)
+			w.mu.Unlock()
+		}
+		o.mu.Unlock()
+		if done {
+			return true
+		}
+	}
+}
+
+func (w *warmth) oldestLarge() *object {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for o := w.rest.newer; o != &w.rest; o = o.newer {
+		if o.large {
+			return o
+		}
+	}
+	return nil
 }
 
 // resting reports whether the object can be made cold; the caller holds o.mu.

@@ -100,6 +100,7 @@ func run(ctx context.Context, c Config, plugins *pluginhost.Host, scripts []cata
 		Station: c.Station, Store: &store, Cluster: cluster.None{}, Clock: hlc.NewClock(time.Now, boot.High),
 		Log: c.Log, Limits: dispatch.DefaultLimits(),
 	})
+	budget.OnFull(d.Shed)
 	defer func() {
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
 		defer cancel()

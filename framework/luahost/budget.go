@@ -14,20 +14,23 @@ import (
 // DefaultBudget is what the VMs of a station may hold together.
 const DefaultBudget = 256 << 20
 
+// Uncounted is how many bytes of each VM a Budget does not count.
+const Uncounted = 1 << 20
+
 const (
-	uncounted = 1 << 20         // of a VM's memory, which a Budget does not count
 	much      = 8 << 20         // what a VM held, if not made, that is worth giving back to the system
 	interim   = 3 * time.Second // between two times of it
 	heapFloor = 640 << 20       // the least that the soft limit lets the process keep
 )
 
 // Budget bounds the memory of all VMs of a station together: what each holds
-// beyond 1 MiB, as last measured. Its goroutine gives memory back to the system
+// beyond Uncounted, as last measured. Its goroutine gives memory back to the system
 // after VMs that held much were closed, and holds the collector to a soft limit
 // unless the environment has GOMEMLIMIT. A nil Budget bounds nothing.
 type Budget struct {
 	limit   int64
 	used    atomic.Int64
+	onFull  func() bool
 	interim time.Duration
 	release func()
 	soft    bool
@@ -50,6 +53,12 @@ func startBudget(b *Budget) *Budget {
 	return b
 }
 
+// OnFull has f called, before a VM is refused memory, to close another one that
+// holds of the Budget and runs no call; f says whether there was one, and is
+// called again while that does not suffice. It runs in the middle of a call or a
+// load, on several goroutines at once. OnFull itself comes before the first VM.
+func (b *Budget) OnFull(f func() bool) { b.onFull = f }
+
 // Used gives the bytes that VMs hold of it.
 func (b *Budget) Used() int64 { return b.used.Load() }
 
@@ -65,9 +74,12 @@ func (b *Budget) account(m *memory) *errs.Error {
 	if b == nil {
 		return nil
 	}
-	more := max(0, m.live-uncounted) - m.counted
-	if b.used.Add(more) > b.limit && more > 0 {
+	more := max(0, m.live-Uncounted) - m.counted
+	for b.used.Add(more) > b.limit && more > 0 {
 		b.used.Add(-more)
+		if b.onFull != nil && b.onFull() {
+			continue
+		}
 		e := errs.New(errs.Busy, "station_memory",
 			"The scripts of the station together need more than its %d bytes of memory; try again.", b.limit)
 		e.RetryAfter = time.Second
@@ -83,7 +95,7 @@ func (b *Budget) settle(m *memory) {
 	if b == nil {
 		return
 	}
-	more := max(0, m.live-uncounted) - m.counted
+	more := max(0, m.live-Uncounted) - m.counted
 	b.used.Add(more)
 	m.counted += more
 }
