@@ -21,8 +21,9 @@ const maxNesting = 1000
 func watched(name string) bool { return absent[name] || name == requireName }
 
 // check gives the modules that a script names, and finds its first line that
-// cannot work and says why; an empty message means that none was found.
-func check(stmts []ast.Stmt) (requires []use, line int, message string) {
+// cannot work and says why; an empty message means that none was found. On its
+// way it settles the loops, see jumps.go.
+func check(stmts *[]ast.Stmt) (requires []use, line int, message string) {
 	c := &checker{defined: map[string]bool{}}
 	c.block(stmts)
 	if c.deep > 0 {
@@ -95,17 +96,18 @@ func (c *checker) scope(f func()) {
 	c.locals = c.locals[:n]
 }
 
-func (c *checker) block(stmts []ast.Stmt) {
+func (c *checker) block(stmts *[]ast.Stmt) {
 	c.scope(func() { c.stmts(stmts) })
 }
 
-func (c *checker) stmts(stmts []ast.Stmt) {
-	for _, s := range stmts {
+func (c *checker) stmts(stmts *[]ast.Stmt) {
+	for _, s := range *stmts {
 		if c.enter(s.Line()) {
 			c.stmt(s)
 		}
 		c.depth--
 	}
+	settleLabels(stmts)
 }
 
 func (c *checker) stmt(s ast.Stmt) {
@@ -120,22 +122,25 @@ func (c *checker) stmt(s ast.Stmt) {
 	case *ast.FuncCallStmt:
 		c.expr(s.Expr)
 	case *ast.DoBlockStmt:
-		c.block(s.Stmts)
+		c.block(&s.Stmts)
 	case *ast.WhileStmt:
 		c.expr(s.Condition)
-		c.block(s.Stmts)
+		c.block(&s.Stmts)
+		settleWhile(s)
 	case *ast.RepeatStmt:
-		c.scope(func() { c.stmts(s.Stmts); c.expr(s.Condition) })
+		c.scope(func() { c.stmts(&s.Stmts); c.expr(s.Condition) })
+		settleBody(&s.Stmts, s)
 	case *ast.IfStmt:
 		c.expr(s.Condition)
-		c.block(s.Then)
-		c.block(s.Else)
+		c.block(&s.Then)
+		c.block(&s.Else)
 	case *ast.NumberForStmt:
 		c.exprs([]ast.Expr{s.Init, s.Limit, s.Step})
-		c.scope(func() { c.declare(s.Name); c.stmts(s.Stmts) })
+		c.scope(func() { c.declare(s.Name); c.stmts(&s.Stmts) })
 	case *ast.GenericForStmt:
 		c.exprs(s.Exprs)
-		c.scope(func() { c.declare(s.Names...); c.stmts(s.Stmts) })
+		c.scope(func() { c.declare(s.Names...); c.stmts(&s.Stmts) })
+		settleBody(&s.Stmts, s)
 	case *ast.FuncDefStmt:
 		if s.Name.Receiver != nil {
 			c.expr(s.Name.Receiver)
@@ -211,7 +216,7 @@ func (c *checker) inner(e ast.Expr) {
 		c.expr(e.Receiver)
 		c.exprs(e.Args)
 	case *ast.FunctionExpr:
-		c.scope(func() { c.declare(e.ParList.Names...); c.stmts(e.Stmts) })
+		c.scope(func() { c.declare(e.ParList.Names...); c.stmts(&e.Stmts) })
 	default:
 		c.operator(e)
 	}

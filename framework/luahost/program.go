@@ -48,7 +48,7 @@ func compileAs(chunk string, source []byte) (p *Program, err error) {
 	if err != nil {
 		return nil, syntaxError(chunk, err, 1+bytes.Count(source, []byte("\n")))
 	}
-	requires, line, message := check(stmts)
+	requires, line, message := check(&stmts)
 	if message != "" {
 		return nil, errorIn(chunk, line, message)
 	}
