@@ -35,12 +35,16 @@ func settleBody(body *[]ast.Stmt, loop ast.Stmt) {
 	}
 }
 
-// settleLabels does it for the labels of a block. One at its end is not led back to.
+// settleLabels does it for the labels of a block. Those at its end are not led back
+// to, and a goto passes locals only where nothing stands behind its label.
 func settleLabels(block *[]ast.Stmt) {
-	for i := len(*block) - 2; i >= 0; i-- {
-		if label, ok := (*block)[i].(*ast.LabelStmt); ok {
+	end := true
+	for i := len(*block) - 1; i >= 0; i-- {
+		label, ok := (*block)[i].(*ast.LabelStmt)
+		if ok && !end {
 			*block = slices.Insert(*block, i+1, noEffect(label))
 		}
+		end = end && ok
 	}
 }
 

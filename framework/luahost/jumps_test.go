@@ -19,7 +19,7 @@ var jumpFirst = []string{
 	"do end", "do while false do end end", "do local _ = false and x end", "for i = (false or 1), 2 do say(i) end", "for _, v in (false or pairs)({ 5 }) do say(v) end",
 	"while n < 0 do break end", "while true do break end", "while 1 do if x then break end end", "repeat break until false", "for _ in pairs({ 1 }) do break end", "for i = 1, 2 do break end",
 	"while false or x ~= nil do say('once') break end", "while nil or n < 0 do say('never') end", "do local f = function() return x end say(f()) end",
-	"goto over ::over::", "do goto over end ::over:: say('over')",
+	"goto over ::over::", "do goto over local y = 1 ::over:: ::out:: end", "do goto over end ::over:: say('over')",
 }
 
 // loops run a statement a few times; `more` is true twice.
