@@ -67,3 +67,11 @@ func (d *Dispatcher) Cool(name id.Object) {
 		d.warm.drop(o)
 	}
 }
+
+// Kept is about how many bytes the newest commit of an object holds.
+func (d *Dispatcher) Kept(name id.Object) int {
+	o := d.ensure(name)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return sizeOf(&o.latest.commit)
+}

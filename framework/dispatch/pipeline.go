@@ -160,6 +160,9 @@ func (p *pipeline) resolve(list []*pending) {
 	size := 0
 	for _, c := range list {
 		size += c.size
+		// The newest one of an object stays, maybe for long. Of what it holds
+		// nobody reads more than the names of its uploads.
+		c.commit.State, c.commit.Entries, c.commit.Version = nil, nil, nil
 		c.o.resolved()
 		close(c.done)
 	}

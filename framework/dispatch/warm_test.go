@@ -29,6 +29,19 @@ func heap() int {
 	return int(m.HeapAlloc)
 }
 
+// What a commit wrote does not stay in memory beside the state once it is durable.
+func TestDurableCommitsAreLetGo(t *testing.T) {
+	s := newStation(t, dispatch.DefaultLimits(), nil)
+	s.put(t, "heavy", `function GET() log.info(string.rep("m", 4000)) state.set("v", string.rep("x", 100000)) end`)
+	if _, err := s.call("heavy", "GET"); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the commit is acknowledged", func() bool { return s.Inflight("heavy") == 0 })
+	if n := s.Kept("heavy"); n > 1000 {
+		t.Errorf("%d bytes of a durable commit are kept", n)
+	}
+}
+
 // Objects that were called once do not stay in memory, and answer as before.
 func TestManyObjectsNeedTheBudgetOnly(t *testing.T) {
 	const objects, budget = 10_000, 8 << 20
