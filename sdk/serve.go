@@ -1,6 +1,7 @@
 package sdk
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	goplugin "github.com/hashicorp/go-plugin"
 
+	"github.com/dbbasic/station/sdk/heap"
 	"github.com/dbbasic/station/sdk/internal/shim"
 	"github.com/dbbasic/station/sdk/plugin"
 	"github.com/dbbasic/station/sdk/storage"
@@ -51,6 +53,7 @@ func serve(p plugin.Plugin) error {
 	default:
 		return fmt.Errorf("%T implements none of the contracts storage.Storage and transport.Transport", p)
 	}
+	go heap.Tend(context.Background()) // as long as the process lives
 	goplugin.Serve(&goplugin.ServeConfig{
 		HandshakeConfig:  Handshake,
 		VersionedPlugins: map[int]goplugin.PluginSet{ProtocolVersion: set},

@@ -35,13 +35,13 @@ func TestAccount(t *testing.T) {
 		l := spacious()
 		l.Memory = math.MaxInt64 / 4 // no walk but ours
 		vm := loadWith(t, "local kept = {} function GET() "+body+" end function HEAD() return kept end", l)
-		found, before := vm.measure(math.MaxInt64), heap()
+		found, before := vm.measure(math.MaxInt64), inUse()
 		vm.meter.mem.grown, vm.meter.mem.live = 0, math.MaxInt64/8 // nor one at the end
 		if _, err := vm.Call(t.Context(), newFake(), request("GET")); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
 		charged := vm.meter.mem.grown
-		took := heap() - before
+		took := inUse() - before
 		found = vm.measure(math.MaxInt64) - found
 		runtime.KeepAlive(vm)
 		if charged < found*9/10 {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/dbbasic/station/sdk/errs"
+	"github.com/dbbasic/station/sdk/heap"
 )
 
 // DefaultBudget is what the VMs of a station may hold together.
@@ -25,14 +26,16 @@ const (
 
 // Budget bounds the memory of all VMs of a station together: what each holds
 // beyond Uncounted, as last measured. Its goroutine gives memory back to the system
-// after VMs that held much were closed, and holds the collector to a soft limit
-// unless the environment has GOMEMLIMIT. A nil Budget bounds nothing.
+// after VMs that held much were closed and when the process is quiet, and holds
+// the collector to a soft limit unless the environment has GOMEMLIMIT. A nil
+// Budget bounds nothing.
 type Budget struct {
 	limit   int64
 	used    atomic.Int64
 	onFull  func() bool
 	interim time.Duration
 	release func()
+	look    func() // gives back what a quiet process need not hold
 	soft    bool
 	freed   chan struct{} // a VM that held much was closed
 	done    chan struct{}
@@ -43,7 +46,8 @@ type Budget struct {
 // NewBudget makes a Budget of limit bytes, one for a process. Close ends it.
 func NewBudget(limit int64) *Budget {
 	_, set := os.LookupEnv("GOMEMLIMIT")
-	return startBudget(&Budget{limit: limit, interim: interim, release: debug.FreeOSMemory, soft: !set})
+	var quiet heap.Watch
+	return startBudget(&Budget{limit: limit, interim: interim, release: debug.FreeOSMemory, look: quiet.Look, soft: !set})
 }
 
 func startBudget(b *Budget) *Budget {
@@ -142,6 +146,7 @@ func (b *Budget) tend() {
 		case <-b.freed:
 			b.release()
 		default:
+			b.look()
 		}
 	}
 }

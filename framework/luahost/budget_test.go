@@ -34,7 +34,7 @@ func call(t *testing.T, vm *VM, method string) *errs.Error {
 // TestBudget: what VMs hold together is bounded, counted while they are warm,
 // and free again when they let go of it or are closed.
 func TestBudget(t *testing.T) {
-	b := startBudget(&Budget{limit: 28 << 20, interim: time.Hour, release: func() {}})
+	b := startBudget(&Budget{limit: 28 << 20, interim: time.Hour, release: func() {}, look: func() {}})
 	defer b.Close()
 	one, two, three := keeper(t, b), keeper(t, b), keeper(t, b)
 	for _, vm := range []*VM{one, two} {
@@ -97,12 +97,15 @@ func TestFreshSize(t *testing.T) {
 // closed, once for many, and not for small ones.
 func TestRelease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var n atomic.Int64
-		b := startBudget(&Budget{limit: 1 << 40, interim: time.Second, release: func() { n.Add(1) }})
+		var n, looks atomic.Int64
+		b := startBudget(&Budget{limit: 1 << 40, interim: time.Second, release: func() { n.Add(1) }, look: func() { looks.Add(1) }})
 		b.closed(&memory{live: much - 1})
 		time.Sleep(5 * time.Second)
 		if got := n.Load(); got != 0 {
 			t.Errorf("released %d times after a small VM", got)
+		}
+		if got := looks.Load(); got < 4 || got > 5 {
+			t.Errorf("%d looks in 5 s whether the process is quiet, want one a second", got)
 		}
 		for range 100 {
 			b.closed(&memory{live: much})
@@ -131,7 +134,7 @@ func TestRelease(t *testing.T) {
 
 // TestLoadMeetsTheBudget: that others hold much is no error of a source.
 func TestLoadMeetsTheBudget(t *testing.T) {
-	b := startBudget(&Budget{limit: 4 << 20, interim: time.Hour, release: func() {}})
+	b := startBudget(&Budget{limit: 4 << 20, interim: time.Hour, release: func() {}, look: func() {}})
 	defer b.Close()
 	p, err := Compile([]byte("kept = {} for i = 1, 12 do kept[i] = ('x'):rep(2 ^ 20) end"))
 	if err != nil {
@@ -152,7 +155,7 @@ func TestBudgetEnds(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	t.Setenv("GOMEMLIMIT", "") // brings the variable back
 	limit := debug.SetMemoryLimit(-1)
-	b := startBudget(&Budget{limit: 1, interim: time.Millisecond, release: func() {}, soft: true})
+	b := startBudget(&Budget{limit: 1, interim: time.Millisecond, release: func() {}, look: func() {}, soft: true})
 	deadline := time.Now().Add(10 * time.Second)
 	for debug.SetMemoryLimit(-1) == limit && time.Now().Before(deadline) {
 		time.Sleep(time.Millisecond)

@@ -10,8 +10,8 @@ import (
 	"github.com/dbbasic/station/sdk/errs"
 )
 
-// heap gives the bytes of everything alive in this process.
-func heap() int64 {
+// inUse gives the bytes of everything alive in this process.
+func inUse() int64 {
 	runtime.GC()
 	var s runtime.MemStats
 	runtime.ReadMemStats(&s)
@@ -32,16 +32,16 @@ func peak(t *testing.T, o *fake, body string) (more int64, r Result, err *errs.E
 	t.Helper()
 	vm := loadWith(t, "function GET(request, call) "+body+"\nend", spacious())
 	defer vm.Close()
-	before := heap()
+	before := inUse()
 	req := request("GET")
 	var looked time.Time
 	req.Yield = func() {
 		if time.Since(looked) > 100*time.Millisecond {
-			more, looked = max(more, heap()-before), time.Now()
+			more, looked = max(more, inUse()-before), time.Now()
 		}
 	}
 	r, failed := vm.Call(t.Context(), o, req)
-	more = max(more, heap()-before)
+	more = max(more, inUse()-before)
 	runtime.KeepAlive(vm)
 	return more, r, errs.From(failed)
 }

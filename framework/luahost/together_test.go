@@ -32,7 +32,7 @@ func TestSixteenAtOnce(t *testing.T) {
 	}
 	debug.FreeOSMemory()
 	before := resident()
-	b := startBudget(&Budget{limit: DefaultBudget, interim: 100 * time.Millisecond, release: debug.FreeOSMemory, soft: true})
+	b := startBudget(&Budget{limit: DefaultBudget, interim: 100 * time.Millisecond, release: debug.FreeOSMemory, look: func() {}, soft: true})
 	defer b.Close()
 	l := DefaultLimits()
 	l.Budget, l.Time = b, 3*time.Second

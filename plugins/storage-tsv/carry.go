@@ -252,9 +252,11 @@ func (s *Store) round(all bool) error {
 // carryAll carries over what is pending of each object. One that fails keeps
 // its place in the queue and does not hold the others up.
 func (s *Store) carryAll() error {
-	if cap(s.carrier.buf) > 4<<20 {
-		s.carrier.buf = nil // one large round is no reason to keep its memory
-	}
+	defer func() {
+		if cap(s.carrier.buf) > 4<<20 {
+			s.carrier.buf = nil // one large round is no reason to keep its memory
+		}
+	}()
 	list, err := s.takeDirty()
 	if err != nil {
 		return err
