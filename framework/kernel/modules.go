@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/dbbasic/station/framework/catalogue"
+	"github.com/dbbasic/station/framework/dispatch"
 	"github.com/dbbasic/station/framework/luahost"
 	"github.com/dbbasic/station/framework/pluginhost"
 	"github.com/dbbasic/station/sdk/cluster"
@@ -72,9 +73,10 @@ func (o *objects) bringModule(ctx context.Context, s catalogue.Script, head stor
 		return nil
 	}
 	vm.Close()
-	number, _, err := o.dispatch.Publish(ctx, cluster.Proposal{Object: s.Object, Base: head.Head, Version: storage.Version{
+	proposal := cluster.Proposal{Object: s.Object, Base: head.Head, Version: storage.Version{
 		Time: time.Now().UTC().Truncate(time.Microsecond), Author: "station", Message: "Read from " + s.Path, Hash: s.Hash, Text: s.Text,
-	}}, nil)
+	}}
+	number, _, err := o.dispatch.Publish(ctx, dispatch.Publication{Proposal: proposal, FromFile: true})
 	if err == nil {
 		o.modules.versions[s.Object] = number
 	}

@@ -159,7 +159,7 @@ func (o *objects) bring(ctx context.Context, s catalogue.Script, head storage.Ob
 		return o.refuse(ctx, s, head, err)
 	}
 	vm.Close()
-	number, _, err := o.dispatch.Publish(ctx, proposal, p)
+	number, _, err := o.dispatch.Publish(ctx, dispatch.Publication{Proposal: proposal, Program: p, FromFile: true})
 	if err != nil {
 		return err
 	}
