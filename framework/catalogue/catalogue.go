@@ -57,21 +57,19 @@ func (t Twice) Error() string {
 
 // Scan reads all scripts of a station. Two scripts of one id are an error that
 // names both; else it is List.
-func Scan(folder string) ([]Script, []Skipped, error) {
+func Scan(folder string) (Listing, error) {
 	l, err := List(folder)
 	if err == nil && len(l.Twice) > 0 {
 		err = l.Twice[0]
 	}
-	if err != nil {
-		return nil, nil, err
-	}
-	return l.Scripts, l.Skipped, nil
+	return l, err
 }
 
 // List reads all scripts below a folder. The id of a script is its path without
 // .lua, "/" turned into "_". Those in lib/ are modules, whose names are their
 // paths below it. Files in hidden folders and of other endings are neither. A
-// script that cannot be read, or whose id no object can have, is skipped.
+// script that cannot be read, that is empty, or whose id no object can have, is
+// skipped.
 func List(folder string) (Listing, error) {
 	root, err := os.OpenRoot(folder)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -133,6 +131,9 @@ func (s *scan) take(name string) {
 	}
 	s.seen[object] = name
 	text, at, err := read(s.root, name)
+	if err == nil && len(text) == 0 {
+		err = errors.New("the file is empty, as if it were being written")
+	}
 	if err != nil {
 		s.skip(name, err)
 		return

@@ -10,6 +10,7 @@ import (
 	"path"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/dbbasic/station/sdk/id"
 	"github.com/dbbasic/station/sdk/storage"
@@ -180,6 +181,16 @@ func (f *Folder) Has(name string) bool {
 	return err != nil || s.info != nil
 }
 
+// Unrest is for how long a script must still be left alone to count, by the time of
+// its last write. A time in the future says nothing.
+func (s Script) Unrest(now time.Time) time.Duration {
+	since := now.Sub(s.stamp.info.ModTime())
+	if since < 0 || since > Quiet {
+		return 0
+	}
+	return Quiet - since
+}
+
 // Read gives the script of a path, whole and as it was when it was listed or told. Errors: fs.ErrNotExist where there is none; ErrChanging; any other is why the
 // file is no script.
 func (f *Folder) Read(name string) (Script, error) {
@@ -227,6 +238,7 @@ func read(root *os.Root, name string) ([]byte, stamp, error) {
 // after the power failed. The file keeps its mode. old is the text that is
 // replaced, and nil means that there is no file: one that holds another text by
 // now is left alone, which is ErrNotReplaced. A link is left alone as well.
+// What was written may be read at once.
 func (f *Folder) Replace(name string, old, text []byte) error {
 	if _, _, err := Name(name); err != nil {
 		return err
@@ -246,7 +258,8 @@ func (f *Folder) Replace(name string, old, text []byte) error {
 		return err
 	}
 	aside := path.Join(dir, "."+path.Base(name)+".station")
-	if err := writeAside(root, aside, text, mode); err != nil {
+	written, err := writeAside(root, aside, text, mode)
+	if err != nil {
 		return err
 	}
 	if err := holds(root, name, old); err != nil { // as late as can be
@@ -255,25 +268,29 @@ func (f *Folder) Replace(name string, old, text []byte) error {
 	if err := root.Rename(aside, name); err != nil {
 		return errors.Join(err, root.Remove(aside))
 	}
+	f.mu.Lock()
+	f.noticed[name], f.settled[name] = written, written // nobody need rest after what is whole at once
+	f.mu.Unlock()
 	return syncFolder(root, dir)
 }
 
 // writeAside makes a hidden file, durable before it gets its name. What a station
 // that was killed left there goes.
-func writeAside(root *os.Root, name string, text []byte, mode fs.FileMode) error {
+func writeAside(root *os.Root, name string, text []byte, mode fs.FileMode) (stamp, error) {
 	if err := root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+		return stamp{}, err
 	}
 	file, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
-		return err
+		return stamp{}, err
 	}
 	_, err = file.Write(text)
-	err = errors.Join(err, file.Chmod(mode), file.Sync(), file.Close()) // the mode above was cut by the umask
-	if err != nil {
-		return errors.Join(err, root.Remove(name))
+	err = errors.Join(err, file.Chmod(mode), file.Sync()) // the mode above was cut by the umask
+	info, failed := file.Stat()
+	if err := errors.Join(err, failed, file.Close()); err != nil {
+		return stamp{}, errors.Join(err, root.Remove(name))
 	}
-	return nil
+	return stamp{info}, nil
 }
 
 // holds compares a file's text.

@@ -180,7 +180,7 @@ func (d *Dispatcher) find(name id.Object) (*object, error) {
 	o := d.objects[name]
 	d.mu.RUnlock()
 	if o == nil || !o.serving() {
-		return nil, errs.New(errs.NotFound, "", "There is no object %q on this station.", name)
+		return nil, notInService(name)
 	}
 	return o, nil
 }
@@ -236,7 +236,7 @@ func (d *Dispatcher) State(ctx context.Context, q host.StateQuery) (host.StatePa
 // Head. It gives the number; minted is false where the newest version is the same.
 // Errors: errs.Conflict where Base is not the newest version, and what storage
 // gives; nothing has changed then, except after errs.Unknown.
-func (d *Dispatcher) Publish(ctx context.Context, c cluster.Proposal, p Program) (number uint64, minted bool, err error) {
+func (d *Dispatcher) Publish(ctx context.Context, c cluster.Proposal, p Program, fromFile bool) (number uint64, minted bool, err error) {
 	o := d.ensure(c.Object)
 	ctx, cancel := context.WithTimeout(ctx, d.Limits.MaxTime)
 	defer cancel()
@@ -249,7 +249,11 @@ func (d *Dispatcher) Publish(ctx context.Context, c cluster.Proposal, p Program)
 		}
 		v := c.Version
 		v.Number = number
-		return o.commit(&transaction{version: &v}, "", 0)
+		tx := &transaction{version: &v}
+		if fromFile {
+			tx.working = number
+		}
+		return o.commit(tx, "", 0)
 	}}
 	if err := o.do(t); err != nil {
 		return 0, false, err

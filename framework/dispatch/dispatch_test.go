@@ -283,7 +283,7 @@ func TestPublish(t *testing.T) {
 	s := newStation(t, dispatch.DefaultLimits(), nil)
 	publish := func(base uint64, text string) (uint64, bool, error) {
 		v := storage.Version{Time: time.Now(), Hash: storage.Hash([]byte(text)), Text: []byte(text)}
-		return s.Publish(t.Context(), cluster.Proposal{Object: "c", Base: base, Version: v}, compile(t, text))
+		return s.Publish(t.Context(), cluster.Proposal{Object: "c", Base: base, Version: v}, compile(t, text), false)
 	}
 	one, two := `function GET() return { count = 1 } end`, `function GET() return { count = 2 } end`
 	if n, minted, err := publish(0, one); n != 1 || !minted || err != nil {

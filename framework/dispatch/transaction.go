@@ -28,6 +28,7 @@ type transaction struct {
 	written      int64           // bytes of files
 	made         []string        // uploads of the script's own
 	version      *storage.Version
+	working      uint64 // storage.Commit.Working
 	nesting      nesting
 }
 

@@ -34,6 +34,7 @@ type Commit struct {
 	State       []StateChange
 	Entries     []Entry
 	Version     *Version // a new source version with its text, or nil
+	Working     uint64   // the version that the script file is known to hold by now; 0 leaves that as it is
 	Files       []FileChange
 }
 
@@ -162,6 +163,7 @@ type ObjectInfo struct {
 	Sequence    uint64 // of the last acknowledged commit
 	Head        uint64 // number of the newest source version, 0 without one
 	Hash        string // of the newest source version
+	Working     uint64 // the version that the object's script file is known to hold, 0 if none
 }
 
 // Object is what the kernel needs to activate an object: its whole present state.

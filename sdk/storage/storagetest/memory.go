@@ -266,6 +266,9 @@ func (f *folder) apply(c *storage.Commit, failed bool) error {
 		r.versions = append(r.versions, cloneVersion(*c.Version))
 		r.info.Head, r.info.Hash = c.Version.Number, c.Version.Hash
 	}
+	if c.Working > 0 {
+		r.info.Working = c.Working
+	}
 	f.takeFiles(r, c)
 	f.objects[c.Object] = r
 	return nil
