@@ -111,12 +111,12 @@ func (o *objects) written(ctx context.Context, at place) error {
 	file, err := o.folder.Read(at.path)
 	switch {
 	case errors.Is(err, catalogue.ErrChanging):
-		return nil //nolint:nilerr // it will be told, and then it is a conflict
+		return nil // it will be told, and then it is a conflict
 	case errors.Is(err, fs.ErrNotExist):
 		return o.reconcile(ctx, at, nil, info)
 	case err != nil:
 		o.trouble(ctx, at, Trouble{Kind: Behind, File: at.path, Serving: info.Head, Message: "the file cannot be read: " + err.Error()})
-		return nil
+		return nil //nolint:nilerr // the version is stored and serves
 	}
 	return o.reconcile(ctx, at, &file, info)
 }
