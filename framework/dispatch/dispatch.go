@@ -231,39 +231,6 @@ func (d *Dispatcher) State(ctx context.Context, q host.StateQuery) (host.StatePa
 	return page, o.do(t)
 }
 
-// Publish stores a new source version of an object and puts it into service;
-// without a program that is left out, as it is for modules. The proposal needs no
-// Head. It gives the number; minted is false where the newest version is the same.
-// Errors: errs.Conflict where Base is not the newest version, and what storage
-// gives; nothing has changed then, except after errs.Unknown.
-func (d *Dispatcher) Publish(ctx context.Context, c cluster.Proposal, p Program, fromFile bool) (number uint64, minted bool, err error) {
-	o := d.ensure(c.Object)
-	ctx, cancel := context.WithTimeout(ctx, d.Limits.MaxTime)
-	defer cancel()
-	t := &task{ctx: ctx, work: func(o *object) (*pending, error) {
-		var err error
-		c.Head = o.live.info
-		number, minted, err = d.Cluster.Propose(ctx, c)
-		if err != nil || !minted {
-			return o.latest, err
-		}
-		v := c.Version
-		v.Number = number
-		tx := &transaction{version: &v}
-		if fromFile {
-			tx.working = number
-		}
-		return o.commit(tx, "", 0)
-	}}
-	if err := o.do(t); err != nil {
-		return 0, false, err
-	}
-	if p != nil {
-		d.Serve(c.Object, Source{Version: number, Program: p})
-	}
-	return number, minted, nil
-}
-
 // passSlot lets a script that waits run before the one that calls this, and
 // has run for a while: a few long calls do not hold up all the short ones.
 func (d *Dispatcher) passSlot() {

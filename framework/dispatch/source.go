@@ -10,39 +10,22 @@ import (
 
 // Info gives what storage has of an object, changes on their way included.
 func (d *Dispatcher) Info(ctx context.Context, name id.Object) (info storage.ObjectInfo, err error) {
-	err = d.work(ctx, name, func(o *object) (*pending, error) {
+	err = d.onSource(ctx, name, func(_ context.Context, o *object) (*pending, error) {
 		info = o.live.info
 		return o.latest, nil
 	})
 	return info, err
 }
 
-// SetWorking notes which version an object's script file is known to hold.
-func (d *Dispatcher) SetWorking(ctx context.Context, name id.Object, number uint64) error {
-	return d.work(ctx, name, func(o *object) (*pending, error) {
-		if o.live.info.Working == number {
-			return o.latest, nil
-		}
-		return o.commit(&transaction{o: o, working: number}, "", 0)
-	})
-}
-
 // Note puts an entry of the station's own into an object's log.
 func (d *Dispatcher) Note(ctx context.Context, name id.Object, level storage.Level, message string, fields []byte) error {
-	return d.work(ctx, name, func(o *object) (*pending, error) {
+	return d.onSource(ctx, name, func(_ context.Context, o *object) (*pending, error) {
 		tx := &transaction{o: o}
 		if err := tx.append(level, message, fields); err != nil {
 			return nil, err
 		}
 		return o.commit(tx, "", 0)
 	})
-}
-
-// work does something between two calls of an object, which need not be in service.
-func (d *Dispatcher) work(ctx context.Context, name id.Object, f func(o *object) (*pending, error)) error {
-	ctx, cancel := context.WithTimeout(ctx, d.Limits.MaxTime)
-	defer cancel()
-	return d.ensure(name).do(&task{ctx: ctx, work: f})
 }
 
 // Withdraw takes an object out of service: calls that have begun end as they

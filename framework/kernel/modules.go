@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dbbasic/station/framework/dispatch"
 	"github.com/dbbasic/station/framework/luahost"
 	"github.com/dbbasic/station/sdk/cluster"
 	"github.com/dbbasic/station/sdk/id"
@@ -55,7 +56,7 @@ func (o *objects) takeModule(ctx context.Context, at place, c cluster.Proposal, 
 		return o.refuse(ctx, at, c.Version.Text, info, err)
 	}
 	vm.Close()
-	number, _, err := o.dispatch.Publish(ctx, c, nil, true)
+	number, _, err := o.dispatch.Publish(ctx, dispatch.Publication{Proposal: c, FromFile: true})
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/dbbasic/station/framework/catalogue"
+	"github.com/dbbasic/station/framework/dispatch"
 	"github.com/dbbasic/station/framework/luahost"
 	"github.com/dbbasic/station/sdk/cluster"
 	"github.com/dbbasic/station/sdk/errs"
@@ -104,8 +105,14 @@ func (o *objects) refresh(ctx context.Context, at place, held storage.Version, i
 	if err != nil {
 		return err
 	}
-	if info.Working == 0 && !o.loads(ctx, head) {
-		return nil // what was imported and never had a file here: it is no script for this station
+	if info.Working == 0 { // it never had a file here
+		loads, err := o.loads(ctx, head)
+		if err != nil {
+			return err
+		}
+		if !loads { // it was imported, and is no script for this station: from here on it is one that was removed
+			return o.dispatch.SetWorking(ctx, at.object, info.Head)
+		}
 	}
 	old := held.Text
 	if !o.folder.Has(at.path) {
@@ -129,18 +136,18 @@ func (o *objects) refresh(ctx context.Context, at place, held storage.Version, i
 	return o.serveNewest(ctx, at, head.Text, info, true)
 }
 
-// loads reports whether a version can be served.
-func (o *objects) loads(ctx context.Context, v storage.Version) bool {
+// loads reports whether a version can be served. An error is of storage.
+func (o *objects) loads(ctx context.Context, v storage.Version) (bool, error) {
 	p, err := o.pinnedScript(ctx, v)
 	if err != nil {
-		return false
+		return false, err
 	}
 	vm, err := p.NewVM()
 	if err != nil {
-		return false
+		return false, nil //nolint:nilerr // that is the answer
 	}
 	vm.Close()
-	return true
+	return true, nil
 }
 
 // take makes an edit the newest version.
@@ -167,7 +174,7 @@ func (o *objects) mint(ctx context.Context, at place, c cluster.Proposal, p *scr
 		return o.refuse(ctx, at, p.text, info, err)
 	}
 	vm.Close()
-	number, minted, err := o.dispatch.Publish(ctx, c, p, fromFile)
+	number, minted, err := o.dispatch.Publish(ctx, dispatch.Publication{Proposal: c, Program: p, FromFile: fromFile})
 	if err != nil {
 		return err
 	}
@@ -260,7 +267,11 @@ func (o *objects) keep(ctx context.Context, at place, text []byte, info storage.
 		if err != nil {
 			return 0, err
 		}
-		if o.loads(ctx, old) {
+		loads, err := o.loads(ctx, old)
+		if err != nil {
+			return 0, err
+		}
+		if loads {
 			p, err := o.pinnedScript(ctx, old)
 			if err != nil {
 				return 0, err

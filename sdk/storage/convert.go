@@ -18,7 +18,7 @@ func decodeStamp(m *pb.Stamp) hlc.Stamp {
 func encodeCommit(c *Commit) *pb.Commit {
 	m := &pb.Commit{
 		Object: string(c.Object), Incarnation: c.Incarnation, Sequence: c.Sequence, Stamp: encodeStamp(c.Stamp),
-		RequestId: []byte(c.RequestID), Source: c.Source, HomeEpoch: c.HomeEpoch,
+		RequestId: []byte(c.RequestID), Source: c.Source, HomeEpoch: c.HomeEpoch, Working: c.Working,
 	}
 	if len(c.State) > 0 {
 		m.State = make([]*pb.StateChange, len(c.State))
@@ -44,7 +44,7 @@ func encodeCommit(c *Commit) *pb.Commit {
 func decodeCommit(m *pb.Commit) Commit {
 	c := Commit{
 		Object: id.Object(m.GetObject()), Incarnation: m.GetIncarnation(), Sequence: m.GetSequence(), Stamp: decodeStamp(m.GetStamp()),
-		RequestID: string(m.GetRequestId()), Source: m.GetSource(), HomeEpoch: m.GetHomeEpoch(),
+		RequestID: string(m.GetRequestId()), Source: m.GetSource(), HomeEpoch: m.GetHomeEpoch(), Working: m.GetWorking(),
 		State: decodeState(m.GetState()), Entries: decodeEntries(m.GetEntries()),
 	}
 	if m.GetVersion() != nil {
@@ -191,12 +191,13 @@ func decodeFilesQuery(m *pb.FilesQuery) FilesQuery {
 }
 
 func encodeInfo(o ObjectInfo) *pb.StoredObject {
-	return &pb.StoredObject{Object: string(o.Object), Incarnation: o.Incarnation, Sequence: o.Sequence, Head: o.Head, Hash: o.Hash}
+	return &pb.StoredObject{Object: string(o.Object), Incarnation: o.Incarnation, Sequence: o.Sequence, Head: o.Head, Hash: o.Hash, Working: o.Working}
 }
 
 func decodeInfo(m *pb.StoredObject) ObjectInfo {
 	return ObjectInfo{
 		Object: id.Object(m.GetObject()), Incarnation: m.GetIncarnation(), Sequence: m.GetSequence(), Head: m.GetHead(), Hash: m.GetHash(),
+		Working: m.GetWorking(),
 	}
 }
 
