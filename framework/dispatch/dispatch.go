@@ -180,7 +180,7 @@ func (d *Dispatcher) find(name id.Object) (*object, error) {
 	o := d.objects[name]
 	d.mu.RUnlock()
 	if o == nil || !o.serving() {
-		return nil, errs.New(errs.NotFound, "", "There is no object %q on this station.", name)
+		return nil, notInService(name)
 	}
 	return o, nil
 }
