@@ -262,11 +262,11 @@ func (f *Folder) Replace(name string, old, text []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := holds(root, name, old); err != nil { // as late as can be
-		return errors.Join(err, root.Remove(aside))
+	if err := swap(root, name, aside, old); err != nil {
+		return errors.Join(err, remove(root, aside))
 	}
-	if err := root.Rename(aside, name); err != nil {
-		return errors.Join(err, root.Remove(aside))
+	if err := remove(root, aside); err != nil {
+		return err
 	}
 	f.mu.Lock()
 	f.noticed[name], f.settled[name] = written, written // nobody need rest after what is whole at once
@@ -277,7 +277,7 @@ func (f *Folder) Replace(name string, old, text []byte) error {
 // writeAside makes a hidden file, durable before it gets its name. What a station
 // that was killed left there goes.
 func writeAside(root *os.Root, name string, text []byte, mode fs.FileMode) (stamp, error) {
-	if err := root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := remove(root, name); err != nil {
 		return stamp{}, err
 	}
 	file, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
@@ -288,9 +288,51 @@ func writeAside(root *os.Root, name string, text []byte, mode fs.FileMode) (stam
 	err = errors.Join(err, file.Chmod(mode), file.Sync()) // the mode above was cut by the umask
 	info, failed := file.Stat()
 	if err := errors.Join(err, failed, file.Close()); err != nil {
-		return stamp{}, errors.Join(err, root.Remove(name))
+		return stamp{}, errors.Join(err, remove(root, name))
 	}
 	return stamp{info}, nil
+}
+
+// swap puts a file into the place of one that holds a text, or into an empty one. A
+// save that comes at the same moment is not lost: what stood there is compared once
+// nobody can save into it by a rename any more, and goes back where it is another
+// text. Only where the file system cannot exchange two files is there a moment, between
+// the comparison and the rename, in which such a save would be lost.
+func swap(root *os.Root, name, aside string, old []byte) error {
+	if err := holds(root, name, old); err != nil {
+		return err
+	}
+	if old == nil {
+		err := root.Link(aside, name)
+		switch {
+		case errors.Is(err, fs.ErrExist):
+			return fmt.Errorf("%s: %w", name, ErrNotReplaced)
+		case err != nil: // there may be no links
+			return root.Rename(aside, name)
+		}
+		return nil
+	}
+	switch err := exchange(root, aside, name); {
+	case errors.Is(err, errors.ErrUnsupported):
+		return root.Rename(aside, name)
+	case errors.Is(err, fs.ErrNotExist): // it was removed
+		return fmt.Errorf("%s: %w", name, ErrNotReplaced)
+	case err != nil:
+		return err
+	}
+	err := holds(root, aside, old)
+	if err != nil {
+		err = errors.Join(err, exchange(root, aside, name))
+	}
+	return err
+}
+
+// remove removes a file, if there is one.
+func remove(root *os.Root, name string) error {
+	if err := root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // holds compares a file's text.

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -427,6 +428,53 @@ func TestReplace(t *testing.T) {
 	if err != nil || len(left) != 1 {
 		t.Errorf("there is left %v, %v", left, err)
 	}
+}
+
+// A save that comes while the station replaces the file is not lost, whichever comes first.
+func TestReplaceRacingASave(t *testing.T) {
+	dir := t.TempDir()
+	f, err := OpenFolder(dir, Listing{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close() //nolint:errcheck // nothing is written by it
+	path, aside := filepath.Join(dir, "a.lua"), filepath.Join(dir, "a.lua~")
+	write := func(path, text string) {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Error(err)
+		}
+	}
+	replaced := 0
+	for i := range 2000 {
+		old := []byte("old")
+		if write(path, "old"); i%4 == 0 {
+			old = nil
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+		}
+		write(aside, "saved")
+		saved := make(chan error, 1)
+		go func() {
+			for range i % 50 * 200 { // some time, from none to as much as a replacement takes
+				runtime.Gosched()
+			}
+			saved <- os.Rename(aside, path)
+		}()
+		err := f.Replace("a.lua", old, []byte("new"))
+		if err == nil {
+			replaced++
+		} else if !errors.Is(err, ErrNotReplaced) {
+			t.Fatalf("round %d: %v", i, err)
+		}
+		if err := <-saved; err != nil {
+			t.Fatal(err)
+		}
+		if text, err := os.ReadFile(path); err != nil || string(text) != "saved" {
+			t.Fatalf("round %d: the file holds %q, %v: the save is lost", i, text, err)
+		}
+	}
+	t.Logf("%d of 2000 were replaced before the save", replaced)
 }
 
 func until(t *testing.T, what string, ok func() bool) {

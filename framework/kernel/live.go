@@ -73,7 +73,7 @@ func (o *objects) changed(ctx context.Context, path string) {
 	case errors.Is(err, fs.ErrNotExist):
 		there = nil
 	case err != nil:
-		o.log.Warn("script is left out, and what is in service stays", "path", path, "error", err)
+		o.unreadable(ctx, at, err)
 		return
 	}
 	if !o.claim(ctx, at, there != nil) {
@@ -95,6 +95,16 @@ func (o *objects) changed(ctx context.Context, path string) {
 		o.trouble(ctx, at, t)
 	}
 	o.watcher.Again(ctx, path, retryPause)
+}
+
+// unreadable leaves what is in service where it is.
+func (o *objects) unreadable(ctx context.Context, at place, why error) {
+	s, err := o.find(at.object)
+	if err != nil || s.info.Path != at.path {
+		o.log.Warn("script is left out", "path", at.path, "error", why)
+		return
+	}
+	o.trouble(ctx, at, Trouble{Kind: Refused, File: at.path, Serving: s.source.Version, Message: "the file cannot be read: " + why.Error()})
 }
 
 // written brings the file of an object up to a version that did not come from it, or

@@ -666,6 +666,63 @@ func TestModulesAreLive(t *testing.T) {
 	}
 }
 
+// A file that cannot be replaced keeps no version from serving, and that shows; a file
+// that cannot be read changes nothing.
+func TestFileInTheWay(t *testing.T) {
+	b := newBench(t, "real/a.lua", returns("one"), "b.lua", returns("b"))
+	b.must(os.Symlink("real/a.lua", b.path("link.lua")))
+	b.restart()
+	b.expect("link", "one")
+	b.must(b.put("link", returns("two")))
+	b.expect("link", "two")
+	if got := b.troubleOf("link"); got.Kind != Behind || !strings.Contains(got.Message, "link") {
+		t.Errorf("the trouble is %+v", got)
+	}
+	if got := b.file("real/a.lua"); got != returns("one") {
+		t.Errorf("where the link leads there is %q", got)
+	}
+	b.restart()
+	b.expect("link", "two")
+	b.must(os.Remove(b.path("link.lua")))
+	b.until("a file takes the place of the link", func() bool {
+		info, err := os.Lstat(b.path("link.lua"))
+		return err == nil && info.Mode().IsRegular() && b.troubleOf("link").Kind == ""
+	})
+	b.wantVersions("link", returns("one"), returns("two"))
+	b.wantVersions("real_a", returns("one"))
+
+	b.must(os.Remove(b.path("b.lua")))
+	b.must(os.Mkdir(b.path("b.lua"), 0o755)) // with no moment without it to be told
+	b.must(os.WriteFile(b.path("b.lua/x.lua"), []byte(returns("x")), 0o644))
+	b.expect("b.lua_x", "x")
+	b.until("what stands there is no script", func() bool { return strings.Contains(b.troubleOf("b").Message, "regular") })
+	b.expect("b", "b")
+}
+
+// What was imported from the prototype and is no Lua gets no file; what is stored and
+// loads does.
+func TestImported(t *testing.T) {
+	b := newBench(t)
+	ctx := t.Context()
+	for object, text := range map[id.Object]string{"python": "def GET(): pass", "lua": returns("lua")} {
+		_, _, err := b.dispatch.Publish(ctx, dispatch.Publication{Proposal: cluster.Proposal{Object: object, Version: storage.Version{
+			Time: time.Now(), Hash: storage.Hash([]byte(text)), Text: []byte(text),
+		}}})
+		b.must(err)
+	}
+	for range 2 {
+		b.restart()
+		b.expect("lua", "lua")
+		b.expect("python", "not_found")
+		if _, err := os.Stat(b.path("python.lua")); err == nil {
+			t.Fatal("Python became a script")
+		}
+	}
+	b.save("python.lua", returns("now Lua"))
+	b.expect("python", "now Lua")
+	b.wantVersions("python", "def GET(): pass", returns("now Lua"))
+}
+
 // Without a folder nothing is watched, and nothing is written.
 func TestNoFolder(t *testing.T) {
 	b := newBench(t)

@@ -60,7 +60,7 @@ func (o *objects) takeModule(ctx context.Context, at place, c cluster.Proposal, 
 	if err != nil {
 		return err
 	}
-	o.log.Info("module is live", "module", at.module, "path", at.path, "version", number)
+	o.said(ctx, "module is live", "module", at.module, "path", at.path, "version", number)
 	o.modules.set(at, compiled, number)
 	o.untrouble(at)
 	return o.relink(ctx, at)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/dbbasic/station/framework/catalogue"
@@ -179,11 +180,21 @@ func (o *objects) mint(ctx context.Context, at place, c cluster.Proposal, p *scr
 		return err
 	}
 	if minted {
-		o.log.Info("script is live", "object", at.object, "path", at.path, "version", number)
+		o.said(ctx, "script is live", "object", at.object, "path", at.path, "version", number)
 	}
 	o.add(at, number, c.Version.Hash, c.Version.Uses, p)
 	o.untrouble(at)
 	return nil
+}
+
+// said logs what became of a file. At the start, where nothing happens to any, that
+// would be a line for each.
+func (o *objects) said(ctx context.Context, message string, args ...any) {
+	level := slog.LevelInfo
+	if o.watcher == nil {
+		level = slog.LevelDebug
+	}
+	o.log.Log(ctx, level, message, args...)
 }
 
 // serveNewest serves the text of the newest version, with the modules as they are
