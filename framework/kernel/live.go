@@ -9,6 +9,7 @@ import (
 
 	"github.com/dbbasic/station/framework/catalogue"
 	"github.com/dbbasic/station/sdk/id"
+	"github.com/dbbasic/station/sdk/storage"
 )
 
 const (
@@ -122,8 +123,8 @@ func (o *objects) written(ctx context.Context, at place) error {
 	switch {
 	case errors.Is(err, catalogue.ErrChanging):
 		return nil // it will be told, and then it is a conflict
-	case errors.Is(err, fs.ErrNotExist):
-		return o.reconcile(ctx, at, nil, info)
+	case errors.Is(err, fs.ErrNotExist): // also where it was removed: the object is wanted again
+		return o.refresh(ctx, at, storage.Version{}, info)
 	case err != nil:
 		o.trouble(ctx, at, Trouble{Kind: Behind, File: at.path, Serving: info.Head, Message: "the file cannot be read: " + err.Error()})
 		return nil //nolint:nilerr // the version is stored and serves

@@ -225,10 +225,13 @@ func (b *bench) entries(object id.Object) string {
 }
 
 // put saves a text as a call over HTTP does, based on the newest version.
-func (b *bench) put(object id.Object, text string) error { return b.putThen(object, text, true) }
+func (b *bench) put(object id.Object, text string) error {
+	_, err := b.publish(b.t.Context(), host.Publication{Object: object, Text: []byte(text), Author: "someone"})
+	return err
+}
 
-// putThen does so; killed before the file is written where then is false.
-func (b *bench) putThen(object id.Object, text string, then bool) error {
+// putAndDie does so, and is killed before the file is written.
+func (b *bench) putAndDie(object id.Object, text string) error {
 	at := newPlace(object)
 	if s, err := b.find(object); err == nil {
 		at.path = s.info.Path
@@ -242,10 +245,8 @@ func (b *bench) putThen(object id.Object, text string, then bool) error {
 	c := cluster.Proposal{Object: object, Base: info.Head, Version: storage.Version{
 		Time: time.Now().UTC().Truncate(time.Microsecond), Author: "someone", Hash: storage.Hash([]byte(text)), Text: []byte(text),
 	}}
-	if err := b.mint(ctx, at, c, b.script([]byte(text), b.newestModules()), info, false); err != nil || !then {
-		return err
-	}
-	return b.written(ctx, at)
+	_, _, err = b.install(ctx, at, c, b.script([]byte(text), b.newestModules()), false)
+	return err
 }
 
 // returns is a script whose GET answers a text.
@@ -539,8 +540,8 @@ func TestRacingSaves(t *testing.T) {
 // A station that was killed between a version and its file brings the file up to it.
 func TestKilledBeforeTheFile(t *testing.T) {
 	b := newBench(t, "a.lua", returns("one"))
-	b.must(b.putThen("a", returns("two"), false))
-	b.must(b.putThen("made", returns("made"), false))
+	b.must(b.putAndDie("a", returns("two")))
+	b.must(b.putAndDie("made", returns("made")))
 	b.restart()
 	for path, want := range map[string]string{"a.lua": returns("two"), "made.lua": returns("made")} {
 		if got := b.file(path); got != want {
@@ -554,7 +555,7 @@ func TestKilledBeforeTheFile(t *testing.T) {
 	b.wantVersions("made", returns("made"))
 
 	// Killed after the file and before that is known.
-	b.must(b.putThen("a", returns("three"), false))
+	b.must(b.putAndDie("a", returns("three")))
 	b.end()
 	b.write("a.lua", returns("three"))
 	b.start()

@@ -8,7 +8,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/dbbasic/station/framework/catalogue"
-	"github.com/dbbasic/station/framework/dispatch"
 	"github.com/dbbasic/station/sdk/cluster"
 	"github.com/dbbasic/station/sdk/errs"
 	"github.com/dbbasic/station/sdk/host"
@@ -87,19 +86,10 @@ func (o *objects) publish(ctx context.Context, p host.Publication) (host.Publish
 			return host.Published{}, err
 		}
 	}
-	vm, err := program.NewVM() // what does not load is no version
+	number, minted, err := o.install(ctx, at, proposal, program, false)
 	if err != nil {
 		return host.Published{}, err
 	}
-	vm.Close()
-	number, minted, err := o.dispatch.Publish(ctx, dispatch.Publication{Proposal: proposal, Program: program})
-	if err != nil {
-		return host.Published{}, err
-	}
-	if minted {
-		o.log.Info("script is live", "object", at.object, "path", at.path, "version", number)
-	}
-	o.add(at, number, proposal.Version.Hash, proposal.Version.Uses, program)
 	if err := o.written(ctx, at); err != nil {
 		o.log.Warn("the script's file will be written once storage answers", "object", at.object, "path", at.path, "error", err)
 		o.watcher.Again(ctx, at.path, retryPause)

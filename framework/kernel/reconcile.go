@@ -170,21 +170,33 @@ func (o *objects) take(ctx context.Context, at place, file catalogue.Script, inf
 
 // mint makes a version of a program that loads, and serves it.
 func (o *objects) mint(ctx context.Context, at place, c cluster.Proposal, p *script, info storage.ObjectInfo, fromFile bool) error {
-	vm, err := p.NewVM() // what does not load is no version
-	if err != nil {
+	_, _, err := o.install(ctx, at, c, p, fromFile)
+	if errs.Is(err, errs.Source) {
 		return o.refuse(ctx, at, p.text, info, err)
 	}
-	vm.Close()
-	number, minted, err := o.dispatch.Publish(ctx, dispatch.Publication{Proposal: c, Program: p, FromFile: fromFile})
+	if err == nil {
+		o.untrouble(at)
+	}
+	return err
+}
+
+// install makes a program that loads the newest version, and serves it. Errors:
+// errs.Source, and those of dispatch.Dispatcher's Publish.
+func (o *objects) install(ctx context.Context, at place, c cluster.Proposal, p *script, fromFile bool) (number uint64, minted bool, err error) {
+	vm, err := p.NewVM() // what does not load is no version
 	if err != nil {
-		return err
+		return 0, false, err
+	}
+	vm.Close()
+	number, minted, err = o.dispatch.Publish(ctx, dispatch.Publication{Proposal: c, Program: p, FromFile: fromFile})
+	if err != nil {
+		return 0, false, err
 	}
 	if minted {
 		o.said(ctx, "script is live", "object", at.object, "path", at.path, "version", number)
 	}
 	o.add(at, number, c.Version.Hash, c.Version.Uses, p)
-	o.untrouble(at)
-	return nil
+	return number, minted, nil
 }
 
 // said logs what became of a file. At the start, where nothing happens to any, that
