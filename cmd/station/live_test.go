@@ -54,8 +54,8 @@ func exchange(method, url string) (string, error) {
 // saving is a station whose one script is saved while it runs.
 type saving struct {
 	*station
-	t       *testing.T
-	dir     string
+	t   *testing.T
+	dir string
 }
 
 func newSaving(t *testing.T) *saving {

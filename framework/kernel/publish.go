@@ -103,7 +103,7 @@ func checkPublication(p host.Publication) error {
 		limit      int
 	}{{"author", p.Author, host.MaxAuthor}, {"message", p.Message, host.MaxMessage}} {
 		if len(f.text) > f.limit || !utf8.ValidString(f.text) {
-			return errs.New(errs.Invalid, "bad_"+f.name, "The %s of a version is up to %d bytes of UTF-8.", f.name, f.limit)
+			return errs.New(errs.Invalid, "bad_version_text", "The %s of a version is up to %d bytes of UTF-8.", f.name, f.limit)
 		}
 	}
 	return nil
