@@ -290,7 +290,6 @@ var silent = map[string]string{
 	"loop":    "all such errors have codes of their own",
 	"invalid": "all such errors have codes of their own", "forbidden": "all such errors have codes of their own",
 	"limit": "all limits have codes of their own", "refused": "fail needs a code",
-	"conflict":      "sources cannot be written",
 	"bad_file_name": "the Lua host raises it", "bad_media_type": "the Lua host raises its own", "bad_offset": "the transport asks for none that is wrong",
 	"no_upload": "it becomes upload_lost",
 	"bad_field": "the transport asks for levels alone", "bad_text": "the transport asks for levels alone", "bad_time": "the transport asks for levels alone",

@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -38,6 +39,7 @@ func TestReadme(t *testing.T) {
 		t.Fatalf("the README begins with %q", first.text)
 	}
 	work, scripts := workFolder(t)
+	s := launchIn(t, work)
 	commands := 0
 	for _, b := range all {
 		switch b.language {
@@ -45,6 +47,9 @@ func TestReadme(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(scripts, "guestbook.lua"), []byte(b.text), 0o600); err != nil {
 				t.Fatal(err)
 			}
+			until(t, "the script is live", func() bool {
+				return get(t.Context(), http.DefaultClient, s.url+"/objects/guestbook").status == http.StatusOK
+			})
 		case "sh":
 			commands += strings.Count(b.text, "\n")
 		}
@@ -52,7 +57,6 @@ func TestReadme(t *testing.T) {
 	if commands < 10 {
 		t.Errorf("only %d commands were found", commands)
 	}
-	s := launchIn(t, work)
 	drawing := func(b block) bool { return b.language == "" }
 	checkCommands(t, s, work, slices.DeleteFunc(all[1:], drawing))
 	s.end()

@@ -29,6 +29,7 @@ import (
 //	                            send a request; status, headers and body are its stdout
 //	upload METHOD PATH FIELD=VALUE|FIELD=@FILE...
 //	                            the same with a form, as curl -F sends it
+//	await METHOD PATH PATTERN   send a request again and again until status, headers and body match
 //	log PATTERN...              each must stand in the station's own log
 func TestScripts(t *testing.T) {
 	path, err := binary()
@@ -45,7 +46,7 @@ func TestScripts(t *testing.T) {
 			return os.CopyFS(scripts, os.DirFS(filepath.Join(root, "scripts")))
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"serve": scriptServe, "halt": scriptHalt, "kill9": scriptKill, "http": scriptHTTP, "upload": scriptUpload, "log": scriptLog,
+			"serve": scriptServe, "halt": scriptHalt, "kill9": scriptKill, "http": scriptHTTP, "upload": scriptUpload, "log": scriptLog, "await": scriptAwait,
 		},
 	})
 }

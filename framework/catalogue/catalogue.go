@@ -1,14 +1,13 @@
 // Package catalogue finds the scripts of a station: which files below the
-// scripts folder are objects, and under which ids. It reads; it never writes.
+// scripts folder are objects, under which ids, and when they change. It writes a
+// script only where it is told to, and knows nothing of versions.
 package catalogue
 
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
-	"path"
 	"sort"
 	"strings"
 
@@ -28,6 +27,8 @@ type Script struct {
 	Path   string    // below the scripts folder, with slashes
 	Text   []byte
 	Hash   string // storage.Hash(Text)
+
+	stamp stamp // when it was read
 }
 
 // Skipped is a script that cannot be an object, and why.
@@ -56,21 +57,19 @@ func (t Twice) Error() string {
 
 // Scan reads all scripts of a station. Two scripts of one id are an error that
 // names both; else it is List.
-func Scan(folder string) ([]Script, []Skipped, error) {
+func Scan(folder string) (Listing, error) {
 	l, err := List(folder)
 	if err == nil && len(l.Twice) > 0 {
 		err = l.Twice[0]
 	}
-	if err != nil {
-		return nil, nil, err
-	}
-	return l.Scripts, l.Skipped, nil
+	return l, err
 }
 
 // List reads all scripts below a folder. The id of a script is its path without
 // .lua, "/" turned into "_". Those in lib/ are modules, whose names are their
 // paths below it. Files in hidden folders and of other endings are neither. A
-// script that cannot be read, or whose id no object can have, is skipped.
+// script that cannot be read, that is empty, or whose id no object can have, is
+// skipped.
 func List(folder string) (Listing, error) {
 	root, err := os.OpenRoot(folder)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -81,7 +80,7 @@ func List(folder string) (Listing, error) {
 	}
 	defer root.Close() //nolint:errcheck // it was only read
 	s := newScan(root)
-	if err := fs.WalkDir(s.fsys, ".", s.visit); err != nil {
+	if err := fs.WalkDir(root.FS(), ".", s.visit); err != nil {
 		return Listing{}, fmt.Errorf("scripts folder %s: %w", folder, err)
 	}
 	sort.Slice(s.found.Scripts, func(i, j int) bool { return s.found.Scripts[i].Object < s.found.Scripts[j].Object })
@@ -89,12 +88,12 @@ func List(folder string) (Listing, error) {
 }
 
 type scan struct {
-	fsys  fs.FS
+	root  *os.Root
 	seen  map[id.Object]string
 	found Listing
 }
 
-func newScan(root *os.Root) *scan { return &scan{fsys: root.FS(), seen: map[id.Object]string{}} }
+func newScan(root *os.Root) *scan { return &scan{root: root, seen: map[id.Object]string{}} }
 
 func (s *scan) visit(name string, d fs.DirEntry, err error) error {
 	if err != nil {
@@ -113,24 +112,15 @@ func (s *scan) visit(name string, d fs.DirEntry, err error) error {
 		}
 		return nil
 	}
-	if path.Ext(name) != ".lua" || strings.HasPrefix(d.Name(), ".") {
-		return nil
+	if isScript(name) {
+		s.take(name)
 	}
-	s.take(name)
 	return nil
 }
 
 // take reads one script.
 func (s *scan) take(name string) {
-	bare := strings.TrimSuffix(name, ".lua")
-	object, err := id.ParseObject(strings.ReplaceAll(bare, "/", "_"))
-	module, ok := strings.CutPrefix(bare, "lib/")
-	if !ok {
-		module = ""
-	}
-	if strings.Contains(module, ".") {
-		err = errors.New("the name of a module has no dot: it stands for a folder in require")
-	}
+	object, module, err := Name(name)
 	if err != nil {
 		s.skip(name, err)
 		return
@@ -140,30 +130,17 @@ func (s *scan) take(name string) {
 		return
 	}
 	s.seen[object] = name
-	text, err := s.read(name)
+	text, at, err := read(s.root, name)
+	if err == nil && len(text) == 0 {
+		err = errors.New("the file is empty, as if it were being written")
+	}
 	if err != nil {
 		s.skip(name, err)
 		return
 	}
-	s.found.Scripts = append(s.found.Scripts, Script{Object: object, Module: module, Path: name, Text: text, Hash: storage.Hash(text)})
+	s.found.Scripts = append(s.found.Scripts, Script{Object: object, Module: module, Path: name, Text: text, Hash: storage.Hash(text), stamp: at})
 }
 
 func (s *scan) skip(name string, err error) {
 	s.found.Skipped = append(s.found.Skipped, Skipped{Path: name, Err: err})
-}
-
-func (s *scan) read(name string) ([]byte, error) {
-	info, err := fs.Stat(s.fsys, name)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() { // opening a pipe would wait for a writer
-		return nil, errors.New("not a regular file")
-	}
-	f, err := s.fsys.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close() //nolint:errcheck // it was only read
-	return io.ReadAll(io.LimitReader(f, MaxFile))
 }

@@ -33,7 +33,8 @@ func TestScan(t *testing.T) {
 	dir := folder(t,
 		"b.lua", "a.lua", "tutorial/03_counter.lua", "deep/er/x-1.lua", "lib/util.lua", "lib/more/dates.lua", "lib/a.b.lua", "deep/lib/y.lua",
 		"notes.txt", ".hidden.lua", ".git/z.lua", "Upper.lua", "sp ace.lua", "lua", "x.lua.bak")
-	found, skipped, err := catalogue.Scan(dir)
+	l, err := catalogue.Scan(dir)
+	found, skipped := l.Scripts, l.Skipped
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,14 +67,14 @@ func TestScan(t *testing.T) {
 }
 
 func TestTwoScriptsWithOneID(t *testing.T) {
-	_, _, err := catalogue.Scan(folder(t, "a_b.lua", "a/b.lua"))
+	_, err := catalogue.Scan(folder(t, "a_b.lua", "a/b.lua"))
 	if err == nil || !strings.Contains(err.Error(), "a_b.lua") || !strings.Contains(err.Error(), "a/b.lua") {
 		t.Errorf("the error %v does not name both scripts", err)
 	}
 }
 
 func TestNoFolder(t *testing.T) {
-	_, _, err := catalogue.Scan(filepath.Join(t.TempDir(), "none"))
+	_, err := catalogue.Scan(filepath.Join(t.TempDir(), "none"))
 	if err == nil || !strings.Contains(err.Error(), "--scripts") {
 		t.Errorf("the error %v does not say what to do", err)
 	}
@@ -85,7 +86,8 @@ func TestNoRegularFile(t *testing.T) {
 	if err := syscall.Mkfifo(filepath.Join(dir, "pipe.lua"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	found, skipped, err := catalogue.Scan(dir)
+	l, err := catalogue.Scan(dir)
+	found, skipped := l.Scripts, l.Skipped
 	if err != nil || len(found) != 1 || len(skipped) != 1 || skipped[0].Path != "pipe.lua" {
 		t.Errorf("found %v, skipped %v, %v; want pipe.lua skipped", found, skipped, err)
 	}
@@ -100,7 +102,8 @@ func TestLinksOut(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	found, skipped, err := catalogue.Scan(dir)
+	l, err := catalogue.Scan(dir)
+	found, skipped := l.Scripts, l.Skipped
 	if err != nil || len(found) != 1 || found[0].Object != "a" {
 		t.Errorf("found %v, %v; want a alone", found, err)
 	}

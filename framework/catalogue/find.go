@@ -51,7 +51,7 @@ func Modules(folder string) ([]Script, error) {
 	}
 	defer root.Close() //nolint:errcheck // it was only read
 	s := newScan(root)
-	if err := fs.WalkDir(s.fsys, "lib", s.visit); err != nil {
+	if err := fs.WalkDir(root.FS(), "lib", s.visit); err != nil {
 		return nil, fmt.Errorf("scripts folder %s: %w", folder, err)
 	}
 	return s.found.Scripts, nil

@@ -180,7 +180,7 @@ func (d *Dispatcher) find(name id.Object) (*object, error) {
 	o := d.objects[name]
 	d.mu.RUnlock()
 	if o == nil || !o.serving() {
-		return nil, errs.New(errs.NotFound, "", "There is no object %q on this station.", name)
+		return nil, notInService(name)
 	}
 	return o, nil
 }
@@ -229,35 +229,6 @@ func (d *Dispatcher) State(ctx context.Context, q host.StateQuery) (host.StatePa
 		return o.latest, err
 	}}
 	return page, o.do(t)
-}
-
-// Publish stores a new source version of an object and puts it into service;
-// without a program that is left out, as it is for modules. The proposal needs no
-// Head. It gives the number; minted is false where the newest version is the same.
-// Errors: errs.Conflict where Base is not the newest version, and what storage
-// gives; nothing has changed then, except after errs.Unknown.
-func (d *Dispatcher) Publish(ctx context.Context, c cluster.Proposal, p Program) (number uint64, minted bool, err error) {
-	o := d.ensure(c.Object)
-	ctx, cancel := context.WithTimeout(ctx, d.Limits.MaxTime)
-	defer cancel()
-	t := &task{ctx: ctx, work: func(o *object) (*pending, error) {
-		var err error
-		c.Head = o.live.info
-		number, minted, err = d.Cluster.Propose(ctx, c)
-		if err != nil || !minted {
-			return o.latest, err
-		}
-		v := c.Version
-		v.Number = number
-		return o.commit(&transaction{version: &v}, "", 0)
-	}}
-	if err := o.do(t); err != nil {
-		return 0, false, err
-	}
-	if p != nil {
-		d.Serve(c.Object, Source{Version: number, Program: p})
-	}
-	return number, minted, nil
 }
 
 // passSlot lets a script that waits run before the one that calls this, and

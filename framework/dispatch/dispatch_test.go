@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/dbbasic/station/framework/dispatch"
-	"github.com/dbbasic/station/sdk/cluster"
 	"github.com/dbbasic/station/sdk/errs"
 	"github.com/dbbasic/station/sdk/host"
 	"github.com/dbbasic/station/sdk/id"
@@ -276,46 +275,6 @@ end`)
 	want := []string{`{"request_id":"r1","a":1}`, `{"request_id":"r1","a":{"request_id":"kept"}}`, `{"request_id":"r1"}`}
 	if !slices.Equal(got, want) {
 		t.Errorf("fields %q, want %q", got, want)
-	}
-}
-
-func TestPublish(t *testing.T) {
-	s := newStation(t, dispatch.DefaultLimits(), nil)
-	publish := func(base uint64, text string) (uint64, bool, error) {
-		v := storage.Version{Time: time.Now(), Hash: storage.Hash([]byte(text)), Text: []byte(text)}
-		return s.Publish(t.Context(), cluster.Proposal{Object: "c", Base: base, Version: v}, compile(t, text))
-	}
-	one, two := `function GET() return { count = 1 } end`, `function GET() return { count = 2 } end`
-	if n, minted, err := publish(0, one); n != 1 || !minted || err != nil {
-		t.Fatalf("first: %d %v %v", n, minted, err)
-	}
-	if got := s.mustCount(t, "c", "GET"); got != 1 {
-		t.Errorf("version 1 answers %d", got)
-	}
-	if n, minted, err := publish(0, one); n != 1 || minted || err != nil {
-		t.Errorf("the same text again: %d %v %v", n, minted, err)
-	}
-	_, _, err := publish(0, two)
-	wantKind(t, err, errs.Conflict)
-	if n, minted, err := publish(1, two); n != 2 || !minted || err != nil {
-		t.Fatalf("second: %d %v %v", n, minted, err)
-	}
-	if got := s.mustCount(t, "c", "GET"); got != 2 {
-		t.Errorf("version 2 answers %d", got)
-	}
-	if v, err := s.disk.Version(t.Context(), "c", 1); err != nil || string(v.Text) != one {
-		t.Errorf("version 1 is %q, %v", v.Text, err)
-	}
-}
-
-// Publications are answered in any order; the newest version serves.
-func TestOlderVersionDoesNotReplaceANewerOne(t *testing.T) {
-	s := newStation(t, dispatch.DefaultLimits(), nil)
-	for _, version := range []uint64{2, 1} {
-		s.Serve("c", dispatch.Source{Version: version, Program: compile(t, fmt.Sprintf("function GET() return { count = %d } end", version))})
-	}
-	if got := s.mustCount(t, "c", "GET"); got != 2 {
-		t.Errorf("version %d serves, want 2", got)
 	}
 }
 

@@ -1,6 +1,10 @@
 package dispatch
 
-import "github.com/dbbasic/station/sdk/id"
+import (
+	"context"
+
+	"github.com/dbbasic/station/sdk/id"
+)
 
 // What tests may see of a mailbox.
 
@@ -74,4 +78,12 @@ func (d *Dispatcher) Kept(name id.Object) int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return sizeOf(&o.latest.commit)
+}
+
+// Hold runs f as a task of an object's mailbox.
+func (d *Dispatcher) Hold(ctx context.Context, name id.Object, f func()) error {
+	return d.onSource(ctx, name, func(_ context.Context, o *object) (*pending, error) {
+		f()
+		return o.latest, nil
+	})
 }

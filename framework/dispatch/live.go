@@ -139,7 +139,7 @@ func (l *live) build(station id.Station, at hlc.Time, tx *transaction) storage.C
 	stamp := hlc.Stamp{Time: at, Station: station}
 	c := storage.Commit{
 		Incarnation: max(l.info.Incarnation, 1), Sequence: l.info.Sequence + 1, Stamp: stamp,
-		Entries: tx.entries, Version: tx.version,
+		Entries: tx.entries, Version: tx.version, Working: tx.working,
 	}
 	for i := range c.Entries {
 		c.Entries[i].ID = id.Entry{Station: station, Boot: l.boot, Sequence: l.entries + 1 + uint64(i)}
@@ -164,5 +164,8 @@ func (l *live) applied(c *storage.Commit) {
 	l.entries += uint64(len(c.Entries))
 	if c.Version != nil {
 		l.info.Head, l.info.Hash = c.Version.Number, c.Version.Hash
+	}
+	if c.Working > 0 {
+		l.info.Working = c.Working
 	}
 }

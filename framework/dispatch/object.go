@@ -356,6 +356,9 @@ func (o *object) callScript(t *task, source Source, tx *transaction) (luahost.Re
 
 // ensureVM makes o.vm run the source.
 func (o *object) ensureVM(source Source) error {
+	if source.Program == nil { // withdrawn while the call waited
+		return notInService(o.id)
+	}
 	if o.vm != nil && o.vmOf == source.Version {
 		return nil
 	}

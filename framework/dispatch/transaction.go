@@ -28,6 +28,7 @@ type transaction struct {
 	written      int64           // bytes of files
 	made         []string        // uploads of the script's own
 	version      *storage.Version
+	working      uint64 // the version that the script file holds; 0: as before
 	nesting      nesting
 }
 
@@ -54,7 +55,7 @@ func StateSize(key, value int) int { return key + value + keyOverhead }
 const indexFrom = 16
 
 func (tx *transaction) empty() bool {
-	return len(tx.touched) == 0 && len(tx.entries) == 0 && len(tx.files) == 0 && tx.version == nil
+	return len(tx.touched) == 0 && len(tx.entries) == 0 && len(tx.files) == 0 && tx.version == nil && tx.working == 0
 }
 
 // Get implements luahost.Object.

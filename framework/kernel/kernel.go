@@ -56,11 +56,11 @@ func Run(ctx context.Context, c Config) error {
 		return fmt.Errorf("data folder: %w", err)
 	}
 	c.Data = data
-	scripts, skipped, err := catalogue.Scan(c.Scripts)
+	scripts, err := catalogue.Scan(c.Scripts)
 	if err != nil {
 		return err
 	}
-	for _, s := range skipped {
+	for _, s := range scripts.Skipped {
 		c.Log.Warn("script is left out", "path", s.Path, "error", s.Err)
 	}
 	ln, addr, err := listen(ctx, c.Listen)
@@ -81,7 +81,7 @@ func Run(ctx context.Context, c Config) error {
 	return err
 }
 
-func run(ctx context.Context, c Config, plugins *pluginhost.Host, scripts []catalogue.Script, ln *os.File, addr net.Addr) error {
+func run(ctx context.Context, c Config, plugins *pluginhost.Host, scripts catalogue.Listing, ln *os.File, addr net.Addr) error {
 	var store pluginhost.Storage
 	storageSpec := pluginhost.Spec{Kind: plugin.Storage, Name: c.Storage.Name, Command: c.Storage.Command}
 	storageRun, err := plugins.Supervise(ctx, storageSpec, store.Use(plugin.Config{Station: c.Station, DataDir: c.Data, Options: c.Storage.Options}))
@@ -110,10 +110,17 @@ func run(ctx context.Context, c Config, plugins *pluginhost.Host, scripts []cata
 	}()
 	limits := luahost.DefaultLimits()
 	limits.Budget = budget
-	o := &objects{dispatch: d, store: &store, log: c.Log, limits: limits, env: c.Env}
+	folder, err := catalogue.OpenFolder(c.Scripts, scripts)
+	if err != nil {
+		return err
+	}
+	defer folder.Close() //nolint:errcheck // it was only read
+	o := newObjects(d, &store, folder, c.Log)
+	o.limits, o.env = limits, c.Env
 	if err := o.load(ctx, scripts); err != nil {
 		return err
 	}
+	defer o.live(ctx)()
 
 	h := &Host{
 		station: c.Station, version: c.Version, dispatch: d, objects: o, store: &store, log: c.Log,

@@ -4,13 +4,12 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
-	"time"
 
-	"github.com/dbbasic/station/framework/catalogue"
+	"github.com/dbbasic/station/framework/dispatch"
 	"github.com/dbbasic/station/framework/luahost"
-	"github.com/dbbasic/station/framework/pluginhost"
 	"github.com/dbbasic/station/sdk/cluster"
 	"github.com/dbbasic/station/sdk/id"
 	"github.com/dbbasic/station/sdk/storage"
@@ -22,61 +21,145 @@ import (
 type modules struct {
 	newest   luahost.Modules
 	versions map[id.Object]uint64 // of newest
+	loose    map[id.Object]bool   // those that not all objects have been given, which use them
 }
 
 // mentionsRequire reports whether a text may name a module. Where it does not, no
 // text has to be compiled to know that.
 func mentionsRequire(text []byte) bool { return bytes.Contains(text, []byte("require")) }
 
-// bringModules takes the modules out of the scripts: each that compiles and loads
-// becomes its newest version, where it is not that already. One that does not
-// leaves its newest version in use.
-func (o *objects) bringModules(ctx context.Context, scripts []catalogue.Script, heads map[id.Object]storage.ObjectInfo) (rest []catalogue.Script, err error) {
-	o.modules = modules{newest: luahost.Modules{}, versions: map[id.Object]uint64{}}
-	var changed []catalogue.Script
-	for _, s := range scripts {
-		if s.Module == "" {
-			rest = append(rest, s)
-			continue
-		}
-		o.modules.newest[s.Module] = luahost.CompileModule(s.Module, s.Text)
-		o.modules.versions[s.Object] = heads[s.Object].Head
-		if heads[s.Object].Head == 0 || heads[s.Object].Hash != s.Hash {
-			changed = append(changed, s)
-		}
-	}
-	for _, s := range changed {
-		if err := o.bringModule(ctx, s, heads[s.Object]); err != nil {
-			return nil, err
-		}
-	}
-	return rest, nil
-}
-
 // requiring is a script that loads if a module does.
 func requiring(module string) []byte { return []byte("require '" + module + "'") }
 
-// bringModule makes a changed module the newest version.
-func (o *objects) bringModule(ctx context.Context, s catalogue.Script, head storage.ObjectInfo) error {
-	vm, err := o.script(requiring(s.Module), o.modules.newest).NewVM()
+// newestModules gives the modules as they are now. What is given does not change any more.
+func (o *objects) newestModules() luahost.Modules { return o.modules.newest }
+
+// set puts a module into the place of what has its name.
+func (m *modules) set(at place, module luahost.Module, version uint64) {
+	m.newest, m.versions = maps.Clone(m.newest), maps.Clone(m.versions)
+	m.newest[at.module], m.versions[at.object] = module, version
+}
+
+func (m *modules) has(at place) bool {
+	_, ok := m.newest[at.module]
+	return ok
+}
+
+// takeModule makes an edit of a module its newest version, and gives it to the
+// objects that use it.
+func (o *objects) takeModule(ctx context.Context, at place, c cluster.Proposal, info storage.ObjectInfo) error {
+	compiled := luahost.CompileModule(at.module, c.Version.Text)
+	with := maps.Clone(o.modules.newest)
+	with[at.module] = compiled
+	vm, err := o.script(requiring(at.module), with).NewVM()
 	if err != nil {
-		o.log.Error("module does not load", "module", s.Module, "path", s.Path, "newest_version", head.Head, "error", err)
-		if head.Head == 0 {
-			return nil // those who require it learn what is wrong with it
-		}
-		old, err := o.store.Version(ctx, s.Object, head.Head)
-		if err != nil {
-			return err
-		}
-		o.modules.newest[s.Module] = luahost.CompileModule(s.Module, old.Text)
-		return nil
+		return o.refuse(ctx, at, c.Version.Text, info, err)
 	}
 	vm.Close()
-	number, _, err := o.dispatch.Publish(ctx, cluster.Proposal{Object: s.Object, Base: head.Head, Version: storage.Version{
-		Time: time.Now().UTC().Truncate(time.Microsecond), Author: "station", Message: "Read from " + s.Path, Hash: s.Hash, Text: s.Text,
-	}}, nil)
+	number, _, err := o.dispatch.Publish(ctx, dispatch.Publication{Proposal: c, FromFile: true})
+	if err != nil {
+		return err
+	}
+	o.said(ctx, "module is live", "module", at.module, "path", at.path, "version", number)
+	o.modules.set(at, compiled, number)
+	o.untrouble(at)
+	return o.relink(ctx, at)
+}
+
+// serveModule has the newest version of a module required.
+func (o *objects) serveModule(ctx context.Context, at place, text []byte, info storage.ObjectInfo) error {
+	o.untrouble(at)
+	if o.watcher != nil && o.modules.has(at) && o.modules.versions[at.object] == info.Head && !o.modules.loose[at.object] {
+		return nil
+	}
+	o.modules.set(at, luahost.CompileModule(at.module, text), info.Head)
+	return o.relink(ctx, at)
+}
+
+// keepModule makes sure that a module whose file cannot be taken is one that can be
+// required all the same, in its newest version, and gives that. Where there is none,
+// those who require it learn what is wrong with it.
+func (o *objects) keepModule(ctx context.Context, at place, text []byte, info storage.ObjectInfo) (uint64, error) {
+	if info.Head == 0 && o.troubleOf(at.object).Hash == storage.Hash(text) && !o.modules.loose[at.object] {
+		return 0, nil
+	}
+	if info.Head == 0 {
+		o.modules.set(at, luahost.CompileModule(at.module, text), 0)
+		return 0, o.relink(ctx, at)
+	}
+	if o.watcher != nil && o.modules.has(at) && !o.modules.loose[at.object] {
+		return info.Head, nil
+	}
+	old, err := o.store.Version(ctx, at.object, info.Head)
+	if err != nil {
+		return 0, err
+	}
+	o.modules.set(at, luahost.CompileModule(at.module, old.Text), info.Head)
+	return info.Head, o.relink(ctx, at)
+}
+
+// dropModule takes a module away. Objects that use it keep the version that they have.
+func (o *objects) dropModule(ctx context.Context, at place) error {
+	if !o.modules.has(at) && !o.modules.loose[at.object] {
+		return nil
+	}
+	o.modules.newest, o.modules.versions = maps.Clone(o.modules.newest), maps.Clone(o.modules.versions)
+	delete(o.modules.newest, at.module)
+	delete(o.modules.versions, at.object)
+	o.log.Info("module was removed", "module", at.module, "path", at.path)
+	return o.relink(ctx, at)
+}
+
+// relink gives objects the modules as they are after a change of one: each that
+// uses it gets a version of its own, or keeps the one it has where it does not load
+// so. Scripts that were refused may load now, and are looked at again. At the start
+// there is nobody yet to give it to.
+func (o *objects) relink(ctx context.Context, changed place) error {
+	if o.watcher == nil {
+		return nil
+	}
+	o.modules.loose[changed.object] = true
+	var work []func() error
+	var again []string
+	o.mu.RLock()
+	for object, s := range o.all {
+		t, troubled := o.troubles[object]
+		if slices.ContainsFunc(s.uses, func(u storage.Use) bool { return u.Module == changed.object }) {
+			work = append(work, func() error { return o.relinkOne(ctx, s, t) })
+		}
+		if troubled && t.Kind == Refused && t.Hash != s.source.Hash || s.source.Version == 0 {
+			again = append(again, s.info.Path)
+		}
+	}
+	for module, t := range o.troubles {
+		if _, isObject := o.all[module]; !isObject && t.Kind == Refused && module != changed.object {
+			again = append(again, o.paths[module])
+		}
+	}
+	o.mu.RUnlock()
+	for _, path := range again {
+		o.watcher.Again(ctx, path, 0)
+	}
+	err := together(ctx, work)
 	if err == nil {
-		o.modules.versions[s.Object] = number
+		delete(o.modules.loose, changed.object)
+	}
+	return err
+}
+
+// relinkOne gives one object the modules as they are. Trouble that its file has on
+// its own stays.
+func (o *objects) relinkOne(ctx context.Context, s served, t Trouble) error {
+	info, err := o.dispatch.Info(ctx, s.info.Object)
+	if err != nil {
+		return err
+	}
+	at := place{object: s.info.Object, path: s.info.Path}
+	err = o.serveNewest(ctx, at, s.source.Text, info, true)
+	if err == nil && t.Kind != "" && t.Hash != info.Hash {
+		o.mu.Lock()
+		o.troubles[at.object] = t
+		o.mu.Unlock()
 	}
 	return err
 }
@@ -101,7 +184,7 @@ func (m *modules) uses(s *script) ([]storage.Use, error) {
 
 // pinned gives the modules that a script ran with when it was a version's.
 // A text that does not compile needs none.
-func (m *modules) pinned(ctx context.Context, store *pluginhost.Storage, s *script, uses []storage.Use) (luahost.Modules, error) {
+func (m *modules) pinned(ctx context.Context, store sources, s *script, uses []storage.Use) (luahost.Modules, error) {
 	all := luahost.Modules{}
 	p, err := luahost.Compile(s.text)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -13,8 +14,6 @@ import (
 	"github.com/dbbasic/station/framework/catalogue"
 	"github.com/dbbasic/station/framework/dispatch"
 	"github.com/dbbasic/station/framework/luahost"
-	"github.com/dbbasic/station/framework/pluginhost"
-	"github.com/dbbasic/station/sdk/cluster"
 	"github.com/dbbasic/station/sdk/errs"
 	"github.com/dbbasic/station/sdk/host"
 	"github.com/dbbasic/station/sdk/id"
@@ -24,57 +23,163 @@ import (
 // objects is the list of the objects in service, and how scripts become it.
 type objects struct {
 	dispatch *dispatch.Dispatcher
-	store    *pluginhost.Storage
+	store    sources
 	log      *slog.Logger
 	limits   luahost.Limits
-	modules  modules
 	env      luahost.Env
+	folder   *catalogue.Folder  // nil where scripts have no files
+	watcher  *catalogue.Watcher // of folder
 
-	mu   sync.RWMutex
-	all  map[id.Object]served
-	list []id.Object // sorted
+	linking sync.RWMutex // held for writing while a module changes; taken before locks
+	locks   locks        // held while the source of an object changes
+	modules modules      // guarded by linking
+
+	mu       sync.RWMutex
+	all      map[id.Object]served
+	list     []id.Object           // sorted
+	paths    map[id.Object]string  // of the scripts that have the ids, modules included
+	second   map[string]id.Object  // scripts that are left out, since others have their ids
+	troubles map[id.Object]Trouble // of objects and modules
+}
+
+// sources is what objects are brought into service from.
+type sources interface {
+	Objects(ctx context.Context, q storage.ObjectsQuery) ([]storage.ObjectInfo, error)
+	Version(ctx context.Context, object id.Object, number uint64) (storage.Version, error)
+	Versions(ctx context.Context, q storage.VersionsQuery) ([]storage.Version, error)
+}
+
+// newObjects gives a list without objects. folder may be nil.
+func newObjects(d *dispatch.Dispatcher, s sources, f *catalogue.Folder, log *slog.Logger) *objects {
+	return &objects{
+		dispatch: d, store: s, log: log, folder: f, all: map[id.Object]served{}, paths: map[id.Object]string{},
+		second: map[string]id.Object{}, troubles: map[id.Object]Trouble{},
+		modules: modules{newest: luahost.Modules{}, versions: map[id.Object]uint64{}, loose: map[id.Object]bool{}},
+	}
 }
 
 // served is one object in service.
 type served struct {
 	info    host.ObjectInfo
 	source  host.Source
+	uses    []storage.Use // the modules that the source runs with
 	program *script
 }
 
 // loaders is how many scripts are brought into service at the same time.
 const loaders = 32
 
-// load brings scripts into service. One whose text is the newest version's is
-// served as it is; any other is loaded and, if that succeeds, becomes a new
-// version. An error means that storage failed for good, or that ctx ended.
-func (o *objects) load(ctx context.Context, scripts []catalogue.Script) error {
+// load brings scripts into service, and files in line with the versions that are
+// stored. An error means that storage failed for good, or that ctx ended.
+func (o *objects) load(ctx context.Context, l catalogue.Listing) error {
 	var heads map[id.Object]storage.ObjectInfo
 	if err := persist(ctx, func() (err error) { heads, err = o.heads(ctx); return err }); err != nil {
 		return err
 	}
-	if err := persist(ctx, func() (err error) { scripts, err = o.bringModules(ctx, scripts, heads); return err }); err != nil {
-		return err
+	var scripts []catalogue.Script
+	for _, s := range l.Scripts {
+		o.paths[s.Object] = s.Path
+		if s.Module == "" {
+			scripts = append(scripts, s)
+			continue
+		}
+		o.modules.newest[s.Module] = luahost.CompileModule(s.Module, s.Text)
+		o.modules.versions[s.Object] = heads[s.Object].Head
 	}
-	o.all = make(map[id.Object]served, len(scripts))
+	for _, s := range l.Scripts {
+		if s.Module != "" {
+			if err := persist(ctx, func() error { return o.begin(ctx, placeOf(s), &s, heads[s.Object]) }); err != nil {
+				return fmt.Errorf("module %s (%s): %w", s.Module, s.Path, err)
+			}
+		}
+	}
+	var work, all []func() error
+	for _, s := range scripts {
+		work = append(work, func() error { return o.begin(ctx, placeOf(s), &s, heads[s.Object]) })
+	}
+	for _, f := range append(work, o.fileless(ctx, l, heads)...) {
+		all = append(all, func() error { return persist(ctx, f) })
+	}
+	return together(ctx, all)
+}
+
+// fileless gives what is to be done for objects without a script that can be read:
+// what was stored before its file was, and what serves until the file can be read.
+func (o *objects) fileless(ctx context.Context, l catalogue.Listing, heads map[id.Object]storage.ObjectInfo) (work []func() error) {
+	unread := map[id.Object]place{}
+	for _, s := range l.Skipped {
+		if object, module, err := catalogue.Name(s.Path); err == nil {
+			unread[object] = place{object, module, s.Path}
+		}
+	}
+	for object, info := range heads {
+		at, skipped := unread[object]
+		switch {
+		case info.Head == 0 || o.paths[object] != "":
+		case skipped:
+			o.paths[object] = at.path
+			work = append(work, func() error {
+				_, err := o.keep(ctx, at, nil, info)
+				return err
+			})
+		case o.folder != nil && info.Head > info.Working:
+			work = append(work, func() error { return o.reconcile(ctx, newPlace(object), nil, info) })
+		}
+	}
+	return work
+}
+
+// newPlace is where the script of an object is written that has no file.
+func newPlace(object id.Object) place { return place{object: object, path: string(object) + ".lua"} }
+
+// begin reconciles a script that was listed. An edit counts once it rests, as it
+// would while the station runs; one that is being written is left to the watch.
+func (o *objects) begin(ctx context.Context, at place, s *catalogue.Script, info storage.ObjectInfo) error {
+	info.Object = s.Object
+	if o.folder != nil && s.Hash != info.Hash {
+		if !sleep(ctx, s.Unrest(time.Now())) {
+			return context.Cause(ctx)
+		}
+		if _, err := o.folder.Read(s.Path); err != nil {
+			if info.Head > 0 {
+				_, err = o.keep(ctx, at, s.Text, info)
+				return err
+			}
+			return nil // it will be told when it rests
+		}
+	}
+	return o.reconcile(ctx, at, s, info)
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+// together does all of the work, some of it at a time.
+func together(ctx context.Context, work []func() error) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	var wg sync.WaitGroup
-	next := make(chan catalogue.Script)
-	for range min(loaders, len(scripts)) {
+	next := make(chan func() error)
+	for range min(loaders, len(work)) {
 		wg.Go(func() {
-			for s := range next {
-				if err := persist(ctx, func() error { return o.bring(ctx, s, heads[s.Object]) }); err != nil {
-					fail(fmt.Errorf("object %s (%s): %w", s.Object, s.Path, err))
+			for f := range next {
+				if err := f(); err != nil {
+					fail(err)
 				}
 			}
 		})
 	}
-	for _, s := range scripts {
+	for _, f := range work {
 		if ctx.Err() != nil {
 			break
 		}
-		next <- s
+		next <- f
 	}
 	close(next)
 	wg.Wait()
@@ -124,85 +229,37 @@ func (o *objects) heads(ctx context.Context) (map[id.Object]storage.ObjectInfo, 
 	}
 }
 
-// bring puts one script into service.
-func (o *objects) bring(ctx context.Context, s catalogue.Script, head storage.ObjectInfo) error {
-	p := o.script(s.Text, o.modules.newest)
-	isHead := head.Head > 0 && head.Hash == s.Hash
-	serveHead := func() error {
-		o.dispatch.Serve(s.Object, dispatch.Source{Version: head.Head, Program: p})
-		o.add(s, head.Head, s.Hash, p)
-		return nil
-	}
-	if isHead && !mentionsRequire(s.Text) {
-		return serveHead()
-	}
-	proposal := cluster.Proposal{Object: s.Object, Base: head.Head, Version: storage.Version{
-		Time: time.Now().UTC().Truncate(time.Microsecond), Author: "station",
-		Message: "Read from " + s.Path, Hash: s.Hash, Text: s.Text,
-	}}
-	var err error
-	if proposal.Version.Uses, err = o.modules.uses(p); err != nil {
-		return o.refuse(ctx, s, head, err)
-	}
-	if isHead {
-		if proposal.Uses, err = o.headUses(ctx, s.Object); err != nil {
-			return err
-		}
-		changed := changedUses(proposal.Uses, proposal.Version.Uses)
-		if changed == "" {
-			return serveHead()
-		}
-		proposal.Version.Message = changed
-	}
-	vm, err := p.NewVM() // what does not load is no version
-	if err != nil {
-		return o.refuse(ctx, s, head, err)
-	}
-	vm.Close()
-	number, _, err := o.dispatch.Publish(ctx, proposal, p)
-	if err != nil {
-		return err
-	}
-	o.add(s, number, s.Hash, p)
-	return nil
+// serve puts a program into service.
+func (o *objects) serve(at place, version uint64, hash string, uses []storage.Use, p *script) {
+	o.dispatch.Serve(at.object, dispatch.Source{Version: version, Program: p})
+	o.add(at, version, hash, uses, p)
 }
 
-// refuse leaves the old version serving. Without one that loads (what was
-// imported from the prototype is Python) the object answers what is wrong with
-// its script, which is what its author needs to see.
-func (o *objects) refuse(ctx context.Context, s catalogue.Script, head storage.ObjectInfo, why error) error {
-	serving, program := storage.Version{Hash: s.Hash, Text: s.Text}, o.script(s.Text, o.modules.newest)
-	if head.Head > 0 {
-		old, err := o.store.Version(ctx, s.Object, head.Head)
-		if err != nil {
-			return err
-		}
-		p := o.script(old.Text, nil)
-		if p.modules, err = o.modules.pinned(ctx, o.store, p, old.Uses); err != nil {
-			return err
-		}
-		if vm, err := p.NewVM(); err == nil {
-			vm.Close()
-			serving, program = old, p
-		}
-	}
-	o.log.Error("script does not load", "object", s.Object, "path", s.Path, "serving_version", serving.Number, "error", why)
-	o.dispatch.Serve(s.Object, dispatch.Source{Version: serving.Number, Program: program})
-	o.add(s, serving.Number, serving.Hash, program)
-	return nil
-}
-
-func (o *objects) add(s catalogue.Script, version uint64, hash string, p *script) {
+// add lists what was put into service.
+func (o *objects) add(at place, version uint64, hash string, uses []storage.Use, p *script) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.all[s.Object] = served{
-		info:   host.ObjectInfo{Object: s.Object, Path: s.Path, File: path.Base(s.Path), Version: version},
-		source: host.Source{Object: s.Object, Version: version, Hash: hash, Text: p.text}, program: p,
+	_, listed := o.all[at.object]
+	o.all[at.object] = served{
+		info:   host.ObjectInfo{Object: at.object, Path: at.path, File: path.Base(at.path), Version: version},
+		source: host.Source{Object: at.object, Version: version, Hash: hash, Text: p.text}, uses: uses, program: p,
 	}
-	i := sort.Search(len(o.list), func(i int) bool { return o.list[i] >= s.Object })
-	o.list = append(o.list, "")
-	copy(o.list[i+1:], o.list[i:])
-	o.list[i] = s.Object
+	o.paths[at.object] = at.path
+	if listed {
+		return
+	}
+	i, _ := slices.BinarySearch(o.list, at.object)
+	o.list = slices.Insert(o.list, i, at.object)
+}
+
+// drop takes an object out of the list.
+func (o *objects) drop(object id.Object) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.all, object)
+	if i, listed := slices.BinarySearch(o.list, object); listed {
+		o.list = slices.Delete(o.list, i, i+1)
+	}
 }
 
 // page gives a part of the list, in the order of ids.

@@ -145,6 +145,8 @@ func (g *staged) check(c *storage.Commit) error {
 		return errs.New(errs.OutOfSequence, "", "The next sequence of object %q is %d, not %d.", c.Object, t.sequence+1, c.Sequence)
 	case c.Version != nil && c.Version.Number != t.head+1:
 		return errs.New(errs.Invalid, "", "The next version of object %q is %d, not %d.", c.Object, t.head+1, c.Version.Number)
+	case c.Working > t.head && (c.Version == nil || c.Working != c.Version.Number):
+		return errs.New(errs.Invalid, "", "The script file of object %q cannot hold version %d: there is none.", c.Object, c.Working)
 	}
 	return nil
 }
@@ -186,7 +188,7 @@ func (g *staged) take(c *storage.Commit, station id.Station, boot uint64) {
 // follow moves the tip to a commit.
 func (t *tip) follow(c *storage.Commit) {
 	if c.Incarnation != t.incarnation {
-		t.hash, t.digest, t.summed = "", storage.Sum{}, true
+		t.hash, t.working, t.digest, t.summed = "", 0, storage.Sum{}, true
 	}
 	t.incarnation, t.sequence, t.epoch = c.Incarnation, c.Sequence, c.HomeEpoch
 	t.high = max(t.high, c.Stamp.Time)
@@ -198,6 +200,9 @@ func (t *tip) follow(c *storage.Commit) {
 	}
 	if c.Version != nil {
 		t.head, t.hash = c.Version.Number, c.Version.Hash
+	}
+	if c.Working > 0 {
+		t.working = c.Working
 	}
 }
 

@@ -103,6 +103,10 @@ func (h *history) next(rnd *rand.Rand, name id.Object, before []storage.Commit) 
 	}
 	if rnd.IntN(5) == 0 {
 		c.Version = version(head+1, fmt.Sprintf("return %d", h.tick))
+		head++
+	}
+	if rnd.IntN(4) == 0 {
+		c.Working = rnd.Uint64N(head + 1)
 	}
 	return c
 }
@@ -197,7 +201,7 @@ func same(t testing.TB, name id.Object, s *Store, got storage.Object, commits []
 	for _, c := range commits {
 		if c.Incarnation != want.Incarnation {
 			clear(state)
-			log, versions, want.Hash = nil, nil, ""
+			log, versions, want.Hash, want.Working = nil, nil, "", 0
 		}
 		want.Incarnation, want.Sequence = c.Incarnation, c.Sequence
 		for _, ch := range c.State {
@@ -207,6 +211,9 @@ func same(t testing.TB, name id.Object, s *Store, got storage.Object, commits []
 		if c.Version != nil {
 			versions = append(versions, *c.Version)
 			want.Head, want.Hash = c.Version.Number, c.Version.Hash
+		}
+		if c.Working > 0 {
+			want.Working = c.Working
 		}
 	}
 	for _, e := range log {

@@ -152,6 +152,9 @@ func appendCommit(b []byte, c *storage.Commit) []byte {
 	if c.Version != nil {
 		lines++
 	}
+	if c.Working > 0 {
+		lines++
+	}
 	b = seal(appendNumber(b, uint64(lines)), start)
 	for i := range c.State {
 		start = len(b)
@@ -165,6 +168,10 @@ func appendCommit(b []byte, c *storage.Commit) []byte {
 		start = len(b)
 		b = append(appendVersion(append(b, "version\t"...), v), '\t')
 		b = seal(appendText(b, v.Text), start)
+	}
+	if c.Working > 0 {
+		start = len(b)
+		b = seal(appendNumber(append(b, "working\t"...), c.Working), start)
 	}
 	for i := range c.Files {
 		start = len(b)

@@ -38,7 +38,7 @@ func (s *Store) Objects(_ context.Context, q storage.ObjectsQuery) ([]storage.Ob
 }
 
 func info(name id.Object, t tip) storage.ObjectInfo {
-	return storage.ObjectInfo{Object: name, Incarnation: t.incarnation, Sequence: t.sequence, Head: t.head, Hash: t.hash}
+	return storage.ObjectInfo{Object: name, Incarnation: t.incarnation, Sequence: t.sequence, Head: t.head, Hash: t.hash, Working: t.working}
 }
 
 // readError is the error of a read that the disk failed. A read that mends the

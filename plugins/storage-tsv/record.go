@@ -1,6 +1,7 @@
 package storagetsv
 
 import (
+	"bytes"
 	"strconv"
 
 	"github.com/dbbasic/station/sdk/hlc"
@@ -17,6 +18,8 @@ const (
 // tip is the end of an object's history: what the next commit must follow.
 type tip struct {
 	incarnation, sequence, epoch, head uint64
+
+	working uint64 // the version that the script file holds, 0 where that is not known
 
 	hash string   // of version head, empty where an older incarnation made it
 	high hlc.Time // the highest stamp time
@@ -47,15 +50,35 @@ func parseJournalChange(cols [][]byte) (c storage.StateChange, ok bool) {
 
 func appendRow(b []byte, o id.Object, t *tip) []byte {
 	b = append(append(b, o...), '\t')
-	for _, n := range [...]uint64{t.incarnation, t.sequence, t.epoch, t.head} {
+	for _, n := range [...]uint64{t.incarnation, t.sequence, t.epoch} {
 		b = append(strconv.AppendUint(b, n, 10), '\t')
 	}
+	b = append(appendHead(b, t), '\t')
 	b = append(append(b, t.hash...), '\t')
 	b = append(strconv.AppendUint(b, uint64(t.high), 10), '\t')
 	if t.summed {
 		b = t.digest.AppendTo(b)
 	}
 	return b
+}
+
+// appendHead appends the newest version and, where it is known, the one that the
+// script file holds: "7" or "7 file@6".
+func appendHead(b []byte, t *tip) []byte {
+	b = strconv.AppendUint(b, t.head, 10)
+	if t.working > 0 {
+		b = strconv.AppendUint(append(b, " file@"...), t.working, 10)
+	}
+	return b
+}
+
+func parseHead(b []byte, t *tip) (ok bool) {
+	head, working, has := bytes.Cut(b, []byte(" file@"))
+	if t.head, ok = number(head); ok && has {
+		t.working, ok = number(working)
+		ok = ok && t.working > 0
+	}
+	return ok
 }
 
 func parseRow(cols [][]byte) (o id.Object, t tip, ok bool) {
@@ -65,7 +88,10 @@ func parseRow(cols [][]byte) (o id.Object, t tip, ok bool) {
 	}
 	t.hash = string(cols[5])
 	var high uint64
-	for i, p := range [...]*uint64{1: &t.incarnation, 2: &t.sequence, 3: &t.epoch, 4: &t.head, 6: &high} {
+	if !parseHead(cols[4], &t) {
+		return o, t, false
+	}
+	for i, p := range [...]*uint64{1: &t.incarnation, 2: &t.sequence, 3: &t.epoch, 6: &high} {
 		if p == nil {
 			continue
 		}

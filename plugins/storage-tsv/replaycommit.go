@@ -139,6 +139,13 @@ func parsePart(c *storage.Commit, line []byte) bool {
 		v.Text = source
 		c.Version = &v
 		return ok1 && ok2
+	case "working":
+		if split(line, cols[:2]) != whole {
+			return false
+		}
+		var ok bool
+		c.Working, ok = number(cols[1])
+		return ok && c.Working > 0
 	}
 	return false
 }

@@ -125,6 +125,9 @@ func (c *client) Read(ctx context.Context, r transporttest.Read) (transporttest.
 			flag = "test"
 		}
 		q.Set(flag, "true")
+		if flag == transporttest.Version {
+			q.Set(flag, strconv.FormatUint(r.Number, 10))
+		}
 	}
 	set := func(name, value string) {
 		if value != "" {
@@ -157,6 +160,73 @@ func (c *client) Read(ctx context.Context, r transporttest.Read) (transporttest.
 	return out, decode(r.What, res.Body, &out)
 }
 
+func (c *client) Change(ctx context.Context, ch transporttest.Change) (transporttest.Changed, error) {
+	var out transporttest.Changed
+	method, object, query := http.MethodPut, id.Object(""), "?source=true"
+	var body any
+	if p := ch.Publish; p != nil {
+		object, body = p.Object, map[string]string{"code": string(p.Text), "author": p.Author, "message": p.Message}
+	} else {
+		method, object, query = http.MethodPost, ch.Rollback.Object, ""
+		body = map[string]any{"action": "rollback", "version_id": ch.Rollback.Version, "author": ch.Rollback.Author, "message": ch.Rollback.Message}
+	}
+	text, err := json.Marshal(body)
+	if err != nil {
+		return out, err
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.base+"/objects/"+url.PathEscape(string(object))+query, bytes.NewReader(text))
+	if err != nil {
+		return out, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	if p := ch.Publish; p != nil && p.IfMatch != "" {
+		req.Header.Set("If-Match", `"`+p.IfMatch+`"`)
+	}
+	if out.Response, err = c.send(req); err != nil || out.Status != http.StatusOK {
+		return out, err
+	}
+	var in struct {
+		Object id.Object `json:"object_id"`
+		Number uint64    `json:"version_id"`
+		New    uint64    `json:"new_version_id"`
+	}
+	err = json.Unmarshal(out.Body, &in)
+	out.Object, out.Version = in.Object, max(in.Number, in.New)
+	return out, err
+}
+
+// decodeVersions reads a list of versions, or one with its text.
+func decodeVersions(body []byte, out *transporttest.Reading) error {
+	type row struct {
+		versionRow
+		Content *string `json:"content"`
+	}
+	var in struct {
+		Versions []row  `json:"versions"`
+		Version  *row   `json:"version"`
+		Next     string `json:"next_cursor"`
+	}
+	if err := json.Unmarshal(body, &in); err != nil {
+		return err
+	}
+	if in.Version != nil {
+		in.Versions = []row{*in.Version}
+	}
+	for _, r := range in.Versions {
+		at, err := time.Parse(timestamp, r.Timestamp)
+		if err != nil {
+			return err
+		}
+		v := storage.Version{Number: r.VersionID, Time: at, Author: r.Author, Message: r.Message, Hash: r.Hash}
+		if r.Content != nil {
+			v.Text = []byte(*r.Content)
+		}
+		out.Versions = append(out.Versions, v)
+	}
+	out.Next = in.Next
+	return nil
+}
+
 // tests reads the results of HTTP-API.
 func tests(object id.Object, rows []testRow) (host.TestReport, error) {
 	r := host.TestReport{Object: object}
@@ -183,6 +253,9 @@ func tests(object id.Object, rows []testRow) (host.TestReport, error) {
 
 // decode reads the JSON of HTTP-API into a Reading.
 func decode(what string, body []byte, out *transporttest.Reading) error {
+	if what == transporttest.Versions || what == transporttest.Version {
+		return decodeVersions(body, out)
+	}
 	var in struct {
 		Objects []objectRow                  `json:"objects"`
 		Object  id.Object                    `json:"object_id"`

@@ -84,7 +84,7 @@ func TestUploadsRefused(t *testing.T) {
 		"fields too large":      {file + formPart(`name="b"`, "", strings.Repeat("x", maxBody)) + formEnd, 413, "too_large"},
 		"headers too large":     {file + formPart(`name="b"`+strings.Repeat("\r\nX: "+strings.Repeat("x", 4000), 2500), "", "") + formEnd, 413, "too_large"},
 		"end too large":         {file + formEnd + strings.Repeat("x", maxBody), 413, "too_large"},
-		"rollback":              {file + formPart(`name="action"`, "", "rollback") + formEnd, 400, "not_available"},
+		"rollback":              {file + formPart(`name="action"`, "", "rollback") + formEnd, 400, "bad_version"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := serve(t).echo()

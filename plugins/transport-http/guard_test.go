@@ -94,7 +94,7 @@ func TestMethods(t *testing.T) {
 		{"POST", "/objects", "GET, HEAD, OPTIONS"}, {"TRACE", "/objects", "GET, HEAD, OPTIONS"},
 		{"TRACE", "/objects/a", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"},
 		{"get", "/objects/a", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"},
-		{"POST", "/objects/a?source=true", "GET, HEAD, OPTIONS"}, {"PUT", "/objects/a?logs=true", "GET, HEAD, OPTIONS"},
+		{"POST", "/objects/a?source=true", "GET, HEAD, PUT, OPTIONS"}, {"PUT", "/objects/a?logs=true", "GET, HEAD, OPTIONS"},
 	} {
 		got := s.do(c.method, c.path, "")
 		got.wantError(t, 405, "method_not_allowed")

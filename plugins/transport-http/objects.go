@@ -51,7 +51,8 @@ func (x *exchange) invoke(object id.Object, station id.Station, query []host.Fie
 	}
 	err := x.takeBody(&c)
 	if err == nil && asksRollback(&c) {
-		err = notAvailable("rollback")
+		x.dropUploads(&c)
+		return x.rollback(object, station, &c)
 	}
 	if err != nil {
 		x.dropUploads(&c)
@@ -81,8 +82,7 @@ func asksRollback(c *host.Call) bool {
 	}
 	inQuery, _ := lastField(c.Query, "action")
 	asked := inQuery == reserved
-	isJSON := c.Type == "application/json" || strings.HasSuffix(c.Type, "+json")
-	if !isJSON || !asked && !mayNameRollback(c.Body) {
+	if !isJSON(c.Type) || !asked && !mayNameRollback(c.Body) {
 		return asked
 	}
 	var body map[string]json.RawMessage
@@ -120,9 +120,9 @@ func notAvailable(what string) error {
 	return errs.New(errs.Invalid, "not_available", "%q is not available in this version.", what)
 }
 
-// options answers an OPTIONS of a path that only looks.
-func (x *exchange) options() error {
-	x.w.Header().Set("Allow", strings.Join(readMethods, ", "))
+// options answers an OPTIONS of what is not an object's call.
+func (x *exchange) options(allowed []string) error {
+	x.w.Header().Set("Allow", strings.Join(allowed, ", "))
 	x.send(http.StatusNoContent, nil)
 	return nil
 }

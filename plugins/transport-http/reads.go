@@ -46,38 +46,60 @@ func findFlag(query []host.Field) (string, error) {
 	return found, nil
 }
 
+// flagged is what answers the requests with a flag.
+type flagged func(*exchange, context.Context, id.Object, []host.Field) error
+
+var reads = map[string]flagged{
+	"source": (*exchange).source, "state": (*exchange).state, "logs": (*exchange).logs, "test": (*exchange).test,
+	"versions": (*exchange).versions, "version": (*exchange).version,
+}
+
 // look answers a request with a flag.
 func (x *exchange) look(object id.Object, station id.Station, flag string, query []host.Field) error {
-	reads := map[string]func(*exchange, context.Context, id.Object, []host.Field) error{
-		"source": (*exchange).source, "state": (*exchange).state, "logs": (*exchange).logs, "test": (*exchange).test,
-	}
 	read, ok := reads[flag]
 	if !ok {
 		return notAvailable(flag)
 	}
-	if station != "" && station != x.station {
-		return errs.New(errs.NotFound, "no_such_station", "This station knows no station %q.", station)
+	if err := x.hereOnly(station); err != nil {
+		return err
+	}
+	allowed := readMethods
+	if flag == "source" {
+		allowed = []string{"GET", "HEAD", "PUT", "OPTIONS"}
 	}
 	switch x.r.Method {
 	case http.MethodOptions:
-		return x.options()
+		return x.options(allowed)
 	case http.MethodGet, http.MethodHead:
 		ctx, cancel := context.WithTimeout(x.r.Context(), callTime)
 		defer cancel()
 		return read(x, ctx, object, query)
 	case http.MethodPut, http.MethodDelete:
-		if flag != "logs" && flag != "test" {
+		if flag == "state" {
 			return notAvailable(x.r.Method + " with " + flag)
 		}
+		if flag == "source" && x.r.Method == http.MethodPut {
+			ctx, cancel := context.WithTimeout(x.calls, callTime)
+			defer cancel()
+			return x.putSource(ctx, object, query)
+		}
 	}
-	return notAllowed(x.r.Method, readMethods)
+	return notAllowed(x.r.Method, allowed)
+}
+
+// hereOnly refuses what is asked of another station.
+func (x *exchange) hereOnly(station id.Station) error {
+	if station != "" && station != x.station {
+		return errs.New(errs.NotFound, "no_such_station", "This station knows no station %q.", station)
+	}
+	return nil
 }
 
 // objects answers /objects.
 func (x *exchange) objects() error {
 	switch x.r.Method {
 	case http.MethodOptions:
-		return x.options()
+		return x.options(readMethods)
 	case http.MethodGet, http.MethodHead:
 	default:
 		return notAllowed(x.r.Method, readMethods)
@@ -132,25 +154,6 @@ func objectsBody(page host.ObjectsPage) objectsAnswer {
 		a.Next = a.Objects[a.Count-1].ObjectID
 	}
 	return a
-}
-
-// source answers ?source=true.
-func (x *exchange) source(ctx context.Context, object id.Object, query []host.Field) error {
-	if _, err := onlyParams(query, "source"); err != nil {
-		return err
-	}
-	s, err := x.host.Source(ctx, object)
-	if err != nil {
-		return err
-	}
-	x.sendJSON(http.StatusOK, struct {
-		Status   string    `json:"status"`
-		ObjectID id.Object `json:"object_id"`
-		Source   string    `json:"source"`
-		Version  uint64    `json:"version"`
-		Hash     string    `json:"hash"`
-	}{"ok", s.Object, string(s.Text), s.Version, s.Hash})
-	return nil
 }
 
 // state answers ?state=true. Its cursor is the last key in base64.

@@ -35,7 +35,7 @@ type Cluster interface {
 	Forward(ctx context.Context, to id.Station, c host.Call) (host.Result, error)
 
 	// Publish hands over commits that are durable here, in the order of their
-	// objects' sequences, to be sent to the other stations. It neither waits nor
-	// fails, and keeps no reference to the slice.
+	// objects' sequences, to be sent to the other stations, without their Working.
+	// It neither waits nor fails, and keeps no reference to the slice.
 	Publish(commits []storage.Commit)
 }

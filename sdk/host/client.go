@@ -32,13 +32,19 @@ func (c *client) Identity(ctx context.Context) (Identity, error) {
 // the call before it died.
 func (c *client) Invoke(ctx context.Context, call Call) (Result, error) {
 	m, err := c.c.Invoke(ctx, encodeCall(&call))
-	if err != nil && !shim.FromPeer(err) && !errs.Is(err, errs.TooLarge) {
-		err = &errs.Error{Kind: errs.Unknown, Op: "host.Invoke", Err: err}
-	}
 	if err != nil {
-		return Result{}, err
+		return Result{}, lost(err, "host.Invoke")
 	}
 	return decodeResult(m), nil
+}
+
+// lost gives the error of a call that may have changed something: what is not the
+// kernel's own answer leaves that open.
+func lost(err error, op string) error {
+	if !shim.FromPeer(err) && !errs.Is(err, errs.TooLarge) {
+		return &errs.Error{Kind: errs.Unknown, Op: op, Err: err}
+	}
+	return err
 }
 
 func (c *client) Objects(ctx context.Context, q ObjectsQuery) (ObjectsPage, error) {

@@ -16,6 +16,9 @@ func TestConversionsKeepEveryField(t *testing.T) {
 	plugintest.RoundTrip(t, func(u storage.Upload) storage.Upload { return decodeUpload(encodeUpload(u)) })
 	plugintest.RoundTrip(t, func(p ObjectsPage) ObjectsPage { return decodeObjects(encodeObjects(p)) })
 	plugintest.RoundTrip(t, func(p StatePage) StatePage { return decodeState(encodeState(p)) })
+	plugintest.RoundTrip(t, func(p Publication) Publication { return decodePublication(encodePublication(p)) })
+	plugintest.RoundTrip(t, func(r Rollback) Rollback { return decodeRollback(encodeRollback(r)) })
+	plugintest.RoundTrip(t, func(p Published) Published { return decodePublished(encodePublished(p)) })
 	plugintest.RoundTrip(t, func(r TestReport) TestReport { return decodeTests(encodeTests(r)) })
 }
 

@@ -218,9 +218,28 @@ type Host interface {
 	// (file_changed) where the file was replaced or deleted since; errs.Busy where
 	// too many files are read; errs.Corrupt as with storage.Storage.ReadFile.
 	ReadFile(ctx context.Context, object id.Object, name, hash string, from int64) (io.ReadCloser, error)
+
 	// Test runs the tests of the script that an object runs, on an empty state
 	// and a log of their own: nothing of the object is read or changed. Tests
 	// that fail are no error. Errors: also errs.Source for a script that does not
 	// load, errs.Busy where too many tests are running.
 	Test(ctx context.Context, object id.Object) (TestReport, error)
+
+	// Versions lists an object's source versions without their texts, the newest first.
+	Versions(ctx context.Context, q storage.VersionsQuery) ([]storage.Version, error)
+
+	// Version gives one source version. Errors: also errs.NotFound (no_such_version).
+	Version(ctx context.Context, object id.Object, number uint64) (storage.Version, error)
+
+	// Publish makes a text the newest version of an object, which runs it when
+	// Publish returns; calls that have begun end on the version they began with.
+	// Errors, after which the object runs what it ran: errs.Source with the line
+	// for a text that does not compile or load; errs.Precondition where IfMatch is
+	// not the newest version's hash; errs.Conflict for a module; errs.Unavailable.
+	// After errs.Unknown the version may have been stored.
+	Publish(ctx context.Context, p Publication) (Published, error)
+
+	// Rollback makes the text of an older version the newest version, as Publish
+	// does. Errors: those of Publish and of Version.
+	Rollback(ctx context.Context, r Rollback) (Published, error)
 }

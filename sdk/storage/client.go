@@ -144,15 +144,11 @@ func (c *Client) Digest(ctx context.Context, object id.Object) (Digest, error) {
 
 // Versions implements Storage.
 func (c *Client) Versions(ctx context.Context, q VersionsQuery) ([]Version, error) {
-	m, err := c.c.Versions(ctx, &pb.VersionsQuery{Object: string(q.Object), Before: q.Before, Limit: int32(q.Limit)})
+	m, err := c.c.Versions(ctx, EncodeVersionsQuery(q))
 	if err != nil {
 		return nil, err
 	}
-	out := make([]Version, len(m.GetVersions()))
-	for i, v := range m.GetVersions() {
-		out[i] = *decodeVersion(v)
-	}
-	return out, nil
+	return DecodeVersions(m), nil
 }
 
 // Version implements Storage.
@@ -161,5 +157,5 @@ func (c *Client) Version(ctx context.Context, object id.Object, number uint64) (
 	if err != nil {
 		return Version{}, err
 	}
-	return *decodeVersion(m), nil
+	return *DecodeVersion(m), nil
 }

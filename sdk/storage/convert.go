@@ -18,7 +18,7 @@ func decodeStamp(m *pb.Stamp) hlc.Stamp {
 func encodeCommit(c *Commit) *pb.Commit {
 	m := &pb.Commit{
 		Object: string(c.Object), Incarnation: c.Incarnation, Sequence: c.Sequence, Stamp: encodeStamp(c.Stamp),
-		RequestId: []byte(c.RequestID), Source: c.Source, HomeEpoch: c.HomeEpoch,
+		RequestId: []byte(c.RequestID), Source: c.Source, HomeEpoch: c.HomeEpoch, Working: c.Working,
 	}
 	if len(c.State) > 0 {
 		m.State = make([]*pb.StateChange, len(c.State))
@@ -33,7 +33,7 @@ func encodeCommit(c *Commit) *pb.Commit {
 		}
 	}
 	if c.Version != nil {
-		m.Version = encodeVersion(c.Version)
+		m.Version = EncodeVersion(c.Version)
 	}
 	for i := range c.Files {
 		m.Files = append(m.Files, &pb.FileChange{File: encodeFile(&c.Files[i].File), Upload: []byte(c.Files[i].Upload)})
@@ -44,11 +44,11 @@ func encodeCommit(c *Commit) *pb.Commit {
 func decodeCommit(m *pb.Commit) Commit {
 	c := Commit{
 		Object: id.Object(m.GetObject()), Incarnation: m.GetIncarnation(), Sequence: m.GetSequence(), Stamp: decodeStamp(m.GetStamp()),
-		RequestID: string(m.GetRequestId()), Source: m.GetSource(), HomeEpoch: m.GetHomeEpoch(),
+		RequestID: string(m.GetRequestId()), Source: m.GetSource(), HomeEpoch: m.GetHomeEpoch(), Working: m.GetWorking(),
 		State: decodeState(m.GetState()), Entries: decodeEntries(m.GetEntries()),
 	}
 	if m.GetVersion() != nil {
-		c.Version = decodeVersion(m.GetVersion())
+		c.Version = DecodeVersion(m.GetVersion())
 	}
 	for _, f := range m.GetFiles() {
 		c.Files = append(c.Files, FileChange{File: decodeFile(f.GetFile()), Upload: string(f.GetUpload())})
@@ -137,7 +137,8 @@ func decodeDigest(m *pb.DigestReply) (d Digest, ok bool) {
 	return d, true
 }
 
-func encodeVersion(v *Version) *pb.SourceVersion {
+// EncodeVersion is for the shims of the sdk.
+func EncodeVersion(v *Version) *pb.SourceVersion {
 	m := &pb.SourceVersion{Number: v.Number, TimeUs: shim.Micro(v.Time), Author: []byte(v.Author), Message: []byte(v.Message), Hash: v.Hash, Text: v.Text}
 	for _, u := range v.Uses {
 		m.Uses = append(m.Uses, &pb.ModuleUse{Module: string(u.Module), Version: u.Version})
@@ -145,7 +146,8 @@ func encodeVersion(v *Version) *pb.SourceVersion {
 	return m
 }
 
-func decodeVersion(m *pb.SourceVersion) *Version {
+// DecodeVersion is the reverse of EncodeVersion.
+func DecodeVersion(m *pb.SourceVersion) *Version {
 	v := &Version{
 		Number: m.GetNumber(), Time: shim.FromMicro(m.GetTimeUs()), Author: string(m.GetAuthor()), Message: string(m.GetMessage()),
 		Hash: m.GetHash(), Text: shim.Bytes(m.GetText()),
@@ -191,13 +193,42 @@ func decodeFilesQuery(m *pb.FilesQuery) FilesQuery {
 }
 
 func encodeInfo(o ObjectInfo) *pb.StoredObject {
-	return &pb.StoredObject{Object: string(o.Object), Incarnation: o.Incarnation, Sequence: o.Sequence, Head: o.Head, Hash: o.Hash}
+	return &pb.StoredObject{Object: string(o.Object), Incarnation: o.Incarnation, Sequence: o.Sequence, Head: o.Head, Hash: o.Hash, Working: o.Working}
 }
 
 func decodeInfo(m *pb.StoredObject) ObjectInfo {
 	return ObjectInfo{
 		Object: id.Object(m.GetObject()), Incarnation: m.GetIncarnation(), Sequence: m.GetSequence(), Head: m.GetHead(), Hash: m.GetHash(),
+		Working: m.GetWorking(),
 	}
+}
+
+// EncodeVersionsQuery is for the shims of the sdk, whose host contract passes the same query.
+func EncodeVersionsQuery(q VersionsQuery) *pb.VersionsQuery {
+	return &pb.VersionsQuery{Object: string(q.Object), Before: q.Before, Limit: int32(q.Limit)}
+}
+
+// DecodeVersionsQuery is the reverse of EncodeVersionsQuery.
+func DecodeVersionsQuery(m *pb.VersionsQuery) VersionsQuery {
+	return VersionsQuery{Object: id.Object(m.GetObject()), Before: m.GetBefore(), Limit: int(m.GetLimit())}
+}
+
+// EncodeVersions is for the shims of the sdk.
+func EncodeVersions(list []Version) *pb.VersionsReply {
+	m := &pb.VersionsReply{}
+	for i := range list {
+		m.Versions = append(m.Versions, EncodeVersion(&list[i]))
+	}
+	return m
+}
+
+// DecodeVersions is the reverse of EncodeVersions.
+func DecodeVersions(m *pb.VersionsReply) []Version {
+	var list []Version
+	for _, v := range m.GetVersions() {
+		list = append(list, *DecodeVersion(v))
+	}
+	return list
 }
 
 // EncodeLogsQuery is for the shims of the sdk, whose host contract passes the same query.

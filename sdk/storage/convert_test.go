@@ -8,7 +8,7 @@ import (
 
 func TestConversionsKeepEveryField(t *testing.T) {
 	plugintest.RoundTrip(t, func(c Commit) Commit { return decodeCommit(encodeCommit(&c)) })
-	plugintest.RoundTrip(t, func(v Version) Version { return *decodeVersion(encodeVersion(&v)) })
+	plugintest.RoundTrip(t, func(v Version) Version { return *DecodeVersion(EncodeVersion(&v)) })
 	plugintest.RoundTrip(t, func(o ObjectInfo) ObjectInfo { return decodeInfo(encodeInfo(o)) })
 	plugintest.RoundTrip(t, func(d Digest) Digest {
 		out, ok := decodeDigest(encodeDigest(&d))
@@ -20,6 +20,8 @@ func TestConversionsKeepEveryField(t *testing.T) {
 	plugintest.RoundTrip(t, func(q FilesQuery) FilesQuery { return decodeFilesQuery(encodeFilesQuery(q)) })
 	plugintest.RoundTrip(t, func(q StateQuery) StateQuery { return decodeStateQuery(encodeStateQuery(q)) })
 	plugintest.RoundTrip(t, func(p StatePage) StatePage { return decodeStatePage(encodeStatePage(p)) })
+	plugintest.RoundTrip(t, func(q VersionsQuery) VersionsQuery { return DecodeVersionsQuery(EncodeVersionsQuery(q)) })
+	plugintest.RoundTrip(t, func(list []Version) []Version { return DecodeVersions(EncodeVersions(list)) })
 	plugintest.RoundTrip(t, func(q LogsQuery) LogsQuery { return DecodeLogsQuery(EncodeLogsQuery(q)) })
 	plugintest.RoundTrip(t, func(p LogsPage) LogsPage { return DecodeLogsPage(EncodeLogsPage(p)) })
 }

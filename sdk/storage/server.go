@@ -106,15 +106,11 @@ func (s *server) Digest(ctx context.Context, m *pb.DigestRequest) (*pb.DigestRep
 }
 
 func (s *server) Versions(ctx context.Context, m *pb.VersionsQuery) (*pb.VersionsReply, error) {
-	list, err := s.impl.Versions(ctx, VersionsQuery{Object: id.Object(m.GetObject()), Before: m.GetBefore(), Limit: int(m.GetLimit())})
+	list, err := s.impl.Versions(ctx, DecodeVersionsQuery(m))
 	if err != nil {
 		return nil, err
 	}
-	out := &pb.VersionsReply{Versions: make([]*pb.SourceVersion, len(list))}
-	for i := range list {
-		out.Versions[i] = encodeVersion(&list[i])
-	}
-	return out, nil
+	return EncodeVersions(list), nil
 }
 
 func (s *server) Version(ctx context.Context, m *pb.VersionRequest) (*pb.SourceVersion, error) {
@@ -122,7 +118,7 @@ func (s *server) Version(ctx context.Context, m *pb.VersionRequest) (*pb.SourceV
 	if err != nil {
 		return nil, err
 	}
-	return encodeVersion(&v), nil
+	return EncodeVersion(&v), nil
 }
 
 // gatherer keeps the contract's promise that Commit is called by one goroutine

@@ -22,7 +22,8 @@ import (
 )
 
 // Commit is everything that one call changed in one object, stored whole or
-// not at all.
+// not at all. Working is about a file of this station: it is part of no digest and
+// of no export, and a new incarnation begins without it.
 type Commit struct {
 	Object      id.Object
 	Incarnation uint64    // 1 for an object's first life; rises when it is deleted
@@ -34,6 +35,7 @@ type Commit struct {
 	State       []StateChange
 	Entries     []Entry
 	Version     *Version // a new source version with its text, or nil
+	Working     uint64   // the version that the object's script file holds from now on, this commit's or an earlier one; 0: as before
 	Files       []FileChange
 }
 
@@ -162,6 +164,7 @@ type ObjectInfo struct {
 	Sequence    uint64 // of the last acknowledged commit
 	Head        uint64 // number of the newest source version, 0 without one
 	Hash        string // of the newest source version
+	Working     uint64 // the version that the script file was last known to hold, see Commit; 0 where none was
 }
 
 // Object is what the kernel needs to activate an object: its whole present state.

@@ -1056,6 +1056,213 @@ func (x *HostSource) GetText() []byte {
 	return nil
 }
 
+// HostPublication is host.Publication.
+type HostPublication struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Object        string                 `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	Text          []byte                 `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	IfMatch       []byte                 `protobuf:"bytes,3,opt,name=if_match,json=ifMatch,proto3" json:"if_match,omitempty"`
+	Author        []byte                 `protobuf:"bytes,4,opt,name=author,proto3" json:"author,omitempty"`
+	Message       []byte                 `protobuf:"bytes,5,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostPublication) Reset() {
+	*x = HostPublication{}
+	mi := &file_station_v1_host_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostPublication) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostPublication) ProtoMessage() {}
+
+func (x *HostPublication) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostPublication.ProtoReflect.Descriptor instead.
+func (*HostPublication) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *HostPublication) GetObject() string {
+	if x != nil {
+		return x.Object
+	}
+	return ""
+}
+
+func (x *HostPublication) GetText() []byte {
+	if x != nil {
+		return x.Text
+	}
+	return nil
+}
+
+func (x *HostPublication) GetIfMatch() []byte {
+	if x != nil {
+		return x.IfMatch
+	}
+	return nil
+}
+
+func (x *HostPublication) GetAuthor() []byte {
+	if x != nil {
+		return x.Author
+	}
+	return nil
+}
+
+func (x *HostPublication) GetMessage() []byte {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+// HostRollback is host.Rollback.
+type HostRollback struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Object        string                 `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	Version       uint64                 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
+	Author        []byte                 `protobuf:"bytes,3,opt,name=author,proto3" json:"author,omitempty"`
+	Message       []byte                 `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostRollback) Reset() {
+	*x = HostRollback{}
+	mi := &file_station_v1_host_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostRollback) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostRollback) ProtoMessage() {}
+
+func (x *HostRollback) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostRollback.ProtoReflect.Descriptor instead.
+func (*HostRollback) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *HostRollback) GetObject() string {
+	if x != nil {
+		return x.Object
+	}
+	return ""
+}
+
+func (x *HostRollback) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *HostRollback) GetAuthor() []byte {
+	if x != nil {
+		return x.Author
+	}
+	return nil
+}
+
+func (x *HostRollback) GetMessage() []byte {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+// HostPublished is host.Published.
+type HostPublished struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Version       uint64                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	Hash          []byte                 `protobuf:"bytes,2,opt,name=hash,proto3" json:"hash,omitempty"`
+	Minted        bool                   `protobuf:"varint,3,opt,name=minted,proto3" json:"minted,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostPublished) Reset() {
+	*x = HostPublished{}
+	mi := &file_station_v1_host_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostPublished) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostPublished) ProtoMessage() {}
+
+func (x *HostPublished) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostPublished.ProtoReflect.Descriptor instead.
+func (*HostPublished) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *HostPublished) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *HostPublished) GetHash() []byte {
+	if x != nil {
+		return x.Hash
+	}
+	return nil
+}
+
+func (x *HostPublished) GetMinted() bool {
+	if x != nil {
+		return x.Minted
+	}
+	return false
+}
+
 // HostStateQuery is host.StateQuery.
 type HostStateQuery struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1071,7 +1278,7 @@ type HostStateQuery struct {
 
 func (x *HostStateQuery) Reset() {
 	*x = HostStateQuery{}
-	mi := &file_station_v1_host_proto_msgTypes[15]
+	mi := &file_station_v1_host_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1083,7 +1290,7 @@ func (x *HostStateQuery) String() string {
 func (*HostStateQuery) ProtoMessage() {}
 
 func (x *HostStateQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[15]
+	mi := &file_station_v1_host_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1096,7 +1303,7 @@ func (x *HostStateQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostStateQuery.ProtoReflect.Descriptor instead.
 func (*HostStateQuery) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{15}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *HostStateQuery) GetObject() string {
@@ -1152,7 +1359,7 @@ type HostState struct {
 
 func (x *HostState) Reset() {
 	*x = HostState{}
-	mi := &file_station_v1_host_proto_msgTypes[16]
+	mi := &file_station_v1_host_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1164,7 +1371,7 @@ func (x *HostState) String() string {
 func (*HostState) ProtoMessage() {}
 
 func (x *HostState) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[16]
+	mi := &file_station_v1_host_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1177,7 +1384,7 @@ func (x *HostState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostState.ProtoReflect.Descriptor instead.
 func (*HostState) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{16}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *HostState) GetItems() []*HostStateItem {
@@ -1205,7 +1412,7 @@ type HostStateItem struct {
 
 func (x *HostStateItem) Reset() {
 	*x = HostStateItem{}
-	mi := &file_station_v1_host_proto_msgTypes[17]
+	mi := &file_station_v1_host_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1217,7 +1424,7 @@ func (x *HostStateItem) String() string {
 func (*HostStateItem) ProtoMessage() {}
 
 func (x *HostStateItem) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[17]
+	mi := &file_station_v1_host_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1230,7 +1437,7 @@ func (x *HostStateItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostStateItem.ProtoReflect.Descriptor instead.
 func (*HostStateItem) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{17}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *HostStateItem) GetKey() []byte {
@@ -1257,7 +1464,7 @@ type HostTestRequest struct {
 
 func (x *HostTestRequest) Reset() {
 	*x = HostTestRequest{}
-	mi := &file_station_v1_host_proto_msgTypes[18]
+	mi := &file_station_v1_host_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1269,7 +1476,7 @@ func (x *HostTestRequest) String() string {
 func (*HostTestRequest) ProtoMessage() {}
 
 func (x *HostTestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[18]
+	mi := &file_station_v1_host_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1282,7 +1489,7 @@ func (x *HostTestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostTestRequest.ProtoReflect.Descriptor instead.
 func (*HostTestRequest) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{18}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *HostTestRequest) GetObject() string {
@@ -1303,7 +1510,7 @@ type HostTestReport struct {
 
 func (x *HostTestReport) Reset() {
 	*x = HostTestReport{}
-	mi := &file_station_v1_host_proto_msgTypes[19]
+	mi := &file_station_v1_host_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1315,7 +1522,7 @@ func (x *HostTestReport) String() string {
 func (*HostTestReport) ProtoMessage() {}
 
 func (x *HostTestReport) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[19]
+	mi := &file_station_v1_host_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1328,7 +1535,7 @@ func (x *HostTestReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostTestReport.ProtoReflect.Descriptor instead.
 func (*HostTestReport) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{19}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *HostTestReport) GetObject() string {
@@ -1363,7 +1570,7 @@ type HostTestResult struct {
 
 func (x *HostTestResult) Reset() {
 	*x = HostTestResult{}
-	mi := &file_station_v1_host_proto_msgTypes[20]
+	mi := &file_station_v1_host_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1375,7 +1582,7 @@ func (x *HostTestResult) String() string {
 func (*HostTestResult) ProtoMessage() {}
 
 func (x *HostTestResult) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[20]
+	mi := &file_station_v1_host_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1388,7 +1595,7 @@ func (x *HostTestResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostTestResult.ProtoReflect.Descriptor instead.
 func (*HostTestResult) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{20}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *HostTestResult) GetName() []byte {
@@ -1467,7 +1674,7 @@ type HostTestEntry struct {
 
 func (x *HostTestEntry) Reset() {
 	*x = HostTestEntry{}
-	mi := &file_station_v1_host_proto_msgTypes[21]
+	mi := &file_station_v1_host_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1479,7 +1686,7 @@ func (x *HostTestEntry) String() string {
 func (*HostTestEntry) ProtoMessage() {}
 
 func (x *HostTestEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[21]
+	mi := &file_station_v1_host_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1492,7 +1699,7 @@ func (x *HostTestEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostTestEntry.ProtoReflect.Descriptor instead.
 func (*HostTestEntry) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{21}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *HostTestEntry) GetTimeUs() int64 {
@@ -1528,7 +1735,7 @@ var File_station_v1_host_proto protoreflect.FileDescriptor
 const file_station_v1_host_proto_rawDesc = "" +
 	"\n" +
 	"\x15station/v1/host.proto\x12\n" +
-	"station.v1\x1a\x17station/v1/common.proto\"B\n" +
+	"station.v1\x1a\x17station/v1/common.proto\x1a\x18station/v1/storage.proto\"B\n" +
 	"\fHostIdentity\x12\x18\n" +
 	"\astation\x18\x01 \x01(\tR\astation\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\"\xbf\x03\n" +
@@ -1610,7 +1817,22 @@ const file_station_v1_host_proto_rawDesc = "" +
 	"\x06object\x18\x01 \x01(\tR\x06object\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x04R\aversion\x12\x12\n" +
 	"\x04hash\x18\x03 \x01(\tR\x04hash\x12\x12\n" +
-	"\x04text\x18\x04 \x01(\fR\x04text\"\x97\x01\n" +
+	"\x04text\x18\x04 \x01(\fR\x04text\"\x8a\x01\n" +
+	"\x0fHostPublication\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\tR\x06object\x12\x12\n" +
+	"\x04text\x18\x02 \x01(\fR\x04text\x12\x19\n" +
+	"\bif_match\x18\x03 \x01(\fR\aifMatch\x12\x16\n" +
+	"\x06author\x18\x04 \x01(\fR\x06author\x12\x18\n" +
+	"\amessage\x18\x05 \x01(\fR\amessage\"r\n" +
+	"\fHostRollback\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\tR\x06object\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\x04R\aversion\x12\x16\n" +
+	"\x06author\x18\x03 \x01(\fR\x06author\x12\x18\n" +
+	"\amessage\x18\x04 \x01(\fR\amessage\"U\n" +
+	"\rHostPublished\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\x04R\aversion\x12\x12\n" +
+	"\x04hash\x18\x02 \x01(\fR\x04hash\x12\x16\n" +
+	"\x06minted\x18\x03 \x01(\bR\x06minted\"\x97\x01\n" +
 	"\x0eHostStateQuery\x12\x16\n" +
 	"\x06object\x18\x01 \x01(\tR\x06object\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\fR\x03key\x12\x17\n" +
@@ -1644,7 +1866,7 @@ const file_station_v1_host_proto_rawDesc = "" +
 	"\atime_us\x18\x01 \x01(\x03R\x06timeUs\x12\x14\n" +
 	"\x05level\x18\x02 \x01(\tR\x05level\x12\x18\n" +
 	"\amessage\x18\x03 \x01(\fR\amessage\x12\x16\n" +
-	"\x06fields\x18\x04 \x01(\fR\x06fields2\xf6\x04\n" +
+	"\x06fields\x18\x04 \x01(\fR\x06fields2\xfe\x06\n" +
 	"\vHostService\x127\n" +
 	"\bIdentity\x12\x11.station.v1.Empty\x1a\x18.station.v1.HostIdentity\x126\n" +
 	"\x06Invoke\x12\x14.station.v1.HostCall\x1a\x16.station.v1.HostResult\x12@\n" +
@@ -1656,7 +1878,11 @@ const file_station_v1_host_proto_rawDesc = "" +
 	"\n" +
 	"DropUpload\x12\x1a.station.v1.HostDropUpload\x1a\x11.station.v1.Empty\x12A\n" +
 	"\bReadFile\x12\x18.station.v1.HostReadFile\x1a\x19.station.v1.HostFileReply0\x01\x12?\n" +
-	"\x04Test\x12\x1b.station.v1.HostTestRequest\x1a\x1a.station.v1.HostTestReportB/Z-github.com/dbbasic/station/sdk/internal/pb;pbb\x06proto3"
+	"\x04Test\x12\x1b.station.v1.HostTestRequest\x1a\x1a.station.v1.HostTestReport\x12@\n" +
+	"\bVersions\x12\x19.station.v1.VersionsQuery\x1a\x19.station.v1.VersionsReply\x12@\n" +
+	"\aVersion\x12\x1a.station.v1.VersionRequest\x1a\x19.station.v1.SourceVersion\x12A\n" +
+	"\aPublish\x12\x1b.station.v1.HostPublication\x1a\x19.station.v1.HostPublished\x12?\n" +
+	"\bRollback\x12\x18.station.v1.HostRollback\x1a\x19.station.v1.HostPublishedB/Z-github.com/dbbasic/station/sdk/internal/pb;pbb\x06proto3"
 
 var (
 	file_station_v1_host_proto_rawDescOnce sync.Once
@@ -1670,7 +1896,7 @@ func file_station_v1_host_proto_rawDescGZIP() []byte {
 	return file_station_v1_host_proto_rawDescData
 }
 
-var file_station_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_station_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_station_v1_host_proto_goTypes = []any{
 	(*HostIdentity)(nil),      // 0: station.v1.HostIdentity
 	(*HostCall)(nil),          // 1: station.v1.HostCall
@@ -1687,51 +1913,66 @@ var file_station_v1_host_proto_goTypes = []any{
 	(*HostObjects)(nil),       // 12: station.v1.HostObjects
 	(*HostSourceRequest)(nil), // 13: station.v1.HostSourceRequest
 	(*HostSource)(nil),        // 14: station.v1.HostSource
-	(*HostStateQuery)(nil),    // 15: station.v1.HostStateQuery
-	(*HostState)(nil),         // 16: station.v1.HostState
-	(*HostStateItem)(nil),     // 17: station.v1.HostStateItem
-	(*HostTestRequest)(nil),   // 18: station.v1.HostTestRequest
-	(*HostTestReport)(nil),    // 19: station.v1.HostTestReport
-	(*HostTestResult)(nil),    // 20: station.v1.HostTestResult
-	(*HostTestEntry)(nil),     // 21: station.v1.HostTestEntry
-	(*Field)(nil),             // 22: station.v1.Field
-	(*Empty)(nil),             // 23: station.v1.Empty
-	(*LogsQuery)(nil),         // 24: station.v1.LogsQuery
-	(*LogsPage)(nil),          // 25: station.v1.LogsPage
+	(*HostPublication)(nil),   // 15: station.v1.HostPublication
+	(*HostRollback)(nil),      // 16: station.v1.HostRollback
+	(*HostPublished)(nil),     // 17: station.v1.HostPublished
+	(*HostStateQuery)(nil),    // 18: station.v1.HostStateQuery
+	(*HostState)(nil),         // 19: station.v1.HostState
+	(*HostStateItem)(nil),     // 20: station.v1.HostStateItem
+	(*HostTestRequest)(nil),   // 21: station.v1.HostTestRequest
+	(*HostTestReport)(nil),    // 22: station.v1.HostTestReport
+	(*HostTestResult)(nil),    // 23: station.v1.HostTestResult
+	(*HostTestEntry)(nil),     // 24: station.v1.HostTestEntry
+	(*Field)(nil),             // 25: station.v1.Field
+	(*Empty)(nil),             // 26: station.v1.Empty
+	(*LogsQuery)(nil),         // 27: station.v1.LogsQuery
+	(*VersionsQuery)(nil),     // 28: station.v1.VersionsQuery
+	(*VersionRequest)(nil),    // 29: station.v1.VersionRequest
+	(*LogsPage)(nil),          // 30: station.v1.LogsPage
+	(*VersionsReply)(nil),     // 31: station.v1.VersionsReply
+	(*SourceVersion)(nil),     // 32: station.v1.SourceVersion
 }
 var file_station_v1_host_proto_depIdxs = []int32{
-	22, // 0: station.v1.HostCall.query:type_name -> station.v1.Field
-	22, // 1: station.v1.HostCall.header:type_name -> station.v1.Field
-	22, // 2: station.v1.HostCall.form:type_name -> station.v1.Field
+	25, // 0: station.v1.HostCall.query:type_name -> station.v1.Field
+	25, // 1: station.v1.HostCall.header:type_name -> station.v1.Field
+	25, // 2: station.v1.HostCall.form:type_name -> station.v1.Field
 	2,  // 3: station.v1.HostCall.uploads:type_name -> station.v1.HostUploaded
-	22, // 4: station.v1.HostResult.header:type_name -> station.v1.Field
+	25, // 4: station.v1.HostResult.header:type_name -> station.v1.Field
 	4,  // 5: station.v1.HostResult.file:type_name -> station.v1.HostFile
 	10, // 6: station.v1.HostObjects.objects:type_name -> station.v1.HostObject
-	17, // 7: station.v1.HostState.items:type_name -> station.v1.HostStateItem
-	20, // 8: station.v1.HostTestReport.tests:type_name -> station.v1.HostTestResult
-	21, // 9: station.v1.HostTestResult.log:type_name -> station.v1.HostTestEntry
-	23, // 10: station.v1.HostService.Identity:input_type -> station.v1.Empty
+	20, // 7: station.v1.HostState.items:type_name -> station.v1.HostStateItem
+	23, // 8: station.v1.HostTestReport.tests:type_name -> station.v1.HostTestResult
+	24, // 9: station.v1.HostTestResult.log:type_name -> station.v1.HostTestEntry
+	26, // 10: station.v1.HostService.Identity:input_type -> station.v1.Empty
 	1,  // 11: station.v1.HostService.Invoke:input_type -> station.v1.HostCall
 	11, // 12: station.v1.HostService.Objects:input_type -> station.v1.HostObjectsQuery
 	13, // 13: station.v1.HostService.Source:input_type -> station.v1.HostSourceRequest
-	15, // 14: station.v1.HostService.State:input_type -> station.v1.HostStateQuery
-	24, // 15: station.v1.HostService.Logs:input_type -> station.v1.LogsQuery
+	18, // 14: station.v1.HostService.State:input_type -> station.v1.HostStateQuery
+	27, // 15: station.v1.HostService.Logs:input_type -> station.v1.LogsQuery
 	5,  // 16: station.v1.HostService.Upload:input_type -> station.v1.HostUploadRequest
 	7,  // 17: station.v1.HostService.DropUpload:input_type -> station.v1.HostDropUpload
 	8,  // 18: station.v1.HostService.ReadFile:input_type -> station.v1.HostReadFile
-	18, // 19: station.v1.HostService.Test:input_type -> station.v1.HostTestRequest
-	0,  // 20: station.v1.HostService.Identity:output_type -> station.v1.HostIdentity
-	3,  // 21: station.v1.HostService.Invoke:output_type -> station.v1.HostResult
-	12, // 22: station.v1.HostService.Objects:output_type -> station.v1.HostObjects
-	14, // 23: station.v1.HostService.Source:output_type -> station.v1.HostSource
-	16, // 24: station.v1.HostService.State:output_type -> station.v1.HostState
-	25, // 25: station.v1.HostService.Logs:output_type -> station.v1.LogsPage
-	6,  // 26: station.v1.HostService.Upload:output_type -> station.v1.HostUpload
-	23, // 27: station.v1.HostService.DropUpload:output_type -> station.v1.Empty
-	9,  // 28: station.v1.HostService.ReadFile:output_type -> station.v1.HostFileReply
-	19, // 29: station.v1.HostService.Test:output_type -> station.v1.HostTestReport
-	20, // [20:30] is the sub-list for method output_type
-	10, // [10:20] is the sub-list for method input_type
+	21, // 19: station.v1.HostService.Test:input_type -> station.v1.HostTestRequest
+	28, // 20: station.v1.HostService.Versions:input_type -> station.v1.VersionsQuery
+	29, // 21: station.v1.HostService.Version:input_type -> station.v1.VersionRequest
+	15, // 22: station.v1.HostService.Publish:input_type -> station.v1.HostPublication
+	16, // 23: station.v1.HostService.Rollback:input_type -> station.v1.HostRollback
+	0,  // 24: station.v1.HostService.Identity:output_type -> station.v1.HostIdentity
+	3,  // 25: station.v1.HostService.Invoke:output_type -> station.v1.HostResult
+	12, // 26: station.v1.HostService.Objects:output_type -> station.v1.HostObjects
+	14, // 27: station.v1.HostService.Source:output_type -> station.v1.HostSource
+	19, // 28: station.v1.HostService.State:output_type -> station.v1.HostState
+	30, // 29: station.v1.HostService.Logs:output_type -> station.v1.LogsPage
+	6,  // 30: station.v1.HostService.Upload:output_type -> station.v1.HostUpload
+	26, // 31: station.v1.HostService.DropUpload:output_type -> station.v1.Empty
+	9,  // 32: station.v1.HostService.ReadFile:output_type -> station.v1.HostFileReply
+	22, // 33: station.v1.HostService.Test:output_type -> station.v1.HostTestReport
+	31, // 34: station.v1.HostService.Versions:output_type -> station.v1.VersionsReply
+	32, // 35: station.v1.HostService.Version:output_type -> station.v1.SourceVersion
+	17, // 36: station.v1.HostService.Publish:output_type -> station.v1.HostPublished
+	17, // 37: station.v1.HostService.Rollback:output_type -> station.v1.HostPublished
+	24, // [24:38] is the sub-list for method output_type
+	10, // [10:24] is the sub-list for method input_type
 	10, // [10:10] is the sub-list for extension type_name
 	10, // [10:10] is the sub-list for extension extendee
 	0,  // [0:10] is the sub-list for field type_name
@@ -1743,13 +1984,14 @@ func file_station_v1_host_proto_init() {
 		return
 	}
 	file_station_v1_common_proto_init()
+	file_station_v1_storage_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_station_v1_host_proto_rawDesc), len(file_station_v1_host_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   22,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

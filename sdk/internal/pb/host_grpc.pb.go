@@ -29,6 +29,10 @@ const (
 	HostService_DropUpload_FullMethodName = "/station.v1.HostService/DropUpload"
 	HostService_ReadFile_FullMethodName   = "/station.v1.HostService/ReadFile"
 	HostService_Test_FullMethodName       = "/station.v1.HostService/Test"
+	HostService_Versions_FullMethodName   = "/station.v1.HostService/Versions"
+	HostService_Version_FullMethodName    = "/station.v1.HostService/Version"
+	HostService_Publish_FullMethodName    = "/station.v1.HostService/Publish"
+	HostService_Rollback_FullMethodName   = "/station.v1.HostService/Rollback"
 )
 
 // HostServiceClient is the client API for HostService service.
@@ -47,6 +51,10 @@ type HostServiceClient interface {
 	DropUpload(ctx context.Context, in *HostDropUpload, opts ...grpc.CallOption) (*Empty, error)
 	ReadFile(ctx context.Context, in *HostReadFile, opts ...grpc.CallOption) (grpc.ServerStreamingClient[HostFileReply], error)
 	Test(ctx context.Context, in *HostTestRequest, opts ...grpc.CallOption) (*HostTestReport, error)
+	Versions(ctx context.Context, in *VersionsQuery, opts ...grpc.CallOption) (*VersionsReply, error)
+	Version(ctx context.Context, in *VersionRequest, opts ...grpc.CallOption) (*SourceVersion, error)
+	Publish(ctx context.Context, in *HostPublication, opts ...grpc.CallOption) (*HostPublished, error)
+	Rollback(ctx context.Context, in *HostRollback, opts ...grpc.CallOption) (*HostPublished, error)
 }
 
 type hostServiceClient struct {
@@ -169,6 +177,46 @@ func (c *hostServiceClient) Test(ctx context.Context, in *HostTestRequest, opts 
 	return out, nil
 }
 
+func (c *hostServiceClient) Versions(ctx context.Context, in *VersionsQuery, opts ...grpc.CallOption) (*VersionsReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(VersionsReply)
+	err := c.cc.Invoke(ctx, HostService_Versions_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *hostServiceClient) Version(ctx context.Context, in *VersionRequest, opts ...grpc.CallOption) (*SourceVersion, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SourceVersion)
+	err := c.cc.Invoke(ctx, HostService_Version_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *hostServiceClient) Publish(ctx context.Context, in *HostPublication, opts ...grpc.CallOption) (*HostPublished, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(HostPublished)
+	err := c.cc.Invoke(ctx, HostService_Publish_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *hostServiceClient) Rollback(ctx context.Context, in *HostRollback, opts ...grpc.CallOption) (*HostPublished, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(HostPublished)
+	err := c.cc.Invoke(ctx, HostService_Rollback_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // HostServiceServer is the server API for HostService service.
 // All implementations must embed UnimplementedHostServiceServer
 // for forward compatibility.
@@ -185,6 +233,10 @@ type HostServiceServer interface {
 	DropUpload(context.Context, *HostDropUpload) (*Empty, error)
 	ReadFile(*HostReadFile, grpc.ServerStreamingServer[HostFileReply]) error
 	Test(context.Context, *HostTestRequest) (*HostTestReport, error)
+	Versions(context.Context, *VersionsQuery) (*VersionsReply, error)
+	Version(context.Context, *VersionRequest) (*SourceVersion, error)
+	Publish(context.Context, *HostPublication) (*HostPublished, error)
+	Rollback(context.Context, *HostRollback) (*HostPublished, error)
 	mustEmbedUnimplementedHostServiceServer()
 }
 
@@ -224,6 +276,18 @@ func (UnimplementedHostServiceServer) ReadFile(*HostReadFile, grpc.ServerStreami
 }
 func (UnimplementedHostServiceServer) Test(context.Context, *HostTestRequest) (*HostTestReport, error) {
 	return nil, status.Error(codes.Unimplemented, "method Test not implemented")
+}
+func (UnimplementedHostServiceServer) Versions(context.Context, *VersionsQuery) (*VersionsReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Versions not implemented")
+}
+func (UnimplementedHostServiceServer) Version(context.Context, *VersionRequest) (*SourceVersion, error) {
+	return nil, status.Error(codes.Unimplemented, "method Version not implemented")
+}
+func (UnimplementedHostServiceServer) Publish(context.Context, *HostPublication) (*HostPublished, error) {
+	return nil, status.Error(codes.Unimplemented, "method Publish not implemented")
+}
+func (UnimplementedHostServiceServer) Rollback(context.Context, *HostRollback) (*HostPublished, error) {
+	return nil, status.Error(codes.Unimplemented, "method Rollback not implemented")
 }
 func (UnimplementedHostServiceServer) mustEmbedUnimplementedHostServiceServer() {}
 func (UnimplementedHostServiceServer) testEmbeddedByValue()                     {}
@@ -408,6 +472,78 @@ func _HostService_Test_Handler(srv interface{}, ctx context.Context, dec func(in
 	return interceptor(ctx, in, info, handler)
 }
 
+func _HostService_Versions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(VersionsQuery)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HostServiceServer).Versions(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: HostService_Versions_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HostServiceServer).Versions(ctx, req.(*VersionsQuery))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _HostService_Version_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(VersionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HostServiceServer).Version(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: HostService_Version_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HostServiceServer).Version(ctx, req.(*VersionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _HostService_Publish_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(HostPublication)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HostServiceServer).Publish(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: HostService_Publish_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HostServiceServer).Publish(ctx, req.(*HostPublication))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _HostService_Rollback_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(HostRollback)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HostServiceServer).Rollback(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: HostService_Rollback_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HostServiceServer).Rollback(ctx, req.(*HostRollback))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // HostService_ServiceDesc is the grpc.ServiceDesc for HostService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -446,6 +582,22 @@ var HostService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Test",
 			Handler:    _HostService_Test_Handler,
+		},
+		{
+			MethodName: "Versions",
+			Handler:    _HostService_Versions_Handler,
+		},
+		{
+			MethodName: "Version",
+			Handler:    _HostService_Version_Handler,
+		},
+		{
+			MethodName: "Publish",
+			Handler:    _HostService_Publish_Handler,
+		},
+		{
+			MethodName: "Rollback",
+			Handler:    _HostService_Rollback_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

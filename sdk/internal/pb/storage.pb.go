@@ -223,6 +223,7 @@ type Commit struct {
 	Entries       []*LogEntry            `protobuf:"bytes,9,rep,name=entries,proto3" json:"entries,omitempty"`
 	Version       *SourceVersion         `protobuf:"bytes,10,opt,name=version,proto3" json:"version,omitempty"`
 	Files         []*FileChange          `protobuf:"bytes,11,rep,name=files,proto3" json:"files,omitempty"`
+	Working       uint64                 `protobuf:"varint,12,opt,name=working,proto3" json:"working,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -332,6 +333,13 @@ func (x *Commit) GetFiles() []*FileChange {
 		return x.Files
 	}
 	return nil
+}
+
+func (x *Commit) GetWorking() uint64 {
+	if x != nil {
+		return x.Working
+	}
+	return 0
 }
 
 // StateChange is storage.StateChange.
@@ -565,6 +573,7 @@ type StoredObject struct {
 	Sequence      uint64                 `protobuf:"varint,3,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	Head          uint64                 `protobuf:"varint,4,opt,name=head,proto3" json:"head,omitempty"`
 	Hash          string                 `protobuf:"bytes,5,opt,name=hash,proto3" json:"hash,omitempty"`
+	Working       uint64                 `protobuf:"varint,6,opt,name=working,proto3" json:"working,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -632,6 +641,13 @@ func (x *StoredObject) GetHash() string {
 		return x.Hash
 	}
 	return ""
+}
+
+func (x *StoredObject) GetWorking() uint64 {
+	if x != nil {
+		return x.Working
+	}
+	return 0
 }
 
 // StoredObjectsQuery is storage.ObjectsQuery.
@@ -2037,7 +2053,7 @@ const file_station_v1_storage_proto_rawDesc = "" +
 	"\vCommitReply\x122\n" +
 	"\aresults\x18\x01 \x03(\v2\x18.station.v1.CommitResultR\aresults\"7\n" +
 	"\fCommitResult\x12'\n" +
-	"\x05error\x18\x01 \x01(\v2\x11.station.v1.ErrorR\x05error\"\x9f\x03\n" +
+	"\x05error\x18\x01 \x01(\v2\x11.station.v1.ErrorR\x05error\"\xb9\x03\n" +
 	"\x06Commit\x12\x16\n" +
 	"\x06object\x18\x01 \x01(\tR\x06object\x12 \n" +
 	"\vincarnation\x18\x02 \x01(\x04R\vincarnation\x12\x1a\n" +
@@ -2052,7 +2068,8 @@ const file_station_v1_storage_proto_rawDesc = "" +
 	"\aentries\x18\t \x03(\v2\x14.station.v1.LogEntryR\aentries\x123\n" +
 	"\aversion\x18\n" +
 	" \x01(\v2\x19.station.v1.SourceVersionR\aversion\x12,\n" +
-	"\x05files\x18\v \x03(\v2\x16.station.v1.FileChangeR\x05files\"\x9d\x01\n" +
+	"\x05files\x18\v \x03(\v2\x16.station.v1.FileChangeR\x05files\x12\x18\n" +
+	"\aworking\x18\f \x01(\x04R\aworking\"\x9d\x01\n" +
 	"\vStateChange\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value\x12\x18\n" +
@@ -2069,13 +2086,14 @@ const file_station_v1_storage_proto_rawDesc = "" +
 	"\x04uses\x18\a \x03(\v2\x15.station.v1.ModuleUseR\x04uses\"=\n" +
 	"\tModuleUse\x12\x16\n" +
 	"\x06module\x18\x01 \x01(\tR\x06module\x12\x18\n" +
-	"\aversion\x18\x02 \x01(\x04R\aversion\"\x8c\x01\n" +
+	"\aversion\x18\x02 \x01(\x04R\aversion\"\xa6\x01\n" +
 	"\fStoredObject\x12\x16\n" +
 	"\x06object\x18\x01 \x01(\tR\x06object\x12 \n" +
 	"\vincarnation\x18\x02 \x01(\x04R\vincarnation\x12\x1a\n" +
 	"\bsequence\x18\x03 \x01(\x04R\bsequence\x12\x12\n" +
 	"\x04head\x18\x04 \x01(\x04R\x04head\x12\x12\n" +
-	"\x04hash\x18\x05 \x01(\tR\x04hash\"X\n" +
+	"\x04hash\x18\x05 \x01(\tR\x04hash\x12\x18\n" +
+	"\aworking\x18\x06 \x01(\x04R\aworking\"X\n" +
 	"\x12StoredObjectsQuery\x12\x16\n" +
 	"\x06prefix\x18\x01 \x01(\fR\x06prefix\x12\x14\n" +
 	"\x05after\x18\x02 \x01(\fR\x05after\x12\x14\n" +

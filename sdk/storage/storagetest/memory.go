@@ -234,6 +234,9 @@ func (f *folder) apply(c *storage.Commit, failed bool) error {
 	case c.Version != nil && c.Version.Number != r.info.Head+1:
 		return errs.New(errs.Invalid, "", "Version %d does not follow version %d.", c.Version.Number, r.info.Head)
 	}
+	if head := max(r.info.Head, numberOf(c.Version)); c.Working > head {
+		return errs.New(errs.Invalid, "", "There is no version %d; the newest is %d.", c.Working, head)
+	}
 	present := r.state
 	if !sameLife {
 		present = nil
@@ -248,7 +251,10 @@ func (f *folder) apply(c *storage.Commit, failed bool) error {
 	}
 	if !sameLife {
 		r.state, r.entries, r.versions, r.info.Hash = map[string]storage.StateChange{}, nil, nil, ""
-		r.files = map[string]content{}
+		r.files, r.info.Working = map[string]content{}, 0
+	}
+	if c.Working > 0 {
+		r.info.Working = c.Working
 	}
 	r.info.Object, r.info.Incarnation, r.info.Sequence, r.epoch = c.Object, c.Incarnation, c.Sequence, c.HomeEpoch
 	f.high = max(f.high, c.Stamp.Time)
@@ -269,6 +275,14 @@ func (f *folder) apply(c *storage.Commit, failed bool) error {
 	f.takeFiles(r, c)
 	f.objects[c.Object] = r
 	return nil
+}
+
+// numberOf gives the number of a version, 0 without one.
+func numberOf(v *storage.Version) uint64 {
+	if v == nil {
+		return 0
+	}
+	return v.Number
 }
 
 // cloneChange gives what a store keeps of a change.

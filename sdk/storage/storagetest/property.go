@@ -33,6 +33,8 @@ func (m model) add(c storage.Commit) (errs.Kind, bool) {
 		return outOfSequence, false
 	case c.Version != nil && c.Version.Number != head+1:
 		return invalid, false
+	case c.Working > max(head, numberOf(c.Version)):
+		return invalid, false
 	}
 	m[c.Object] = append(m[c.Object], c)
 	return 0, true
@@ -49,7 +51,7 @@ func (m model) object(name id.Object) (o storage.Object, log []storage.Entry, ve
 	for _, c := range m[name] {
 		if c.Incarnation != o.Incarnation {
 			clear(state)
-			log, versions, o.Hash = nil, nil, ""
+			log, versions, o.Hash, o.Working = nil, nil, "", 0
 		}
 		o.Incarnation, o.Sequence = c.Incarnation, c.Sequence
 		for _, ch := range c.State {
@@ -59,6 +61,9 @@ func (m model) object(name id.Object) (o storage.Object, log []storage.Entry, ve
 		if c.Version != nil {
 			versions = append(versions, *c.Version)
 			o.Head, o.Hash = c.Version.Number, c.Version.Hash
+		}
+		if c.Working > 0 {
+			o.Working = c.Working
 		}
 	}
 	for _, ch := range state {
@@ -163,6 +168,9 @@ func (s *subject) randomCommit(rt *rapid.T, m model, name id.Object) storage.Com
 			head++
 		}
 		c.Version = source(head, fmt.Sprint(s.tick))
+	}
+	if rapid.IntRange(0, 2).Draw(rt, "file") == 0 {
+		c.Working = rapid.Uint64Range(0, o.Head+2).Draw(rt, "working") // o.Head+2 always is wrong, o.Head+1 without a version
 	}
 	return c
 }

@@ -88,6 +88,7 @@ var checks = []check{
 	{"ImportRefused", checkImportRefused},
 	{"ImportedBoots", checkImportBoots},
 	{"Versions", checkVersions},
+	{"Working", checkWorking},
 	{"Objects", checkObjects},
 	{"EntryCounter", checkEntryCounter},
 	{"ManyObjects", checkMany},

@@ -100,7 +100,7 @@ func verdict(t *testing.T, c check, open Opener) []string {
 // TestPlantedFaults breaks a correct store in one way at a time. The check
 // that is named must see it.
 func TestPlantedFaults(t *testing.T) {
-	for _, f := range append(fileFaults, []fault{
+	for _, f := range append(slices.Concat(fileFaults, workingFaults), []fault{
 		{"lost commit", "Sequences", func(s storage.Storage) storage.Storage { return &lostCommit{Storage: s} }},
 		{"half a commit", "RoundTrip", func(s storage.Storage) storage.Storage { return halfCommit{s} }},
 		{"a version without its modules", "RoundTrip", func(s storage.Storage) storage.Storage { return noUses{s} }},

@@ -88,7 +88,7 @@ func faults(leak <-chan struct{}) []fault {
 	var mu sync.Mutex
 	var last host.Result
 	var broken error
-	return append(append(readFaults(), fileFaults()...), []fault{
+	return append(slices.Concat(readFaults(), fileFaults(), sourceFaults()), []fault{
 		{name: "wrong method", check: "Methods", invoke: onCall(func(c *host.Call) {
 			if c.Method == http.MethodPatch {
 				c.Method = "POST"

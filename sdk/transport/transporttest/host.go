@@ -24,6 +24,8 @@ type Host struct {
 	hasty   int // calls and reads whose context had no deadline
 	down    bool
 	files   files
+
+	published []host.Publication
 }
 
 var _ host.Host = (*Host)(nil)
@@ -44,6 +46,8 @@ type Data struct {
 	State  []host.StateItem // in the order of the keys' bytes
 	Logs   []storage.Entry  // oldest first
 	Tests  host.TestReport
+
+	Versions []storage.Version // oldest first
 }
 
 // NewHost gives a host without objects.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -39,6 +40,15 @@ var _ transport.Transport = (*Lines)(nil)
 type line struct {
 	Call *Request `json:",omitempty"`
 	Read *Read    `json:",omitempty"`
+
+	Change *Change `json:",omitempty"`
+}
+
+// answer is one answer: of a call its Response, of a change its Version too.
+type answer struct {
+	Reading
+	Object  id.Object
+	Version uint64
 }
 
 // Info calls the transport "lines".
@@ -124,10 +134,10 @@ func readLine(in *bufio.Reader) ([]byte, error) {
 }
 
 // answer does what a line asks for.
-func (l *Lines) answer(calls context.Context, text []byte, err error, h host.Host) Reading {
+func (l *Lines) answer(calls context.Context, text []byte, err error, h host.Host) answer {
 	ctx, cancel := context.WithTimeout(calls, linesCall)
 	defer cancel()
-	res := Reading{Response: Response{Status: 200, Station: l.station, RequestID: uuid.Must(uuid.NewV7()).String()}}
+	res := answer{Reading: Reading{Response: Response{Status: 200, Station: l.station, RequestID: uuid.Must(uuid.NewV7()).String()}}}
 	var ask line
 	if err == nil {
 		if bad := json.Unmarshal(text, &ask); bad != nil {
@@ -142,7 +152,9 @@ func (l *Lines) answer(calls context.Context, text []byte, err error, h host.Hos
 		}
 		err = l.call(ctx, *ask.Call, h, &res.Response)
 	case ask.Read != nil:
-		err = look(ctx, *ask.Read, h, &res)
+		err = look(ctx, *ask.Read, h, &res.Reading)
+	case ask.Change != nil:
+		err = alter(ctx, *ask.Change, h, &res)
 	}
 	if e := errs.From(err); e != nil {
 		res.Status, res.Code, res.Message = e.HTTPStatus(), e.CodeOf(), e.Text()
@@ -177,6 +189,27 @@ func (l *Lines) call(ctx context.Context, r Request, h host.Host, res *Response)
 	if err == nil {
 		res.Status, res.Header, res.Body, res.Station = result.Status, result.Header, result.Body, result.Station
 	}
+	return err
+}
+
+// alter changes the source of an object.
+func alter(ctx context.Context, c Change, h host.Host, res *answer) error {
+	var done host.Published
+	var err error
+	if c.Publish != nil {
+		res.Object = c.Publish.Object
+	} else {
+		res.Object = c.Rollback.Object
+	}
+	if _, err := id.ParseObject(string(res.Object)); err != nil {
+		return err
+	}
+	if c.Publish != nil {
+		done, err = h.Publish(ctx, *c.Publish)
+	} else {
+		done, err = h.Rollback(ctx, *c.Rollback)
+	}
+	res.Version = done.Version
 	return err
 }
 
@@ -241,8 +274,35 @@ func look(ctx context.Context, r Read, h host.Host, res *Reading) error {
 		res.Logs, res.Next = page.Entries, page.Next
 	case Tests:
 		res.Tests, err = h.Test(ctx, object)
+	case Versions:
+		err = versions(ctx, object, r, h, res)
+	case Version:
+		res.Versions = make([]storage.Version, 1)
+		res.Versions[0], err = h.Version(ctx, object, r.Number)
+		res.Versions[0].Uses = nil
 	default:
 		err = errs.New(errs.Invalid, "", "There is no read of %q.", r.What)
+	}
+	return err
+}
+
+func versions(ctx context.Context, object id.Object, r Read, h host.Host, res *Reading) error {
+	q := storage.VersionsQuery{Object: object, Limit: r.Limit}
+	if q.Limit == 0 {
+		q.Limit = 10
+	}
+	if r.Cursor != "" {
+		var err error
+		if q.Before, err = strconv.ParseUint(r.Cursor, 10, 64); err != nil {
+			return errs.New(errs.Invalid, "bad_cursor", "The cursor is none.")
+		}
+	}
+	list, err := h.Versions(ctx, q)
+	for i := range list {
+		list[i].Uses = nil
+	}
+	if res.Versions = list; len(list) == q.Limit && list[len(list)-1].Number > 1 {
+		res.Next = strconv.FormatUint(list[len(list)-1].Number, 10)
 	}
 	return err
 }
@@ -269,13 +329,19 @@ func (c linesClient) Do(ctx context.Context, r Request) (Response, error) {
 }
 
 func (c linesClient) Read(ctx context.Context, r Read) (Reading, error) {
-	return c.ask(ctx, line{Read: &r})
+	res, err := c.ask(ctx, line{Read: &r})
+	return res.Reading, err
+}
+
+func (c linesClient) Change(ctx context.Context, ch Change) (Changed, error) {
+	res, err := c.ask(ctx, line{Change: &ch})
+	return Changed{Response: res.Response, Object: res.Object, Version: res.Version}, err
 }
 
 func (linesClient) Close() {}
 
-func (c linesClient) ask(ctx context.Context, l line) (Reading, error) {
-	var res Reading
+func (c linesClient) ask(ctx context.Context, l line) (answer, error) {
+	var res answer
 	conn, err := (&net.Dialer{}).DialContext(ctx, c.addr.Network(), c.addr.String())
 	if err != nil {
 		return res, err

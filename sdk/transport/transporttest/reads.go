@@ -36,6 +36,12 @@ func sample(object id.Object) Data {
 		})
 	}
 	d.Logs[4].Fields = nil
+	for i, text := range []string{"return '\\r\r\n'\t\"ü <b>\"", "", string(d.Source.Text)} {
+		d.Versions = append(d.Versions, storage.Version{
+			Number: uint64(i + 1), Time: d.Logs[i].Time, Author: []string{"", "ü", "<b>"}[i], Message: []string{"one\n\"two\"", "", "&"}[i],
+			Hash: strings.Repeat("ab", 32), Text: []byte(text), Uses: []storage.Use{{Module: "lib_a", Version: 1}},
+		})
+	}
 	d.Tests = host.TestReport{Object: object, Tests: []host.TestResult{
 		{Name: "test_all", Outcome: host.TestPassed, Duration: 1234567 * time.Microsecond},
 		{Name: "test_<b>", Outcome: host.TestFailed, Reason: "script.lua:7: \"ü\" & more\nlines", Code: "script_failed", Line: 7,
@@ -205,6 +211,10 @@ func checkReadErrors(t testing.TB, h Harness) {
 		{Read{What: State, Object: "../a"}, 400, "bad_object_id"},
 		{Read{What: Logs, Object: ""}, 400, "bad_object_id"},
 		{Read{What: Logs, Object: "a", Cursor: "none"}, 400, "bad_cursor"},
+		{Read{What: Versions, Object: "none"}, 404, "no_such_object"},
+		{Read{What: Version, Object: "none", Number: 1}, 404, "no_such_object"},
+		{Read{What: Version, Object: "a", Number: 9}, 404, "no_such_version"},
+		{Read{What: Versions, Object: "a", Cursor: "none"}, 400, "bad_cursor"},
 	} {
 		got := read(t, c, q.read)
 		if got.Status != q.status || got.Code != q.code || got.Message == "" {
@@ -212,8 +222,8 @@ func checkReadErrors(t testing.TB, h Harness) {
 		}
 	}
 	kernel.Down(true)
-	for _, what := range []string{Objects, Source, State, Logs, Tests} {
-		if got := read(t, c, Read{What: what, Object: "a"}); got.Status != 503 || got.Code != "unavailable" {
+	for _, what := range []string{Objects, Source, State, Logs, Tests, Versions, Version} {
+		if got := read(t, c, Read{What: what, Object: "a", Number: 1}); got.Status != 503 || got.Code != "unavailable" {
 			t.Errorf("%s of a host that is down gave %d %q, want 503 unavailable", what, got.Status, got.Code)
 		}
 	}

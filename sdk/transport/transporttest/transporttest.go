@@ -43,6 +43,7 @@ type Harness struct {
 type Client interface {
 	Do(ctx context.Context, r Request) (Response, error)
 	Read(ctx context.Context, r Read) (Reading, error)
+	Change(ctx context.Context, c Change) (Changed, error)
 	Close()
 }
 
@@ -83,12 +84,16 @@ const (
 	State   = "state"
 	Logs    = "logs"
 	Tests   = "tests"
+
+	Versions = "versions"
+	Version  = "version" // one, with its text
 )
 
 // Read asks for a look at objects.
 type Read struct {
 	What   string
 	Object string // "id"; not with Objects
+	Number uint64 // Version
 	Prefix string // Objects, State
 	Key    string // State: this one alone, where it is not empty
 	Levels []storage.Level
@@ -105,7 +110,24 @@ type Reading struct {
 	State   []host.StateItem // in the order of the keys' bytes
 	Logs    []storage.Entry  // Fields in canonical JSON
 	Tests   host.TestReport  // Fields likewise, durations to the microsecond
-	Next    string           // cursor of the next page; empty on the last
+
+	Versions []storage.Version // without texts and uses, but for that of Version
+
+	Next string // cursor of the next page; empty on the last
+}
+
+// Change asks for another source of an object: one of its two is set.
+type Change struct {
+	Publish  *host.Publication `json:",omitempty"`
+	Rollback *host.Rollback    `json:",omitempty"`
+}
+
+// Changed is the answer to a Change: a Response that failed, or what the object
+// now runs. Not every protocol tells the hash, and whether it is new.
+type Changed struct {
+	Response
+	Object  id.Object
+	Version uint64
 }
 
 // Run checks a transport against the contract. There is no optional part.
@@ -147,7 +169,10 @@ var checks = []check{
 	{"State", checkState},
 	{"Logs", checkLogs},
 	{"Tests", checkTests},
+	{"Versions", checkVersions},
 	{"ReadErrors", checkReadErrors},
+	{"Changes", checkChanges},
+	{"ChangeErrors", checkChangeErrors},
 	{"Drain", checkDrain},
 	{"Handover", checkHandover},
 	{"FailedListener", checkFailedListener},

@@ -1,0 +1,57 @@
+package dispatch_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/dbbasic/station/framework/dispatch"
+	"github.com/dbbasic/station/sdk/errs"
+	"github.com/dbbasic/station/sdk/storage"
+)
+
+// An object that is taken out of service answers nobody any more, also those who
+// waited, and its state stays.
+func TestWithdraw(t *testing.T) {
+	entered := make(chan struct{}, 1)
+	release := make(chan struct{})
+	s := newStation(t, dispatch.DefaultLimits(), nil)
+	s.put(t, "c", counter)
+	if n := s.mustCount(t, "c", "GET"); n != 1 {
+		t.Fatalf("count is %d", n)
+	}
+	running := make(chan error, 1)
+	go func() { // holds the mailbox
+		running <- s.Hold(t.Context(), "c", func() { entered <- struct{}{}; <-release })
+	}()
+	await(t, entered)
+	waiting := s.start("c", "GET")
+	until(t, "the call waits", func() bool { return s.Queued("c") == 1 })
+	s.Withdraw("c")
+	_, err := s.call("c", "GET")
+	wantKind(t, err, errs.NotFound)
+	close(release)
+	wantKind(t, await(t, waiting).err, errs.NotFound)
+	if err := await(t, running); err != nil {
+		t.Error(err)
+	}
+	s.put(t, "c", counter)
+	if n := s.mustCount(t, "c", "GET"); n != 2 {
+		t.Errorf("back in service the count is %d, want 2", n)
+	}
+}
+
+// The station writes into an object's log as calls do, and knows what was stored.
+func TestNoteAndInfo(t *testing.T) {
+	s := newStation(t, dispatch.DefaultLimits(), nil)
+	if err := s.Note(t.Context(), "c", storage.Error, "broken", []byte(`{"line":2}`)); err != nil {
+		t.Fatal(err)
+	}
+	logs := s.logs(t, "c")
+	if len(logs) != 1 || logs[0].Level != storage.Error || logs[0].Message != "broken" || !strings.Contains(string(logs[0].Fields), `"line":2`) {
+		t.Errorf("the log is %+v", logs)
+	}
+	info, err := s.Info(t.Context(), "c")
+	if err != nil || info.Sequence != 1 || info.Head != 0 {
+		t.Errorf("Info gives %+v, %v", info, err)
+	}
+}

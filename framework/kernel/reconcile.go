@@ -1,0 +1,398 @@
+package kernel
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/dbbasic/station/framework/catalogue"
+	"github.com/dbbasic/station/framework/dispatch"
+	"github.com/dbbasic/station/framework/luahost"
+	"github.com/dbbasic/station/sdk/cluster"
+	"github.com/dbbasic/station/sdk/errs"
+	"github.com/dbbasic/station/sdk/id"
+	"github.com/dbbasic/station/sdk/storage"
+)
+
+// standing is how a script's file and the versions of its object stand to each other.
+type standing int
+
+const (
+	inStep   standing = iota // the file holds the newest version
+	behind                   // it holds an older one that it was known to hold, or was not written yet
+	edited                   // it holds a change of the newest version
+	conflict                 // it holds a change of an older version
+	removed                  // it is gone, and held the newest version
+	nothing                  // there is neither file nor version
+)
+
+// compare says how they stand, from hashes: of the file, of the newest version, and
+// of the version that the file is known to hold. Empty means that there is none.
+// A file of which nothing is known, of an object that was imported or of an older
+// station, counts as a change of the newest version.
+func compare(file, head, held string) standing {
+	switch {
+	case file == "" && head == "":
+		return nothing
+	case file == "" && held == head:
+		return removed
+	case file == "", file != head && file == held:
+		return behind
+	case file == head:
+		return inStep
+	case head == "", held == "", held == head:
+		return edited
+	}
+	return conflict
+}
+
+// place is where the script of an object or module lies.
+type place struct {
+	object id.Object
+	module string // its name; empty for an object
+	path   string // below the scripts folder
+}
+
+func placeOf(s catalogue.Script) place { return place{s.Object, s.Module, s.Path} }
+
+// reconcile brings an object or module in line with its file, which is nil where
+// there is none. It may be repeated. An error means that storage failed; all else
+// that is wrong becomes the object's trouble.
+func (o *objects) reconcile(ctx context.Context, at place, file *catalogue.Script, info storage.ObjectInfo) error {
+	var hash string
+	if file != nil {
+		hash = file.Hash
+	}
+	held, err := o.held(ctx, info)
+	if err != nil {
+		return err
+	}
+	switch compare(hash, info.Hash, held.Hash) {
+	case inStep:
+		if info.Working != info.Head {
+			if err := o.dispatch.SetWorking(ctx, at.object, info.Head); err != nil {
+				return err
+			}
+			info.Working = info.Head
+		}
+		return o.serveNewest(ctx, at, file.Text, info, true)
+	case behind:
+		return o.refresh(ctx, at, held, info)
+	case edited:
+		return o.take(ctx, at, *file, info)
+	case conflict:
+		return o.contradict(ctx, at, *file, info)
+	case removed, nothing:
+		return o.remove(ctx, at)
+	}
+	return nil
+}
+
+// held gives the version that the file is known to hold; without a hash where that is none.
+func (o *objects) held(ctx context.Context, info storage.ObjectInfo) (storage.Version, error) {
+	if info.Working == 0 {
+		return storage.Version{}, nil
+	}
+	return o.store.Version(ctx, info.Object, info.Working)
+}
+
+// refresh writes the newest version into the file, which holds an older one, and
+// serves it.
+func (o *objects) refresh(ctx context.Context, at place, held storage.Version, info storage.ObjectInfo) error {
+	head, err := o.store.Version(ctx, at.object, info.Head)
+	if err != nil {
+		return err
+	}
+	if info.Working == 0 { // it never had a file here
+		loads, err := o.loads(ctx, head)
+		if err != nil {
+			return err
+		}
+		if !loads { // it was imported, and is no script for this station: from here on it is one that was removed
+			return o.dispatch.SetWorking(ctx, at.object, info.Head)
+		}
+	}
+	old := held.Text
+	if !o.folder.Has(at.path) {
+		old = nil
+	}
+	switch err := o.folder.Replace(at.path, old, head.Text); {
+	case errors.Is(err, catalogue.ErrNotReplaced): // it was written just now, and will be told
+	case err != nil:
+		if err := o.serveNewest(ctx, at, head.Text, info, false); err != nil {
+			return err
+		}
+		o.trouble(ctx, at, Trouble{Kind: Behind, Message: fmt.Sprintf("the file could not be replaced by version %d: %v", info.Head, err)})
+		return nil
+	default:
+		if err := o.dispatch.SetWorking(ctx, at.object, info.Head); err != nil {
+			return err
+		}
+		info.Working = info.Head
+		o.log.Info("script was replaced by its newest version", "object", at.object, "path", at.path, "version", info.Head)
+	}
+	return o.serveNewest(ctx, at, head.Text, info, true)
+}
+
+// loads reports whether a version can be served. An error is of storage.
+func (o *objects) loads(ctx context.Context, v storage.Version) (bool, error) {
+	p, err := o.pinnedScript(ctx, v)
+	if err != nil {
+		return false, err
+	}
+	vm, err := p.NewVM()
+	if err != nil {
+		return false, nil //nolint:nilerr // that is the answer
+	}
+	vm.Close()
+	return true, nil
+}
+
+// take makes an edit the newest version.
+func (o *objects) take(ctx context.Context, at place, file catalogue.Script, info storage.ObjectInfo) error {
+	proposal := cluster.Proposal{Object: at.object, Base: info.Head, Version: storage.Version{
+		Time: time.Now().UTC().Truncate(time.Microsecond), Author: "station",
+		Message: "Read from " + at.path, Hash: file.Hash, Text: file.Text,
+	}}
+	if at.module != "" {
+		return o.takeModule(ctx, at, proposal, info)
+	}
+	p := o.script(file.Text, o.newestModules())
+	var err error
+	if proposal.Version.Uses, err = o.modules.uses(p); err != nil {
+		return o.refuse(ctx, at, file.Text, info, err)
+	}
+	return o.mint(ctx, at, proposal, p, info, true)
+}
+
+// mint makes a version of a program that loads, and serves it.
+func (o *objects) mint(ctx context.Context, at place, c cluster.Proposal, p *script, info storage.ObjectInfo, fromFile bool) error {
+	_, _, err := o.install(ctx, at, c, p, fromFile)
+	if errs.Is(err, errs.Source) {
+		return o.refuse(ctx, at, p.text, info, err)
+	}
+	if err == nil {
+		o.untrouble(at)
+	}
+	return err
+}
+
+// install makes a program that loads the newest version, and serves it. Errors:
+// errs.Source, and those of dispatch.Dispatcher's Publish.
+func (o *objects) install(ctx context.Context, at place, c cluster.Proposal, p *script, fromFile bool) (number uint64, minted bool, err error) {
+	vm, err := p.NewVM() // what does not load is no version
+	if err != nil {
+		return 0, false, err
+	}
+	vm.Close()
+	number, minted, err = o.dispatch.Publish(ctx, dispatch.Publication{Proposal: c, Program: p, FromFile: fromFile})
+	if err != nil {
+		return 0, false, err
+	}
+	if minted {
+		o.said(ctx, "script is live", "object", at.object, "path", at.path, "version", number)
+	}
+	o.add(at, number, c.Version.Hash, c.Version.Uses, p)
+	return number, minted, nil
+}
+
+// said logs what became of a file. At the start, where nothing happens to any, that
+// would be a line for each.
+func (o *objects) said(ctx context.Context, message string, args ...any) {
+	level := slog.LevelInfo
+	if o.watcher == nil {
+		level = slog.LevelDebug
+	}
+	o.log.Log(ctx, level, message, args...)
+}
+
+// serveNewest serves the text of the newest version, with the modules as they are
+// now: where they are others than that version's, they make a new one. settled says
+// that the file is no trouble.
+func (o *objects) serveNewest(ctx context.Context, at place, text []byte, info storage.ObjectInfo, settled bool) error {
+	if at.module != "" {
+		return o.serveModule(ctx, at, text, info)
+	}
+	p := o.script(text, o.newestModules())
+	var uses []storage.Use
+	if mentionsRequire(text) {
+		var err error
+		if uses, err = o.modules.uses(p); err != nil {
+			return o.refuse(ctx, at, text, info, err)
+		}
+		old, err := o.headUses(ctx, at.object)
+		if err != nil {
+			return err
+		}
+		if changed := changedUses(old, uses); changed != "" {
+			return o.mint(ctx, at, cluster.Proposal{Object: at.object, Base: info.Head, Uses: old, Version: storage.Version{
+				Time: time.Now().UTC().Truncate(time.Microsecond), Author: "station", Message: changed,
+				Hash: info.Hash, Text: text, Uses: uses,
+			}}, p, info, info.Working == info.Head)
+		}
+	}
+	if s, err := o.find(at.object); err != nil || s.source.Version != info.Head || s.info.Path != at.path {
+		o.serve(at, info.Head, info.Hash, uses, p)
+	}
+	if settled {
+		o.untrouble(at)
+	}
+	return nil
+}
+
+// refuse leaves the version in service where it is. Where none is, the newest one
+// serves, with its own modules; and where that does not load either (what was
+// imported from the prototype is Python), the object answers what is wrong with its
+// script, which is what its author needs to see.
+func (o *objects) refuse(ctx context.Context, at place, text []byte, info storage.ObjectInfo, why error) error {
+	serving, err := o.keep(ctx, at, text, info)
+	if err != nil {
+		return err
+	}
+	e := errs.From(why)
+	module, line, message := luahost.Place(e.Text())
+	if line == 0 {
+		line = e.Line
+	}
+	t := Trouble{Kind: Refused, Hash: storage.Hash(text), File: at.path, Line: line, Message: message, Serving: serving}
+	if module != "" {
+		t.File = module
+	}
+	o.trouble(ctx, at, t)
+	return nil
+}
+
+// contradict leaves an edit of an older version alone.
+func (o *objects) contradict(ctx context.Context, at place, file catalogue.Script, info storage.ObjectInfo) error {
+	serving, err := o.keep(ctx, at, file.Text, info)
+	if err != nil {
+		return err
+	}
+	o.trouble(ctx, at, Trouble{Kind: Conflict, Hash: file.Hash, File: at.path, Serving: serving, Message: fmt.Sprintf(
+		"the file is a change of version %d, and the newest is version %d: put the change into that one's text, or remove the file to have it written anew", info.Working, info.Head)})
+	return nil
+}
+
+// keep makes sure that an object whose file cannot be served is in service all the
+// same, and gives the version.
+func (o *objects) keep(ctx context.Context, at place, text []byte, info storage.ObjectInfo) (uint64, error) {
+	if at.module != "" {
+		return o.keepModule(ctx, at, text, info)
+	}
+	if s, err := o.find(at.object); err == nil && s.source.Version > 0 {
+		return s.source.Version, nil
+	}
+	if info.Head > 0 {
+		old, err := o.store.Version(ctx, at.object, info.Head)
+		if err != nil {
+			return 0, err
+		}
+		loads, err := o.loads(ctx, old)
+		if err != nil {
+			return 0, err
+		}
+		if loads {
+			p, err := o.pinnedScript(ctx, old)
+			if err != nil {
+				return 0, err
+			}
+			o.serve(at, old.Number, old.Hash, old.Uses, p)
+			return old.Number, nil
+		}
+	}
+	o.serve(at, 0, storage.Hash(text), nil, o.script(text, o.newestModules()))
+	return 0, nil
+}
+
+// pinnedScript gives a version's program, with the modules that it ran with.
+func (o *objects) pinnedScript(ctx context.Context, v storage.Version) (*script, error) {
+	p := o.script(v.Text, nil)
+	var err error
+	p.modules, err = o.modules.pinned(ctx, o.store, p, v.Uses)
+	return p, err
+}
+
+// Trouble is why an object does not run what its file holds.
+type Trouble struct {
+	Kind    TroubleKind
+	Time    time.Time
+	Hash    string // of the file's text
+	File    string // where it is wrong, below the scripts folder: the script, or a module
+	Line    int    // 0 if none
+	Message string
+	Serving uint64 // the version that serves meanwhile, 0 where none does
+}
+
+// TroubleKind says what has become of an edit.
+type TroubleKind string
+
+// The kinds of trouble.
+const (
+	Refused  TroubleKind = "refused"  // it does not compile or load
+	Conflict TroubleKind = "conflict" // it is based on a version that is the newest no more
+	Pending  TroubleKind = "pending"  // it could not be stored, and is proposed again
+	Behind   TroubleKind = "behind"   // not an edit: the file could not be replaced by the newest version
+)
+
+// trouble notes what is wrong with an object's file, and says it once: in the
+// station's log, and in the object's own where that can be stored.
+func (o *objects) trouble(ctx context.Context, at place, t Trouble) {
+	t.Time = time.Now().UTC().Truncate(time.Microsecond)
+	o.mu.Lock()
+	was, known := o.troubles[at.object]
+	again := known && was.Kind == t.Kind && was.Hash == t.Hash && was.Message == t.Message
+	if again {
+		t.Time = was.Time
+	}
+	o.troubles[at.object] = t
+	o.mu.Unlock()
+	if again {
+		return
+	}
+	message := map[TroubleKind]string{
+		Refused: "script does not load", Conflict: "script is in conflict", Pending: "script is pending", Behind: "script is behind",
+	}[t.Kind]
+	log := o.log.Error
+	if t.Kind == Pending {
+		log = o.log.Warn
+	}
+	where := t.File
+	if t.Line > 0 {
+		where = fmt.Sprintf("%s:%d", t.File, t.Line)
+	}
+	if where != "" {
+		where += ": "
+	}
+	if at.module != "" {
+		log("module does not load", "module", at.module, "path", at.path, "kind", t.Kind, "serving_version", t.Serving, "error", where+t.Message)
+		return
+	}
+	log(message, "object", at.object, "path", at.path, "serving_version", t.Serving, "error", where+t.Message)
+	if t.Kind == Pending {
+		return // there is nothing to write it to
+	}
+	fields, err := json.Marshal(map[string]any{"code": "source_" + string(t.Kind), "path": at.path, "file": t.File, "line": t.Line, "serving_version": t.Serving})
+	if err == nil {
+		err = o.dispatch.Note(ctx, at.object, storage.Error, where+t.Message, fields)
+	}
+	if err != nil {
+		o.log.Warn("an object's log does not tell what is wrong with its script", "object", at.object, "error", err)
+	}
+}
+
+// untrouble says that an object runs what its file holds.
+func (o *objects) untrouble(at place) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.troubles, at.object)
+}
+
+// troubleOf gives what is wrong with an object's file; without a kind where nothing is.
+func (o *objects) troubleOf(object id.Object) Trouble {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	return o.troubles[object]
+}

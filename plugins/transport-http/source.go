@@ -1,0 +1,263 @@
+package transporthttp
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/dbbasic/station/sdk/errs"
+	"github.com/dbbasic/station/sdk/host"
+	"github.com/dbbasic/station/sdk/id"
+	"github.com/dbbasic/station/sdk/storage"
+)
+
+// source answers GET ?source=true.
+func (x *exchange) source(ctx context.Context, object id.Object, query []host.Field) error {
+	if _, err := onlyParams(query, "source"); err != nil {
+		return err
+	}
+	s, err := x.host.Source(ctx, object)
+	if err != nil {
+		return err
+	}
+	x.setETag(s.Hash)
+	x.sendJSON(http.StatusOK, struct {
+		Status   string    `json:"status"`
+		ObjectID id.Object `json:"object_id"`
+		Source   string    `json:"source"`
+		Version  uint64    `json:"version"`
+		Hash     string    `json:"hash"`
+	}{"ok", s.Object, string(s.Text), s.Version, s.Hash})
+	return nil
+}
+
+func (x *exchange) setETag(hash string) { x.w.Header()["Etag"] = []string{`"` + hash + `"`} }
+
+// versionRow is one version in JSON.
+type versionRow struct {
+	VersionID uint64 `json:"version_id"`
+	Timestamp string `json:"timestamp"`
+	Author    string `json:"author"`
+	Message   string `json:"message"`
+	Hash      string `json:"hash"`
+}
+
+func versionRowOf(v *storage.Version) versionRow {
+	return versionRow{v.Number, v.Time.UTC().Format(timestamp), v.Author, v.Message, v.Hash}
+}
+
+// versions answers ?versions=true. Its cursor is the last number.
+func (x *exchange) versions(ctx context.Context, object id.Object, query []host.Field) error {
+	p, err := onlyParams(query, "versions", "limit", "cursor")
+	if err != nil {
+		return err
+	}
+	q := storage.VersionsQuery{Object: object}
+	if q.Limit, err = limit(p, 10); err != nil {
+		return err
+	}
+	if cursor, ok := p["cursor"]; ok {
+		if q.Before, err = strconv.ParseUint(cursor, 10, 64); err != nil || q.Before == 0 {
+			return badCursor()
+		}
+	}
+	list, err := x.host.Versions(ctx, q)
+	if err != nil {
+		return err
+	}
+	answer := struct {
+		Status   string       `json:"status"`
+		ObjectID id.Object    `json:"object_id"`
+		Versions []versionRow `json:"versions"`
+		Count    int          `json:"count"`
+		Next     string       `json:"next_cursor,omitempty"`
+	}{"ok", object, make([]versionRow, len(list)), len(list), ""}
+	for i := range list {
+		answer.Versions[i] = versionRowOf(&list[i])
+	}
+	if n := len(list); n == q.Limit && list[n-1].Number > 1 {
+		answer.Next = strconv.FormatUint(list[n-1].Number, 10)
+	}
+	x.sendJSON(http.StatusOK, answer)
+	return nil
+}
+
+// version answers ?version=N.
+func (x *exchange) version(ctx context.Context, object id.Object, query []host.Field) error {
+	p, err := onlyParams(query, "version")
+	if err != nil {
+		return err
+	}
+	number, err := versionNumber(p["version"])
+	if err != nil {
+		return err
+	}
+	v, err := x.host.Version(ctx, object, number)
+	if err != nil {
+		return err
+	}
+	type row struct {
+		versionRow
+		Content string `json:"content"`
+	}
+	x.sendJSON(http.StatusOK, struct {
+		Status   string    `json:"status"`
+		ObjectID id.Object `json:"object_id"`
+		Version  row       `json:"version"`
+	}{"ok", object, row{versionRowOf(&v), string(v.Text)}})
+	return nil
+}
+
+func versionNumber(s string) (uint64, error) {
+	n, err := strconv.ParseUint(s, 10, 64)
+	if err != nil || n == 0 {
+		return 0, errs.New(errs.Invalid, "bad_version", "%q is not the number of a version: they begin at 1.", clip(s))
+	}
+	return n, nil
+}
+
+// putSource answers PUT ?source=true.
+func (x *exchange) putSource(ctx context.Context, object id.Object, query []host.Field) error {
+	if _, err := onlyParams(query, "source"); err != nil {
+		return err
+	}
+	media, _, err := contentType(x.r.Header.Get("Content-Type"))
+	if err != nil {
+		return err
+	}
+	if media == "multipart/form-data" {
+		return notJSON()
+	}
+	c := host.Call{Object: object}
+	if err := x.takeBody(&c); err != nil {
+		return err
+	}
+	if !isJSON(c.Type) {
+		return notJSON()
+	}
+	var body struct {
+		Code    *string `json:"code"`
+		Author  string  `json:"author"`
+		Message string  `json:"message"`
+	}
+	if err := json.Unmarshal(c.Body, &body); err != nil {
+		return errs.New(errs.Invalid, "bad_json", "The body is not the JSON of a source: %v.", err)
+	}
+	if body.Code == nil {
+		return errs.New(errs.Invalid, "no_code", `The body has no "code": that is the text of the script.`)
+	}
+	p := host.Publication{Object: object, Text: []byte(*body.Code), Author: body.Author, Message: body.Message}
+	if p.IfMatch, err = x.ifMatch(ctx, object); err != nil {
+		return err
+	}
+	done, err := x.host.Publish(ctx, p)
+	if err != nil {
+		return err
+	}
+	x.setETag(done.Hash)
+	message := "Version " + strconv.FormatUint(done.Version, 10) + " is live"
+	if !done.Minted {
+		message = "Nothing has changed: version " + strconv.FormatUint(done.Version, 10) + " has this text"
+	}
+	x.sendJSON(http.StatusOK, struct {
+		Status    string    `json:"status"`
+		Message   string    `json:"message"`
+		VersionID uint64    `json:"version_id"`
+		ObjectID  id.Object `json:"object_id"`
+	}{"ok", message, done.Version, object})
+	return nil
+}
+
+func notJSON() error {
+	return errs.New(errs.Unsupported, "", `A source is sent as JSON: {"code": "…", "author": "…", "message": "…"}.`)
+}
+
+func isJSON(media string) bool {
+	return media == "application/json" || strings.HasSuffix(media, "+json")
+}
+
+// ifMatch gives the hash of the header If-Match, empty where there is none. A "*"
+// stands for the hash that the object has.
+func (x *exchange) ifMatch(ctx context.Context, object id.Object) (string, error) {
+	sent := x.r.Header.Values("If-Match")
+	if len(sent) == 0 {
+		return "", nil
+	}
+	tag := strings.TrimSpace(strings.Join(sent, ","))
+	if tag == "*" {
+		s, err := x.host.Source(ctx, object)
+		if errs.Is(err, errs.NotFound) {
+			return "", errs.New(errs.Precondition, "", "There is no object %q yet.", object)
+		}
+		return s.Hash, err
+	}
+	if bare, ok := strings.CutPrefix(tag, `"`); ok && len(bare) > 1 && strings.Count(bare, `"`) == 1 {
+		tag = strings.TrimSuffix(bare, `"`)
+	}
+	if tag == "" || strings.ContainsAny(tag, `",`) {
+		return "", errs.New(errs.Invalid, "bad_if_match", "If-Match is one hash, as in the ETag of the source.")
+	}
+	return tag, nil
+}
+
+// rollback answers the reserved action. What is not in the body counts where it
+// is in the query.
+func (x *exchange) rollback(object id.Object, station id.Station, c *host.Call) error {
+	if err := x.hereOnly(station); err != nil {
+		return err
+	}
+	r := host.Rollback{Object: object}
+	fields, err := rollbackFields(c)
+	if err != nil {
+		return err
+	}
+	if r.Version, err = versionNumber(fields["version_id"]); err != nil {
+		return err
+	}
+	r.Author, r.Message = fields["author"], fields["message"]
+	ctx, cancel := context.WithTimeout(x.calls, callTime)
+	defer cancel()
+	done, err := x.host.Rollback(ctx, r)
+	if err != nil {
+		return err
+	}
+	x.sendJSON(http.StatusOK, struct {
+		Status       string    `json:"status"`
+		Message      string    `json:"message"`
+		VersionID    uint64    `json:"version_id"`
+		NewVersionID uint64    `json:"new_version_id"`
+		ObjectID     id.Object `json:"object_id"`
+	}{"ok", "Rolled back to version " + strconv.FormatUint(r.Version, 10), r.Version, done.Version, object})
+	return nil
+}
+
+func rollbackFields(c *host.Call) (map[string]string, error) {
+	fields := map[string]string{}
+	for _, list := range [][]host.Field{c.Query, c.Form} {
+		for _, f := range list {
+			fields[f.Name] = f.Value
+		}
+	}
+	if !isJSON(c.Type) {
+		return fields, nil
+	}
+	var body struct {
+		Version *json.Number `json:"version_id"` // a string of digits too
+		Author  *string      `json:"author"`
+		Message *string      `json:"message"`
+	}
+	if err := json.Unmarshal(c.Body, &body); err != nil {
+		return nil, errs.New(errs.Invalid, "bad_json", "The body is not the JSON of a rollback: %v.", err)
+	}
+	if body.Version != nil {
+		fields["version_id"] = body.Version.String()
+	}
+	for name, s := range map[string]*string{"author": body.Author, "message": body.Message} {
+		if s != nil {
+			fields[name] = *s
+		}
+	}
+	return fields, nil
+}

@@ -1,0 +1,128 @@
+package transporthttp
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/dbbasic/station/sdk/host"
+	"github.com/dbbasic/station/sdk/storage"
+	"github.com/dbbasic/station/sdk/transport/transporttest"
+)
+
+const asJSON = "Content-Type: application/json"
+
+// withSource gives a station with an object that has two versions.
+func withSource(t *testing.T) *served {
+	s := serve(t)
+	s.host.Add(transporttest.Data{Info: host.ObjectInfo{Object: "a"}})
+	for _, text := range []string{"return 1", "return 2"} {
+		s.do("PUT", "/objects/a?source=true", `{"code":"`+text+`"}`, asJSON)
+	}
+	return s
+}
+
+// TestPutSource: what a source is sent as, and what its answer says.
+func TestPutSource(t *testing.T) {
+	s := withSource(t)
+	got := s.do("PUT", "/objects/a@here?source=true", `{"code":"return 3","author":"me","message":"why","object_id":"a"}`, asJSON)
+	want := `{"status":"ok","message":"Version 3 is live","version_id":3,"object_id":"a"}` + "\n"
+	hash := storage.Hash([]byte("return 3"))
+	if got.StatusCode != http.StatusOK || got.body != want || got.Header.Get("ETag") != `"`+hash+`"` {
+		t.Errorf("got %d %s with ETag %s", got.StatusCode, got.body, got.Header.Get("ETag"))
+	}
+	if tag := s.do("GET", "/objects/a?source=true", "").Header.Get("ETag"); tag != `"`+hash+`"` {
+		t.Errorf("the source has the ETag %s, want that of %s", tag, hash)
+	}
+	if all := s.host.Published(); all[2].Author != "me" || all[2].Message != "why" {
+		t.Errorf("the host got %+v", all[2])
+	}
+	// curl sends JSON as a form, and a client may leave the type out
+	for _, header := range []string{"Content-Type: " + formType, "X: y", "Content-Type: application/vnd.x+json; charset=utf-8"} {
+		if got := s.do("PUT", "/objects/b?source=true", `{"code":""}`, header); got.StatusCode != http.StatusOK {
+			t.Errorf("with %q: %d %s", header, got.StatusCode, got.body)
+		}
+	}
+}
+
+func TestPutSourceRefused(t *testing.T) {
+	s := withSource(t)
+	before := s.host.Published()
+	for _, c := range []struct {
+		name, method, path, body, header string
+		status                           int
+		code                             string
+	}{
+		{"no body", "PUT", "a?source=true", "", asJSON, 415, "unsupported_content_type"},
+		{"text", "PUT", "a?source=true", "return 1", "Content-Type: text/plain", 415, "unsupported_content_type"},
+		{"a form", "PUT", "a?source=true", "code=1", "Content-Type: " + formType, 415, "unsupported_content_type"},
+		{"a form with files", "PUT", "a?source=true", formPart(`name="code"; filename="a"`, "", "x") + formEnd, multiPart, 415, "unsupported_content_type"},
+		{"broken JSON", "PUT", "a?source=true", `{"code":`, asJSON, 400, "bad_json"},
+		{"a list", "PUT", "a?source=true", `[]`, asJSON, 400, "bad_json"},
+		{"a number", "PUT", "a?source=true", `{"code":1}`, asJSON, 400, "bad_json"},
+		{"no code", "PUT", "a?source=true", `{"cod":""}`, asJSON, 400, "no_code"},
+		{"null", "PUT", "a?source=true", `{"code":null}`, asJSON, 400, "no_code"},
+		{"too large", "PUT", "a?source=true", `{"code":"` + strings.Repeat("x", maxBody) + `"}`, asJSON, 413, "too_large"},
+		{"a parameter", "PUT", "a?source=true&x=1", `{"code":""}`, asJSON, 400, "unknown_parameter"},
+		{"another station", "PUT", "a@there?source=true", `{"code":""}`, asJSON, 404, "no_such_station"},
+		{"DELETE", "DELETE", "a?source=true", "", asJSON, 405, "method_not_allowed"},
+		{"POST", "POST", "a?source=true", `{"code":""}`, asJSON, 405, "method_not_allowed"},
+		{"versions", "PUT", "a?versions=true", `{"code":""}`, asJSON, 405, "method_not_allowed"},
+		{"another version", "PUT", "a?source=true", `{"code":""}`, `If-Match: "` + storage.Hash([]byte("return 1")) + `"`, 412, "precondition_failed"},
+		{"a weak tag", "PUT", "a?source=true", `{"code":""}`, `If-Match: W/"x"`, 400, "bad_if_match"},
+		{"two tags", "PUT", "a?source=true", `{"code":""}`, `If-Match: "x", "y"`, 400, "bad_if_match"},
+		{"an object that must be there", "PUT", "none?source=true", `{"code":""}`, "If-Match: *", 412, "precondition_failed"},
+		{"no number", "GET", "a?version=", "", asJSON, 400, "bad_version"},
+		{"version 0", "GET", "a?version=0", "", asJSON, 400, "bad_version"},
+		{"a limit", "GET", "a?versions=true&limit=1001", "", asJSON, 400, "bad_parameter"},
+		{"rollback to no number", "POST", "a", `{"action":"rollback","version_id":"x"}`, asJSON, 400, "bad_json"},
+		{"rollback to version 0", "POST", "a", `{"action":"rollback","version_id":0}`, asJSON, 400, "bad_version"},
+		{"rollback on another station", "POST", "a@there", `{"action":"rollback","version_id":1}`, asJSON, 404, "no_such_station"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s.t = t
+			s.do(c.method, "/objects/"+c.path, c.body, c.header).wantError(t, c.status, c.code)
+		})
+	}
+	s.t = t
+	all := s.host.Published()
+	if d := cmp.Diff(before, all[:2]); d != "" || len(all) != 3 || all[2].IfMatch == "" { // the host itself refuses the other version
+		t.Errorf("%d publications reached the host: %s", len(all), d)
+	}
+	if allow := s.do("OPTIONS", "/objects/a?source=true", "").Header.Get("Allow"); allow != "GET, HEAD, PUT, OPTIONS" {
+		t.Errorf("OPTIONS allows %s", allow)
+	}
+}
+
+// TestIfMatch: the hash counts with and without quotes.
+func TestIfMatch(t *testing.T) {
+	s := withSource(t)
+	hash := storage.Hash([]byte("return 2"))
+	for _, tag := range []string{`"` + hash + `"`, hash, "*"} {
+		got := s.do("PUT", "/objects/a?source=true", `{"code":"return 2"}`, asJSON, "If-Match: "+tag)
+		if got.StatusCode != http.StatusOK || s.host.Published()[len(s.host.Published())-1].IfMatch != hash {
+			t.Errorf("If-Match: %s gave %d %s", tag, got.StatusCode, got.body)
+		}
+	}
+}
+
+// TestRollbackFields: they count from the body, and else from the query.
+func TestRollbackFields(t *testing.T) {
+	s := withSource(t)
+	for i, c := range []struct{ query, body, header string }{
+		{"", `{"action":"rollback","version_id":1,"author":"a","message":"m"}`, asJSON},
+		{"", `{"action":"rollback","version_id":"1","author":"a","message":"m"}`, asJSON},
+		{"?author=b&version_id=2&message=m", `{"action":"rollback","version_id":1,"author":"a"}`, asJSON},
+		{"?author=b&message=m", `action=rollback&version_id=1&author=a`, "Content-Type: " + formType},
+		{"?action=rollback&version_id=1&author=a&message=m", "", "X: y"},
+	} {
+		got := s.do("POST", "/objects/a"+c.query, c.body, c.header)
+		want := `{"status":"ok","message":"Rolled back to version 1","version_id":1,"new_version_id":` + itoa(i+3) + `,"object_id":"a"}` + "\n"
+		all := s.host.Published()
+		if p := all[len(all)-1]; got.body != want || p.Author != "a" || p.Message != "m" || string(p.Text) != "return 1" {
+			t.Errorf("%s %s: %s, and the host got %+v", c.query, c.body, got.body, p)
+		}
+	}
+}

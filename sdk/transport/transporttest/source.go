@@ -1,0 +1,205 @@
+package transporttest
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/dbbasic/station/sdk/errs"
+	"github.com/dbbasic/station/sdk/host"
+	"github.com/dbbasic/station/sdk/id"
+	"github.com/dbbasic/station/sdk/storage"
+)
+
+// Versions gives versions of an object that has data.
+func (h *Host) Versions(ctx context.Context, q storage.VersionsQuery) ([]storage.Version, error) {
+	d, err := h.look(ctx, q.Object)
+	if err != nil {
+		return nil, err
+	}
+	if q.Limit < 1 || q.Limit > storage.MaxPage {
+		return nil, errs.New(errs.Invalid, "", "The limit is out of range.")
+	}
+	var list []storage.Version
+	for _, v := range slices.Backward(d.Versions) {
+		if v.Text = nil; q.Before == 0 || v.Number < q.Before {
+			list = append(list, v)
+		}
+	}
+	list, _ = first(list, q.Limit)
+	return list, nil
+}
+
+// Version gives a version of an object that has data.
+func (h *Host) Version(ctx context.Context, object id.Object, number uint64) (storage.Version, error) {
+	d, err := h.look(ctx, object)
+	if err != nil {
+		return storage.Version{}, err
+	}
+	for _, v := range d.Versions {
+		if v.Number == number {
+			return v, nil
+		}
+	}
+	return storage.Version{}, errs.New(errs.NotFound, "no_such_version", "There is no version %d.", number)
+}
+
+// Publish keeps the publication, and gives the object that text; unless the object
+// answers with an error.
+func (h *Host) Publish(ctx context.Context, p host.Publication) (host.Published, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := h.enter(ctx); err != nil {
+		return host.Published{}, err
+	}
+	h.published = append(h.published, p)
+	if err := h.answers[p.Object].Err; err != nil {
+		return host.Published{}, err
+	}
+	d := h.data[p.Object]
+	if p.IfMatch != "" && p.IfMatch != d.Source.Hash {
+		return host.Published{}, errs.New(errs.Precondition, "", "The change is of another version.")
+	}
+	v := storage.Version{Number: d.Source.Version + 1, Time: time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC),
+		Author: p.Author, Message: p.Message, Hash: storage.Hash(p.Text), Text: p.Text}
+	d.Info.Object, d.Info.Version = p.Object, v.Number
+	d.Source = host.Source{Object: p.Object, Version: v.Number, Hash: v.Hash, Text: p.Text}
+	d.Versions = append(slices.Clone(d.Versions), v)
+	h.data[p.Object] = d
+	return host.Published{Version: v.Number, Hash: v.Hash, Minted: true}, nil
+}
+
+// Rollback publishes the text of an older version.
+func (h *Host) Rollback(ctx context.Context, r host.Rollback) (host.Published, error) {
+	v, err := h.Version(ctx, r.Object, r.Version)
+	if err != nil {
+		return host.Published{}, err
+	}
+	return h.Publish(ctx, host.Publication{Object: r.Object, Text: v.Text, Author: r.Author, Message: r.Message})
+}
+
+// Published gives the publications that have arrived, rollbacks among them.
+func (h *Host) Published() []host.Publication {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.published)
+}
+
+// change makes a change that must be answered.
+func change(t testing.TB, c Client, ch Change) Changed {
+	t.Helper()
+	ctx, cancel := within()
+	defer cancel()
+	res, err := c.Change(ctx, ch)
+	if err != nil {
+		t.Fatalf("%+v got no answer: %v", ch, err)
+	}
+	return res
+}
+
+// checkVersions: the list, whole and in pages, and each version with its text.
+func checkVersions(t testing.TB, h Harness) {
+	kernel, c := start(t, h)
+	kernel.Add(sample("a"))
+	kernel.Add(Data{Info: host.ObjectInfo{Object: "empty"}})
+	all := sample("a").Versions
+	list := slices.Clone(all)
+	slices.Reverse(list)
+	for i := range list {
+		list[i].Text, list[i].Uses = nil, nil
+	}
+	for _, q := range []struct {
+		read  Read
+		want  []storage.Version
+		pages int
+	}{
+		{Read{What: Versions, Object: "a"}, list, 1},
+		{Read{What: Versions, Object: "a", Limit: 2}, list, 2},
+		{Read{What: Versions, Object: "empty"}, nil, 1},
+	} {
+		var got []storage.Version
+		n := pages(t, c, q.read, func(p Reading) { got = append(got, p.Versions...) })
+		compare(t, q.read, q.want, got, q.pages, n)
+	}
+	for _, v := range all {
+		got := read(t, c, Read{What: Version, Object: "a", Number: v.Number})
+		v.Uses = nil
+		if d := cmp.Diff([]storage.Version{v}, got.Versions); got.Status != 200 || d != "" {
+			t.Errorf("version %d: status %d, changed on its way (-want +got):\n%s", v.Number, got.Status, d)
+		}
+	}
+	if n := kernel.WithoutDeadline(); n > 0 {
+		t.Errorf("%d reads reached the host without a deadline", n)
+	}
+}
+
+// checkChanges: a source arrives unchanged, with what is said of it, and its object
+// need not exist.
+func checkChanges(t testing.TB, h Harness) {
+	kernel, c := start(t, h)
+	text := []byte("-- ü <b> & \"quoted\"\nfunction GET()\r\n\treturn '\\'\nend\n")
+	one := host.Publication{Object: "new", Text: text, Author: "ü & <me>", Message: "line 1\nline 2\t\"\\"}
+	two := host.Publication{Object: "new", Text: []byte("return 2"), IfMatch: storage.Hash(text)}
+	want := []host.Publication{one, two, {Object: "new", Text: text, Author: "a", Message: "b"}}
+	for i, ch := range []Change{{Publish: &one}, {Publish: &two}, {Rollback: &host.Rollback{Object: "new", Version: 1, Author: "a", Message: "b"}}} {
+		got := change(t, c, ch)
+		if got.Status != 200 || got.Version != uint64(i+1) || got.Object != "new" || got.RequestID == "" || got.Station != Config.Station {
+			t.Errorf("change %d is answered with %+v, want version %d of new", i+1, got, i+1)
+		}
+	}
+	if d := cmp.Diff(want, kernel.Published(), cmpopts.EquateEmpty()); d != "" {
+		t.Errorf("what reached the host (-want +got):\n%s", d)
+	}
+	if got := read(t, c, Read{What: Source, Object: "new"}); got.Source.Version != 3 || string(got.Source.Text) != string(text) {
+		t.Errorf("the source then is %+v", got.Source)
+	}
+	if n := kernel.WithoutDeadline(); n > 0 {
+		t.Errorf("%d changes reached the host without a deadline", n)
+	}
+}
+
+// checkChangeErrors: changes fail as calls do.
+func checkChangeErrors(t testing.TB, h Harness) {
+	kernel, c := start(t, h)
+	kernel.Add(sample("a"))
+	kernel.Answer("bad", Answer{Err: &errs.Error{Kind: errs.Source, Code: "does_not_load", Message: "script.lua:3: no", Line: 3, Traceback: "stack traceback"}})
+	publish := func(object id.Object, match string) Change {
+		return Change{Publish: &host.Publication{Object: object, Text: []byte("return 1"), IfMatch: match}}
+	}
+	back := func(object id.Object, version uint64) Change {
+		return Change{Rollback: &host.Rollback{Object: object, Version: version}}
+	}
+	for _, q := range []struct {
+		change Change
+		status int
+		code   string
+		line   int
+	}{
+		{publish("bad", ""), 422, "does_not_load", 3},
+		{publish("a", "0000"), 412, "precondition_failed", 0},
+		{publish("A", ""), 400, "bad_object_id", 0},
+		{publish("../a", ""), 400, "bad_object_id", 0},
+		{back("none", 1), 404, "no_such_object", 0},
+		{back("a", 9), 404, "no_such_version", 0},
+		{back("A", 1), 400, "bad_object_id", 0},
+	} {
+		got := change(t, c, q.change)
+		if got.Status != q.status || got.Code != q.code || got.Line != q.line || got.Message == "" {
+			t.Errorf("%+v %+v gave %d %q line %d %q, want %d %q line %d and a message",
+				q.change.Publish, q.change.Rollback, got.Status, got.Code, got.Line, got.Message, q.status, q.code, q.line)
+		}
+	}
+	if d := cmp.Diff(sample("a").Source, read(t, c, Read{What: Source, Object: "a"}).Source); d != "" {
+		t.Errorf("refused changes changed the source (-want +got):\n%s", d)
+	}
+	kernel.Down(true)
+	for _, ch := range []Change{publish("a", ""), back("a", 1)} {
+		if got := change(t, c, ch); got.Status != 503 || got.Code != "unavailable" {
+			t.Errorf("a change at a host that is down gave %d %q, want 503 unavailable", got.Status, got.Code)
+		}
+	}
+}
