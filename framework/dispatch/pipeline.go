@@ -155,20 +155,23 @@ func (p *pipeline) fail(c *pending) {
 	p.resolve(dropped)
 }
 
-// resolve tells those who wait that the outcome of commits is known.
+// resolve tells those who wait that the outcome of commits is known. Their bytes
+// count no more by then: nobody is refused for a change that was answered.
 func (p *pipeline) resolve(list []*pending) {
 	size := 0
 	for _, c := range list {
 		size += c.size
+	}
+	p.mu.Lock()
+	p.bytes -= size
+	p.mu.Unlock()
+	for _, c := range list {
 		// The newest one of an object stays, maybe for long. Of what it holds
 		// nobody reads more than the names of its uploads.
 		c.commit.State, c.commit.Entries, c.commit.Version = nil, nil, nil
 		c.o.resolved()
 		close(c.done)
 	}
-	p.mu.Lock()
-	p.bytes -= size
-	p.mu.Unlock()
 }
 
 // uncertain gives the error of a commit as its callers get it: a 503, whatever
