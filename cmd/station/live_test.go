@@ -1,6 +1,8 @@
 package main_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -9,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +35,21 @@ func scriptAwait(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Fatalf("%s %s gave no %q, but at last\n%s", args[0], args[1], args[2], last)
+}
+
+func scriptWaitFile(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: waitfile FILE")
+	}
+	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+		_, err := os.Stat(ts.MkAbs(args[0]))
+		if err == nil {
+			return
+		}
+		if time.Now().After(end) {
+			ts.Fatalf("%v", err)
+		}
+	}
 }
 
 // exchange gives status, headers and body of an answer as one text.
@@ -77,11 +95,16 @@ func (s *saving) start() {
 	s.station = launch(s.t, cmd)
 }
 
+// saved is the script that answers n.
+func saved(n int) string { return fmt.Sprintf("function GET() return { count = %d } end\n", n) }
+
+func (s *saving) path() string { return filepath.Join(s.dir, "scripts", "a.lua") }
+
 // save replaces the script by one that answers n.
 func (s *saving) save(n int) {
 	s.t.Helper()
-	path := filepath.Join(s.dir, "scripts", "a.lua")
-	if err := os.WriteFile(path+"~", fmt.Appendf(nil, "function GET() return { count = %d } end\n", n), 0o644); err != nil {
+	path := s.path()
+	if err := os.WriteFile(path+"~", []byte(saved(n)), 0o644); err != nil {
 		s.t.Fatal(err)
 	}
 	if err := os.Rename(path+"~", path); err != nil {
@@ -130,20 +153,98 @@ func TestKilledWhileSaving(t *testing.T) {
 	s.start()
 	until(t, fmt.Sprintf("save %d is live", n), func() bool { return s.answers(n) })
 	s.end()
-	last := -1
+	all := s.versions()
+	t.Logf("%d saves are %d versions", n+1, len(all))
+	if newest := all[len(all)-1]; newest != n {
+		t.Errorf("the newest version is save %d, want %d", newest, n)
+	}
+}
+
+// versions gives the saves that the stored versions are, numbered from 1 without a gap,
+// and each later than the one before.
+func (s *saving) versions() (all []int) {
+	s.t.Helper()
 	for v := 1; ; v++ {
 		text, err := os.ReadFile(filepath.Join(s.dir, "data/versions/a", fmt.Sprintf("v%d.lua", v)))
-		if os.IsNotExist(err) {
-			t.Logf("%d saves are %d versions", n+1, v-1)
-			break
+		if os.IsNotExist(err) && v > 1 {
+			return all
 		}
-		var saved int
-		if _, scanErr := fmt.Sscanf(string(text), "function GET() return { count = %d }", &saved); err != nil || scanErr != nil || saved <= last {
-			t.Fatalf("version %d after that of save %d: %q, %v", v, last, text, err)
+		var n int
+		if _, scanErr := fmt.Sscanf(string(text), "function GET() return { count = %d }", &n); err != nil || scanErr != nil || len(all) > 0 && n <= all[len(all)-1] {
+			s.t.Fatalf("version %d after those of the saves %v: %q, %v", v, all, text, err)
 		}
-		last = saved
+		all = append(all, n)
 	}
-	if last != n {
-		t.Errorf("the newest version is save %d, want %d", last, n)
+}
+
+// put saves the script that answers n over HTTP, and says whether that was acknowledged.
+func (s *saving) put(n int) bool {
+	body, err := json.Marshal(map[string]string{"code": saved(n)})
+	if err != nil {
+		s.t.Error(err)
 	}
+	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodPut, s.url+"/objects/a?source=true", bytes.NewReader(body))
+	if err != nil {
+		s.t.Error(err)
+		return false
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = resp.Body.Close() }() // nothing of it is read
+	return resp.StatusCode == http.StatusOK
+}
+
+// TestKilledWhilePutting kills a station again and again while its script is saved over
+// HTTP, now and then between a version and its file. After each start the file holds the
+// newest version, which serves; every save that was acknowledged is a version, once.
+func TestKilledWhilePutting(t *testing.T) {
+	s := newSaving(t)
+	var acknowledged []int
+	n, behind := 0, 0
+	for range 8 {
+		s.start()
+		until(t, "the file holds what is served", func() bool {
+			text, err := os.ReadFile(s.path())
+			var now int
+			if _, scanErr := fmt.Sscanf(string(text), "function GET() return { count = %d }", &now); err != nil || scanErr != nil {
+				return n == 0
+			}
+			if last := len(acknowledged); last > 0 && now < acknowledged[last-1] {
+				t.Fatalf("the file holds save %d, and save %d was acknowledged", now, acknowledged[last-1])
+			}
+			return s.answers(now)
+		})
+		killed := make(chan struct{})
+		go func() {
+			defer close(killed)
+			time.Sleep(time.Duration(20+rand.IntN(60)) * time.Millisecond)
+			s.kill()
+		}()
+		for {
+			n++
+			if !s.put(n) {
+				break
+			}
+			acknowledged = append(acknowledged, n)
+		}
+		<-killed
+		if text, err := os.ReadFile(s.path()); len(acknowledged) > 0 && err == nil && string(text) != saved(acknowledged[len(acknowledged)-1]) {
+			behind++ // or ahead, with a version that was not acknowledged
+		}
+	}
+	s.start()
+	s.end()
+	all := s.versions()
+	for _, n := range acknowledged {
+		if !slices.Contains(all, n) {
+			t.Errorf("save %d was acknowledged and is no version", n)
+		}
+	}
+	if text, err := os.ReadFile(s.path()); err != nil || string(text) != saved(all[len(all)-1]) {
+		t.Errorf("the file holds %q, %v, and the newest version is save %d", text, err, all[len(all)-1])
+	}
+	t.Logf("%d of %d saves were acknowledged, %d are versions; after %d of 8 kills the file was not the last of those that were", len(acknowledged), n, len(all), behind)
 }

@@ -30,6 +30,7 @@ import (
 //	upload METHOD PATH FIELD=VALUE|FIELD=@FILE...
 //	                            the same with a form, as curl -F sends it
 //	await METHOD PATH PATTERN   send a request again and again until status, headers and body match
+//	waitfile FILE               wait until there is a file
 //	log PATTERN...              each must stand in the station's own log
 func TestScripts(t *testing.T) {
 	path, err := binary()
@@ -46,7 +47,7 @@ func TestScripts(t *testing.T) {
 			return os.CopyFS(scripts, os.DirFS(filepath.Join(root, "scripts")))
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"serve": scriptServe, "halt": scriptHalt, "kill9": scriptKill, "http": scriptHTTP, "upload": scriptUpload, "log": scriptLog, "await": scriptAwait,
+			"serve": scriptServe, "halt": scriptHalt, "kill9": scriptKill, "http": scriptHTTP, "upload": scriptUpload, "log": scriptLog, "await": scriptAwait, "waitfile": scriptWaitFile,
 		},
 	})
 }

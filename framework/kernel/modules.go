@@ -24,6 +24,9 @@ type modules struct {
 	loose    map[id.Object]bool   // those that not all objects have been given, which use them
 }
 
+// modulePrefix begins the ids under which modules are kept.
+const modulePrefix = "lib_"
+
 // mentionsRequire reports whether a text may name a module. Where it does not, no
 // text has to be compiled to know that.
 func mentionsRequire(text []byte) bool { return bytes.Contains(text, []byte("require")) }

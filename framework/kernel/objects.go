@@ -122,6 +122,7 @@ func (o *objects) fileless(ctx context.Context, l catalogue.Listing, heads map[i
 				_, err := o.keep(ctx, at, nil, info)
 				return err
 			})
+		case strings.HasPrefix(string(object), modulePrefix): // its file is where its versions come from
 		case o.folder != nil && info.Head > info.Working:
 			work = append(work, func() error { return o.reconcile(ctx, newPlace(object), nil, info) })
 		}

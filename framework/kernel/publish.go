@@ -61,11 +61,11 @@ func (o *objects) publish(ctx context.Context, p host.Publication) (host.Publish
 	if err := checkPublication(p); err != nil {
 		return host.Published{}, err
 	}
+	defer o.lock(place{object: p.Object})()
 	at, err := o.placeOfObject(p.Object)
 	if err != nil {
 		return host.Published{}, err
 	}
-	defer o.lock(at)()
 	info, err := o.dispatch.Info(ctx, p.Object)
 	if err != nil {
 		return host.Published{}, err
@@ -114,7 +114,7 @@ func (o *objects) placeOfObject(object id.Object) (place, error) {
 	o.mu.RLock()
 	path, ok := o.paths[object]
 	o.mu.RUnlock()
-	if !ok && strings.HasPrefix(string(object), "lib_") {
+	if !ok && strings.HasPrefix(string(object), modulePrefix) {
 		return place{}, errs.New(errs.Conflict, "module", "%q would be a module: make a file for it in the folder lib of the scripts.", object)
 	}
 	if !ok {
