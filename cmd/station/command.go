@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
@@ -17,9 +18,11 @@ import (
 
 // The exit codes of the program.
 const (
-	exitOK     = 0
-	exitFailed = 1
-	exitUsage  = 2
+	exitOK          = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitUnreachable = 3 // no station answers
+	exitNotFound    = 4 // the station has no such thing
 )
 
 // usageError is an error in how the program was called.
@@ -35,12 +38,24 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
-	if err == nil {
-		return exitOK
+	if err != nil {
+		fmt.Fprintln(stderr, "station:", err)
 	}
-	fmt.Fprintln(stderr, "station:", err)
-	if usage := (usageError{}); errors.As(err, &usage) {
+	return exitCode(err)
+}
+
+// exitCode says what became of a command that gave err.
+func exitCode(err error) int {
+	var answer *answerError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &usageError{}):
 		return exitUsage
+	case errors.As(err, &unreachableError{}):
+		return exitUnreachable
+	case errors.As(err, &answer) && answer.Status == http.StatusNotFound:
+		return exitNotFound
 	}
 	return exitFailed
 }

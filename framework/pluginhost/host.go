@@ -15,8 +15,10 @@ import (
 
 // Command is how to run a plugin.
 type Command struct {
-	Path string
-	Args []string // without the program's name
+	Path   string
+	Args   []string // without the program's name
+	SHA256 string   // of the program, 64 hex digits; any program at Path is run where it is empty
+	Env    []string // names of variables that the plugin inherits beside those that every plugin does
 }
 
 // Spec says which plugin to run.

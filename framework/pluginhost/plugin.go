@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"os/exec"
 	"time"
 
@@ -47,8 +46,12 @@ type Plugin struct {
 
 // start runs a plugin and shakes hands with it. It is not configured yet.
 func (h *Host) start(ctx context.Context, s Spec) (*Plugin, error) {
-	if _, err := os.Stat(s.Command.Path); err != nil {
+	program, err := checked(s.Command)
+	if err != nil {
 		return nil, fmt.Errorf("the %s plugin %q: %w", s.Kind, s.Name, err)
+	}
+	if program != nil {
+		defer program.Close() //nolint:errcheck // it was only read; the process has its own descriptor
 	}
 	p := &Plugin{}
 	p.client = goplugin.NewClient(&goplugin.ClientConfig{
@@ -61,7 +64,7 @@ func (h *Host) start(ctx context.Context, s Spec) (*Plugin, error) {
 		UnixSocketConfig: &goplugin.UnixSocketConfig{TempDir: h.run.path},
 		GRPCDialOptions:  sdk.DialOptions(),
 		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, _ string) (runner.Runner, error) {
-			proc, err := newProcess(h, s, cmd.Env)
+			proc, err := newProcess(h, s, program, cmd.Env)
 			p.proc = proc
 			return proc, err
 		},

@@ -280,13 +280,26 @@ func TestPluginThatCannotServe(t *testing.T) {
 func TestEnvironmentIsAnAllowList(t *testing.T) {
 	t.Setenv("STATION_TEST_SECRET", "hunter2")
 	t.Setenv("TZ", "Europe/Vienna")
-	var s pluginhost.Storage
-	env := supervise(t, newHost(t), "environment", s.Use(config)).Status().Info.Version
-	if strings.Contains(env, "hunter2") || strings.Contains(env, "PATH=") {
-		t.Errorf("the plugin sees the kernel's environment:\n%s", env)
-	}
-	if !strings.Contains(env, "TZ=Europe/Vienna") {
-		t.Errorf("the plugin does not see TZ:\n%s", env)
+	t.Setenv("STATION_TEST_GIVEN", "given")
+	t.Setenv("STATION_LIFELINE_FD", "99") // what the kernel tells a plugin is not its own environment's to say
+	for _, more := range [][]string{nil, {"STATION_TEST_GIVEN", "STATION_TEST_UNSET", "STATION_LIFELINE_FD"}} {
+		told := spec("environment")
+		told.Command.Env = more
+		var s pluginhost.Storage
+		sup, err := newHost(t).Supervise(t.Context(), told, s.Use(config))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(sup.Stop)
+		env := strings.Split(sup.Status().Info.Version, "\n")
+		for _, v := range env {
+			if strings.HasPrefix(v, "STATION_TEST_SECRET") || strings.HasPrefix(v, "STATION_TEST_UNSET") || strings.HasPrefix(v, "PATH=") {
+				t.Errorf("with %v the plugin sees the kernel's %s", more, v)
+			}
+		}
+		if !slices.Contains(env, "TZ=Europe/Vienna") || slices.Contains(env, "STATION_TEST_GIVEN=given") != (more != nil) {
+			t.Errorf("with %v the plugin sees\n%s", more, strings.Join(env, "\n"))
+		}
 	}
 }
 

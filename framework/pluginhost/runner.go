@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"syscall"
 
@@ -18,6 +19,17 @@ import (
 // environment lists the variables that a plugin inherits. All others stay with
 // the kernel: a plugin has no business with its secrets.
 var environment = []string{"HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "GOGC", "GOMAXPROCS", "GOMEMLIMIT", "GOTRACEBACK", "GOCOVERDIR"}
+
+// inherited are the variables that a plugin gets from the kernel's environment.
+func inherited(more []string) []string {
+	var env []string
+	for _, name := range slices.Concat(environment, more) {
+		if v, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+v)
+		}
+	}
+	return env
+}
 
 // process is go-plugin's runner for one plugin process: like its own, but with
 // a lifeline, a listener, a quiet standard input, a process group and a death
@@ -32,15 +44,11 @@ type process struct {
 
 var _ runner.Runner = (*process)(nil)
 
-// newProcess prepares to run a plugin; env is what go-plugin tells it.
-func newProcess(h *Host, s Spec, env []string) (*process, error) {
+// newProcess prepares to run a plugin; env is what go-plugin tells it. The
+// program is executed through the open file where there is one, see checked.
+func newProcess(h *Host, s Spec, program *os.File, env []string) (*process, error) {
 	cmd := exec.Command(s.Command.Path, s.Command.Args...) //nolint:noctx // it outlives every context; the supervisor ends it
-	cmd.Env = env
-	for _, name := range environment {
-		if v, ok := os.LookupEnv(name); ok {
-			cmd.Env = append(cmd.Env, name+"="+v)
-		}
-	}
+	cmd.Env = append(inherited(s.Command.Env), env...)     // of two values for a name the last one counts
 	pass := func(name string, f *os.File) {
 		cmd.ExtraFiles = append(cmd.ExtraFiles, f)
 		cmd.Env = append(cmd.Env, name+"="+strconv.Itoa(2+len(cmd.ExtraFiles)))
@@ -48,6 +56,9 @@ func newProcess(h *Host, s Spec, env []string) (*process, error) {
 	pass(sdk.LifelineEnv, h.lifeline)
 	if s.Listener != nil {
 		pass(sdk.ListenerEnv, s.Listener)
+	}
+	if program != nil {
+		executeFile(cmd, program)
 	}
 	cmd.SysProcAttr = processAttributes()
 	stdout, err := cmd.StdoutPipe()
@@ -94,7 +105,7 @@ func (p *process) Stdout() io.ReadCloser { return p.stdout }
 func (p *process) Stderr() io.ReadCloser { return p.stderr }
 
 // Name implements runner.Runner.
-func (p *process) Name() string { return p.cmd.Path }
+func (p *process) Name() string { return p.cmd.Args[0] }
 
 // ID implements runner.Runner: the process id.
 func (p *process) ID() string {
@@ -106,7 +117,7 @@ func (p *process) ID() string {
 
 // Diagnose implements runner.Runner.
 func (p *process) Diagnose(context.Context) string {
-	return fmt.Sprintf("%s did not begin as a plugin of this station does: it must call sdk.Serve and print nothing before that.", p.cmd.Path)
+	return fmt.Sprintf("%s did not begin as a plugin of this station does: it must call sdk.Serve and print nothing before that.", p.cmd.Args[0])
 }
 
 // PluginToHost implements runner.AddrTranslator: both see the same files.
