@@ -104,7 +104,9 @@ func verdict(t *testing.T, c check, fresh Maker) []string {
 // that is named must see it.
 func TestPlantedFaults(t *testing.T) {
 	for _, f := range append(slices.Concat(fileFaults, workingFaults), []fault{
-		{"a declaration that is not sound", "Options", func(s storage.Storage) storage.Storage { return optioned{Storage: s, option: plugin.Option{Name: "Colour"}} }},
+		{"a declaration that is not sound", "Options", func(s storage.Storage) storage.Storage {
+			return optioned{Storage: s, option: plugin.Option{Name: "Colour"}}
+		}},
 		{"any option is taken", "Options", func(s storage.Storage) storage.Storage { return optioned{Storage: s, deaf: true} }},
 		{"any value is taken", "Options", func(s storage.Storage) storage.Storage { return optioned{Storage: s, option: colour, drops: true} }},
 		{"an option that is declared and not known", "Options", func(s storage.Storage) storage.Storage { return optioned{Storage: s, option: colour} }},
