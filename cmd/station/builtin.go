@@ -34,7 +34,10 @@ func builtin(kind, name string) (kernel.Plugin, error) {
 }
 
 // checkStorageOptions says what the bundled storage would say of its settings.
-func checkStorageOptions(options map[string]string) error { return storagetsv.CheckOptions(options) }
+func checkStorageOptions(options map[string]string) error {
+	_, err := builtins["storage-tsv"]().Info().Options.Parse(options)
+	return err
+}
 
 func pluginServeCommand() *cobra.Command {
 	return &cobra.Command{

@@ -44,15 +44,10 @@ func NewMemory() *Memory { return &Memory{folders: map[string]*folder{}} }
 // errs.Unavailable until the first is closed or crashed.
 func (m *Memory) New() storage.Storage { return &memoryStore{disk: m} }
 
-// Open gives a configured store, closed when the test ends. It is an Opener.
+// Open gives a configured store, closed when the test ends.
 func (m *Memory) Open(t *testing.T, c plugin.Config) storage.Storage {
 	t.Helper()
-	s := m.New()
-	if err := s.Configure(t.Context(), c); err != nil {
-		t.Fatalf("Configure: %v", err)
-	}
-	t.Cleanup(func() { _ = s.Close(context.Background()) })
-	return s
+	return configured(t, m.New(), c)
 }
 
 // Crash ends all stores on the disk at once, as a kill of their processes
@@ -107,6 +102,9 @@ func (s *memoryStore) Info() plugin.Info {
 
 func (s *memoryStore) Configure(_ context.Context, c plugin.Config) error {
 	if _, err := id.ParseStation(string(c.Station)); err != nil {
+		return err
+	}
+	if _, err := s.Info().Options.Parse(c.Options); err != nil {
 		return err
 	}
 	if c.DataDir == "" {

@@ -56,8 +56,11 @@ func (*Lines) Info() plugin.Info {
 	return plugin.Info{Name: "lines", Kind: plugin.Transport, Version: "test"}
 }
 
-// Configure takes the station's id.
+// Configure takes the station's id, and no options.
 func (l *Lines) Configure(_ context.Context, c plugin.Config) error {
+	if _, err := l.Info().Options.Parse(c.Options); err != nil {
+		return err
+	}
 	l.station = c.Station
 	return nil
 }
@@ -310,11 +313,7 @@ func versions(ctx context.Context, object id.Object, r Read, h host.Host, res *R
 // LinesHarness runs the suite on Lines.
 func LinesHarness() Harness {
 	return Harness{
-		New: func(t testing.TB) transport.Transport {
-			l := &Lines{}
-			must(t, l.Configure(t.Context(), Config))
-			return l
-		},
+		New:      func(testing.TB) transport.Transport { return &Lines{} },
 		Dial:     func(_ testing.TB, addr net.Addr) Client { return linesClient{addr} },
 		TooLarge: linesBody + 1,
 	}

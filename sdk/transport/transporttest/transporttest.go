@@ -22,8 +22,8 @@ var Config = plugin.Config{Station: "here", Boot: 1}
 
 // Harness is how the suite gets at a transport.
 type Harness struct {
-	// New gives a transport that has been configured with Config. The suite
-	// calls it several times.
+	// New gives a transport that waits for Configure. The suite calls it several
+	// times, and configures most with Config.
 	New func(t testing.TB) transport.Transport
 
 	// Dial gives a client of the transport that listens at addr. It need not
@@ -146,6 +146,7 @@ type check struct {
 
 var checks = []check{
 	{"Plugin", checkPlugin},
+	{"Options", checkOptions},
 	{"Methods", checkMethods},
 	{"Query", checkQuery},
 	{"Headers", checkHeaders},
