@@ -242,6 +242,13 @@ func readResult(r transporttest.Read, text json.RawMessage, out *transporttest.R
 			return host.TestResult{Name: t.Name, Outcome: t.Outcome, Reason: t.Reason, Code: t.Code, Line: t.Line, Traceback: t.Traceback,
 				Duration: time.Duration(t.Duration*1000+0.5) * time.Microsecond, Log: log, Omitted: t.Omitted}
 		})
+	case transporttest.Plugins:
+		out.Plugins, err = decoded(text, func(p pluginRow) host.Plugin {
+			return host.Plugin{Kind: p.Kind, Name: p.Name, Version: p.Version, PID: p.PID, Since: p.Since,
+				Problem: p.Problem, Restarts: p.Restarts, LastProblem: p.LastProblem, LastSeen: p.LastSeen}
+		})
+	case transporttest.Health:
+		out.Health.Checks, err = decoded(text, func(c checkRow) host.Check { return host.Check{Name: c.Name, Problem: c.Problem} })
 	case transporttest.Versions:
 		out.Versions, err = decoded(text, storedVersion)
 	case transporttest.Version:

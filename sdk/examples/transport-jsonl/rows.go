@@ -6,6 +6,7 @@ import (
 
 	"github.com/dbbasic/station/sdk/host"
 	"github.com/dbbasic/station/sdk/id"
+	"github.com/dbbasic/station/sdk/plugin"
 	"github.com/dbbasic/station/sdk/storage"
 )
 
@@ -87,6 +88,25 @@ type publishedRow struct {
 	New     bool   `json:"new"`
 }
 
+type pluginRow struct {
+	Kind        plugin.Kind `json:"kind"`
+	Name        string      `json:"name"`
+	Version     string      `json:"version"`
+	Healthy     bool        `json:"healthy"`
+	PID         int         `json:"pid,omitempty"`
+	Since       time.Time   `json:"since,omitzero"`
+	Problem     string      `json:"problem,omitempty"`
+	Restarts    int         `json:"restarts"`
+	LastProblem string      `json:"last_problem,omitempty"`
+	LastSeen    time.Time   `json:"last_seen,omitzero"`
+}
+
+type checkRow struct {
+	Name    string `json:"name"`
+	OK      bool   `json:"ok"`
+	Problem string `json:"problem,omitempty"`
+}
+
 // rows gives what the station found as JSON shows it. What this protocol has no
 // shape for is shown as it is.
 func rows(value any) any {
@@ -113,6 +133,12 @@ func rows(value any) any {
 		return row
 	case host.Published:
 		return publishedRow{v.Version, v.Hash, v.Minted}
+	case []host.Plugin:
+		return each(v, func(p host.Plugin) pluginRow {
+			return pluginRow{p.Kind, p.Name, p.Version, p.Healthy(), p.PID, p.Since.UTC(), p.Problem, p.Restarts, p.LastProblem, p.LastSeen.UTC()}
+		})
+	case host.Health:
+		return each(v.Checks, func(c host.Check) checkRow { return checkRow{c.Name, c.Problem == "", c.Problem} })
 	}
 	return value
 }

@@ -22,6 +22,7 @@ var actions = map[Action]action{
 	Source: {false, (*exchange).source}, State: {false, (*exchange).state}, Logs: {false, (*exchange).logs},
 	Test: {false, (*exchange).test}, Versions: {false, (*exchange).versions}, Version: {false, (*exchange).version},
 	Publish: {false, (*exchange).publish}, Rollback: {false, (*exchange).rollback},
+	Plugins: {true, (*exchange).plugins}, Health: {true, (*exchange).health}, Ready: {true, (*exchange).ready},
 }
 
 // ask does everything but calls: it waits for one answer of the host.
@@ -131,4 +132,22 @@ func (x *exchange) rollback(ctx context.Context, object id.Object) (any, string,
 	p := x.Publication
 	done, err := x.host.Rollback(ctx, host.Rollback{Object: object, Version: x.Version, Author: p.Author, Message: p.Message})
 	return done, "", err
+}
+
+func (x *exchange) plugins(ctx context.Context, _ id.Object) (any, string, error) {
+	list, err := x.host.Plugins(ctx)
+	return list, "", err
+}
+
+func (x *exchange) health(ctx context.Context, _ id.Object) (any, string, error) {
+	h, err := x.host.Health(ctx)
+	return h, "", err
+}
+
+func (x *exchange) ready(ctx context.Context, _ id.Object) (any, string, error) {
+	h, err := x.host.Health(ctx)
+	if err == nil {
+		err = h.Ready()
+	}
+	return h, "", err
 }

@@ -63,6 +63,9 @@ const (
 	Version  Action = "version"
 	Publish  Action = "publish"
 	Rollback Action = "rollback"
+	Plugins  Action = "plugins"
+	Health   Action = "health" // answered as long as the kernel is alive
+	Ready    Action = "ready"  // the same, or the error of host.Health's Ready
 )
 
 // Request is a line of a client: an action or, where it has none, a Piece of a file
@@ -70,7 +73,7 @@ const (
 type Request struct {
 	ID        uint64 // from 1; no two requests of a connection that are under way share it
 	Do        Action
-	Object    string // "id" or "id@station", any text; not with Identity and Objects
+	Object    string // "id" or "id@station", any text; not with Objects and what is of the station
 	RequestID string // that the client wants, any text
 
 	Call  host.Call       // Invoke: Method, Query, Header, Form, Type and Body
@@ -125,6 +128,8 @@ type Answer struct {
 //	Versions          []storage.Version
 //	Version           storage.Version
 //	Publish, Rollback host.Published
+//	Plugins           []host.Plugin
+//	Health, Ready     host.Health
 
 // New gives the transport of a protocol. Its info declares no Options.
 func New(log *slog.Logger, info plugin.Info, p Protocol) transport.Transport {
