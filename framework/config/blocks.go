@@ -114,7 +114,7 @@ func (l *loader) names(s Setting, a *hclsyntax.Attribute) []string {
 	list := texts(s.Value)
 	for _, name := range list {
 		if name == "" || strings.ContainsAny(name, "=\x00") { // what follows may be a secret, and is not shown
-			l.fault(s, a, "env lists the names of variables alone, such as MAIL_KEY: their values are read from the environment.")
+			l.fault(s, a, "This lists names of environment variables alone, such as MAIL_KEY: their values are read from the environment.")
 			break
 		}
 	}

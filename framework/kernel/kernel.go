@@ -130,12 +130,12 @@ func run(ctx context.Context, c Config, plugins *pluginhost.Host, scripts catalo
 		station: c.Station, version: c.Version, dispatch: d, objects: o, store: &store, log: c.Log,
 		files: &store, streams: newStreams(maxUploads, maxReads), testing: make(chan struct{}, TestRuns),
 	}
+	var running transports
+	defer running.stop()
 	for i, t := range c.Transports {
-		r, err := serve(ctx, plugins, t, sockets[i], &store, c.Station, h)
-		if err != nil {
+		if err := running.start(ctx, plugins, t, sockets[i], &store, h); err != nil {
 			return err
 		}
-		defer r.Stop()
 	}
 
 	if c.Ready != nil {

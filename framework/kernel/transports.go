@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"net"
+	"sync"
 
 	"github.com/dbbasic/station/framework/listen"
 	"github.com/dbbasic/station/framework/pluginhost"
-	"github.com/dbbasic/station/sdk/id"
 	"github.com/dbbasic/station/sdk/plugin"
 )
 
@@ -40,19 +40,35 @@ func addresses(sockets []*listen.Socket) []net.Addr {
 	return out
 }
 
-// serve runs a transport on its socket. Each has a supervisor of its own: one that
+// transports are those that run.
+type transports []*pluginhost.Supervisor
+
+// start runs a transport on its socket. Each has a supervisor of its own: one that
 // fails leaves the others alone.
-func serve(ctx context.Context, plugins *pluginhost.Host, t Transport, socket *listen.Socket, store *pluginhost.Storage, station id.Station, h *Host) (*pluginhost.Supervisor, error) {
+func (r *transports) start(ctx context.Context, plugins *pluginhost.Host, t Transport, socket *listen.Socket, store *pluginhost.Storage, h *Host) error {
 	spec := pluginhost.Spec{Kind: plugin.Transport, Name: t.Name, Command: t.Command, Listener: socket.File}
-	return plugins.Supervise(ctx, spec, pluginhost.Use{
+	s, err := plugins.Supervise(ctx, spec, pluginhost.Use{
 		Up: func(ctx context.Context, p *pluginhost.Plugin) error {
 			boot, err := store.Boot(ctx)
 			if err != nil {
 				return err
 			}
-			return p.Configure(ctx, plugin.Config{Station: station, Boot: boot.Number, Options: t.Options})
+			return p.Configure(ctx, plugin.Config{Station: h.station, Boot: boot.Number, Options: t.Options})
 		},
 		Serve: func(ctx context.Context, p *pluginhost.Plugin) error { return p.Transport.Serve(ctx, h) },
 		Down:  func(error) {},
 	})
+	if err == nil {
+		*r = append(*r, s)
+	}
+	return err
+}
+
+// stop ends all at once, each in order: they have the same time for their last calls.
+func (r *transports) stop() {
+	var all sync.WaitGroup
+	for _, s := range *r {
+		all.Go(s.Stop)
+	}
+	all.Wait()
 }
