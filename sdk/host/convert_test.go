@@ -19,6 +19,10 @@ func TestConversionsKeepEveryField(t *testing.T) {
 	plugintest.RoundTrip(t, func(p Publication) Publication { return decodePublication(encodePublication(p)) })
 	plugintest.RoundTrip(t, func(r Rollback) Rollback { return decodeRollback(encodeRollback(r)) })
 	plugintest.RoundTrip(t, func(p Published) Published { return decodePublished(encodePublished(p)) })
+	plugintest.RoundTrip(t, func(q DiffQuery) DiffQuery { return decodeDiffQuery(encodeDiffQuery(q)) })
+	plugintest.RoundTrip(t, func(d Deletion) Deletion { return decodeDeletion(encodeDeletion(d)) })
+	plugintest.RoundTrip(t, func(q MetadataQuery) MetadataQuery { return decodeMetadataQuery(encodeMetadataQuery(q)) })
+	plugintest.RoundTrip(t, func(m Metadata) Metadata { return decodeMetadata(encodeMetadata(m)) })
 	plugintest.RoundTrip(t, func(r TestReport) TestReport { return decodeTests(encodeTests(r)) })
 }
 

@@ -1263,6 +1263,452 @@ func (x *HostPublished) GetMinted() bool {
 	return false
 }
 
+// HostDiffQuery is host.DiffQuery.
+type HostDiffQuery struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Object        string                 `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	From          uint64                 `protobuf:"varint,2,opt,name=from,proto3" json:"from,omitempty"`
+	To            uint64                 `protobuf:"varint,3,opt,name=to,proto3" json:"to,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostDiffQuery) Reset() {
+	*x = HostDiffQuery{}
+	mi := &file_station_v1_host_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostDiffQuery) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostDiffQuery) ProtoMessage() {}
+
+func (x *HostDiffQuery) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostDiffQuery.ProtoReflect.Descriptor instead.
+func (*HostDiffQuery) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *HostDiffQuery) GetObject() string {
+	if x != nil {
+		return x.Object
+	}
+	return ""
+}
+
+func (x *HostDiffQuery) GetFrom() uint64 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+func (x *HostDiffQuery) GetTo() uint64 {
+	if x != nil {
+		return x.To
+	}
+	return 0
+}
+
+// HostDiff is a unified diff.
+type HostDiff struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Text          []byte                 `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostDiff) Reset() {
+	*x = HostDiff{}
+	mi := &file_station_v1_host_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostDiff) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostDiff) ProtoMessage() {}
+
+func (x *HostDiff) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostDiff.ProtoReflect.Descriptor instead.
+func (*HostDiff) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *HostDiff) GetText() []byte {
+	if x != nil {
+		return x.Text
+	}
+	return nil
+}
+
+// HostDeletion is host.Deletion.
+type HostDeletion struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Object        string                 `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	IfMatch       []byte                 `protobuf:"bytes,2,opt,name=if_match,json=ifMatch,proto3" json:"if_match,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostDeletion) Reset() {
+	*x = HostDeletion{}
+	mi := &file_station_v1_host_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostDeletion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostDeletion) ProtoMessage() {}
+
+func (x *HostDeletion) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostDeletion.ProtoReflect.Descriptor instead.
+func (*HostDeletion) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *HostDeletion) GetObject() string {
+	if x != nil {
+		return x.Object
+	}
+	return ""
+}
+
+func (x *HostDeletion) GetIfMatch() []byte {
+	if x != nil {
+		return x.IfMatch
+	}
+	return nil
+}
+
+// HostMetadataQuery is host.MetadataQuery.
+type HostMetadataQuery struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Object        string                 `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	User          string                 `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"`
+	Roles         []string               `protobuf:"bytes,3,rep,name=roles,proto3" json:"roles,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostMetadataQuery) Reset() {
+	*x = HostMetadataQuery{}
+	mi := &file_station_v1_host_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostMetadataQuery) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostMetadataQuery) ProtoMessage() {}
+
+func (x *HostMetadataQuery) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostMetadataQuery.ProtoReflect.Descriptor instead.
+func (*HostMetadataQuery) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *HostMetadataQuery) GetObject() string {
+	if x != nil {
+		return x.Object
+	}
+	return ""
+}
+
+func (x *HostMetadataQuery) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *HostMetadataQuery) GetRoles() []string {
+	if x != nil {
+		return x.Roles
+	}
+	return nil
+}
+
+// HostMetadata is host.Metadata.
+type HostMetadata struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Object        string                 `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	Path          string                 `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	Version       uint64                 `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`
+	Hash          string                 `protobuf:"bytes,4,opt,name=hash,proto3" json:"hash,omitempty"`
+	Declared      []byte                 `protobuf:"bytes,5,opt,name=declared,proto3" json:"declared,omitempty"`
+	Methods       []string               `protobuf:"bytes,6,rep,name=methods,proto3" json:"methods,omitempty"`
+	Versions      uint64                 `protobuf:"varint,7,opt,name=versions,proto3" json:"versions,omitempty"`
+	Entries       uint64                 `protobuf:"varint,8,opt,name=entries,proto3" json:"entries,omitempty"`
+	MoreEntries   bool                   `protobuf:"varint,9,opt,name=more_entries,json=moreEntries,proto3" json:"more_entries,omitempty"`
+	Keys          [][]byte               `protobuf:"bytes,10,rep,name=keys,proto3" json:"keys,omitempty"`
+	MoreKeys      bool                   `protobuf:"varint,11,opt,name=more_keys,json=moreKeys,proto3" json:"more_keys,omitempty"`
+	Trouble       *HostTrouble           `protobuf:"bytes,12,opt,name=trouble,proto3" json:"trouble,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostMetadata) Reset() {
+	*x = HostMetadata{}
+	mi := &file_station_v1_host_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostMetadata) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostMetadata) ProtoMessage() {}
+
+func (x *HostMetadata) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostMetadata.ProtoReflect.Descriptor instead.
+func (*HostMetadata) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *HostMetadata) GetObject() string {
+	if x != nil {
+		return x.Object
+	}
+	return ""
+}
+
+func (x *HostMetadata) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *HostMetadata) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *HostMetadata) GetHash() string {
+	if x != nil {
+		return x.Hash
+	}
+	return ""
+}
+
+func (x *HostMetadata) GetDeclared() []byte {
+	if x != nil {
+		return x.Declared
+	}
+	return nil
+}
+
+func (x *HostMetadata) GetMethods() []string {
+	if x != nil {
+		return x.Methods
+	}
+	return nil
+}
+
+func (x *HostMetadata) GetVersions() uint64 {
+	if x != nil {
+		return x.Versions
+	}
+	return 0
+}
+
+func (x *HostMetadata) GetEntries() uint64 {
+	if x != nil {
+		return x.Entries
+	}
+	return 0
+}
+
+func (x *HostMetadata) GetMoreEntries() bool {
+	if x != nil {
+		return x.MoreEntries
+	}
+	return false
+}
+
+func (x *HostMetadata) GetKeys() [][]byte {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+func (x *HostMetadata) GetMoreKeys() bool {
+	if x != nil {
+		return x.MoreKeys
+	}
+	return false
+}
+
+func (x *HostMetadata) GetTrouble() *HostTrouble {
+	if x != nil {
+		return x.Trouble
+	}
+	return nil
+}
+
+// HostTrouble is host.Trouble.
+type HostTrouble struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	TimeUs        int64                  `protobuf:"varint,2,opt,name=time_us,json=timeUs,proto3" json:"time_us,omitempty"`
+	Hash          string                 `protobuf:"bytes,3,opt,name=hash,proto3" json:"hash,omitempty"`
+	File          string                 `protobuf:"bytes,4,opt,name=file,proto3" json:"file,omitempty"`
+	Line          int32                  `protobuf:"varint,5,opt,name=line,proto3" json:"line,omitempty"`
+	Message       []byte                 `protobuf:"bytes,6,opt,name=message,proto3" json:"message,omitempty"`
+	Serving       uint64                 `protobuf:"varint,7,opt,name=serving,proto3" json:"serving,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostTrouble) Reset() {
+	*x = HostTrouble{}
+	mi := &file_station_v1_host_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostTrouble) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostTrouble) ProtoMessage() {}
+
+func (x *HostTrouble) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostTrouble.ProtoReflect.Descriptor instead.
+func (*HostTrouble) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *HostTrouble) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *HostTrouble) GetTimeUs() int64 {
+	if x != nil {
+		return x.TimeUs
+	}
+	return 0
+}
+
+func (x *HostTrouble) GetHash() string {
+	if x != nil {
+		return x.Hash
+	}
+	return ""
+}
+
+func (x *HostTrouble) GetFile() string {
+	if x != nil {
+		return x.File
+	}
+	return ""
+}
+
+func (x *HostTrouble) GetLine() int32 {
+	if x != nil {
+		return x.Line
+	}
+	return 0
+}
+
+func (x *HostTrouble) GetMessage() []byte {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+func (x *HostTrouble) GetServing() uint64 {
+	if x != nil {
+		return x.Serving
+	}
+	return 0
+}
+
 // HostStateQuery is host.StateQuery.
 type HostStateQuery struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1278,7 +1724,7 @@ type HostStateQuery struct {
 
 func (x *HostStateQuery) Reset() {
 	*x = HostStateQuery{}
-	mi := &file_station_v1_host_proto_msgTypes[18]
+	mi := &file_station_v1_host_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1290,7 +1736,7 @@ func (x *HostStateQuery) String() string {
 func (*HostStateQuery) ProtoMessage() {}
 
 func (x *HostStateQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[18]
+	mi := &file_station_v1_host_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1303,7 +1749,7 @@ func (x *HostStateQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostStateQuery.ProtoReflect.Descriptor instead.
 func (*HostStateQuery) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{18}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *HostStateQuery) GetObject() string {
@@ -1359,7 +1805,7 @@ type HostState struct {
 
 func (x *HostState) Reset() {
 	*x = HostState{}
-	mi := &file_station_v1_host_proto_msgTypes[19]
+	mi := &file_station_v1_host_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1371,7 +1817,7 @@ func (x *HostState) String() string {
 func (*HostState) ProtoMessage() {}
 
 func (x *HostState) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[19]
+	mi := &file_station_v1_host_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1384,7 +1830,7 @@ func (x *HostState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostState.ProtoReflect.Descriptor instead.
 func (*HostState) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{19}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *HostState) GetItems() []*HostStateItem {
@@ -1412,7 +1858,7 @@ type HostStateItem struct {
 
 func (x *HostStateItem) Reset() {
 	*x = HostStateItem{}
-	mi := &file_station_v1_host_proto_msgTypes[20]
+	mi := &file_station_v1_host_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1424,7 +1870,7 @@ func (x *HostStateItem) String() string {
 func (*HostStateItem) ProtoMessage() {}
 
 func (x *HostStateItem) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[20]
+	mi := &file_station_v1_host_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1437,7 +1883,7 @@ func (x *HostStateItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostStateItem.ProtoReflect.Descriptor instead.
 func (*HostStateItem) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{20}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *HostStateItem) GetKey() []byte {
@@ -1464,7 +1910,7 @@ type HostTestRequest struct {
 
 func (x *HostTestRequest) Reset() {
 	*x = HostTestRequest{}
-	mi := &file_station_v1_host_proto_msgTypes[21]
+	mi := &file_station_v1_host_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1476,7 +1922,7 @@ func (x *HostTestRequest) String() string {
 func (*HostTestRequest) ProtoMessage() {}
 
 func (x *HostTestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[21]
+	mi := &file_station_v1_host_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1489,7 +1935,7 @@ func (x *HostTestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostTestRequest.ProtoReflect.Descriptor instead.
 func (*HostTestRequest) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{21}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *HostTestRequest) GetObject() string {
@@ -1510,7 +1956,7 @@ type HostTestReport struct {
 
 func (x *HostTestReport) Reset() {
 	*x = HostTestReport{}
-	mi := &file_station_v1_host_proto_msgTypes[22]
+	mi := &file_station_v1_host_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1522,7 +1968,7 @@ func (x *HostTestReport) String() string {
 func (*HostTestReport) ProtoMessage() {}
 
 func (x *HostTestReport) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[22]
+	mi := &file_station_v1_host_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1535,7 +1981,7 @@ func (x *HostTestReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostTestReport.ProtoReflect.Descriptor instead.
 func (*HostTestReport) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{22}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *HostTestReport) GetObject() string {
@@ -1570,7 +2016,7 @@ type HostTestResult struct {
 
 func (x *HostTestResult) Reset() {
 	*x = HostTestResult{}
-	mi := &file_station_v1_host_proto_msgTypes[23]
+	mi := &file_station_v1_host_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1582,7 +2028,7 @@ func (x *HostTestResult) String() string {
 func (*HostTestResult) ProtoMessage() {}
 
 func (x *HostTestResult) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[23]
+	mi := &file_station_v1_host_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1595,7 +2041,7 @@ func (x *HostTestResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostTestResult.ProtoReflect.Descriptor instead.
 func (*HostTestResult) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{23}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *HostTestResult) GetName() []byte {
@@ -1674,7 +2120,7 @@ type HostTestEntry struct {
 
 func (x *HostTestEntry) Reset() {
 	*x = HostTestEntry{}
-	mi := &file_station_v1_host_proto_msgTypes[24]
+	mi := &file_station_v1_host_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1686,7 +2132,7 @@ func (x *HostTestEntry) String() string {
 func (*HostTestEntry) ProtoMessage() {}
 
 func (x *HostTestEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[24]
+	mi := &file_station_v1_host_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1699,7 +2145,7 @@ func (x *HostTestEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostTestEntry.ProtoReflect.Descriptor instead.
 func (*HostTestEntry) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{24}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *HostTestEntry) GetTimeUs() int64 {
@@ -1832,7 +2278,42 @@ const file_station_v1_host_proto_rawDesc = "" +
 	"\rHostPublished\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\x12\x12\n" +
 	"\x04hash\x18\x02 \x01(\fR\x04hash\x12\x16\n" +
-	"\x06minted\x18\x03 \x01(\bR\x06minted\"\x97\x01\n" +
+	"\x06minted\x18\x03 \x01(\bR\x06minted\"K\n" +
+	"\rHostDiffQuery\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\tR\x06object\x12\x12\n" +
+	"\x04from\x18\x02 \x01(\x04R\x04from\x12\x0e\n" +
+	"\x02to\x18\x03 \x01(\x04R\x02to\"\x1e\n" +
+	"\bHostDiff\x12\x12\n" +
+	"\x04text\x18\x01 \x01(\fR\x04text\"A\n" +
+	"\fHostDeletion\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\tR\x06object\x12\x19\n" +
+	"\bif_match\x18\x02 \x01(\fR\aifMatch\"U\n" +
+	"\x11HostMetadataQuery\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\tR\x06object\x12\x12\n" +
+	"\x04user\x18\x02 \x01(\tR\x04user\x12\x14\n" +
+	"\x05roles\x18\x03 \x03(\tR\x05roles\"\xdb\x02\n" +
+	"\fHostMetadata\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\tR\x06object\x12\x12\n" +
+	"\x04path\x18\x02 \x01(\tR\x04path\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\x04R\aversion\x12\x12\n" +
+	"\x04hash\x18\x04 \x01(\tR\x04hash\x12\x1a\n" +
+	"\bdeclared\x18\x05 \x01(\fR\bdeclared\x12\x18\n" +
+	"\amethods\x18\x06 \x03(\tR\amethods\x12\x1a\n" +
+	"\bversions\x18\a \x01(\x04R\bversions\x12\x18\n" +
+	"\aentries\x18\b \x01(\x04R\aentries\x12!\n" +
+	"\fmore_entries\x18\t \x01(\bR\vmoreEntries\x12\x12\n" +
+	"\x04keys\x18\n" +
+	" \x03(\fR\x04keys\x12\x1b\n" +
+	"\tmore_keys\x18\v \x01(\bR\bmoreKeys\x121\n" +
+	"\atrouble\x18\f \x01(\v2\x17.station.v1.HostTroubleR\atrouble\"\xaa\x01\n" +
+	"\vHostTrouble\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x17\n" +
+	"\atime_us\x18\x02 \x01(\x03R\x06timeUs\x12\x12\n" +
+	"\x04hash\x18\x03 \x01(\tR\x04hash\x12\x12\n" +
+	"\x04file\x18\x04 \x01(\tR\x04file\x12\x12\n" +
+	"\x04line\x18\x05 \x01(\x05R\x04line\x12\x18\n" +
+	"\amessage\x18\x06 \x01(\fR\amessage\x12\x18\n" +
+	"\aserving\x18\a \x01(\x04R\aserving\"\x97\x01\n" +
 	"\x0eHostStateQuery\x12\x16\n" +
 	"\x06object\x18\x01 \x01(\tR\x06object\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\fR\x03key\x12\x17\n" +
@@ -1866,7 +2347,7 @@ const file_station_v1_host_proto_rawDesc = "" +
 	"\atime_us\x18\x01 \x01(\x03R\x06timeUs\x12\x14\n" +
 	"\x05level\x18\x02 \x01(\tR\x05level\x12\x18\n" +
 	"\amessage\x18\x03 \x01(\fR\amessage\x12\x16\n" +
-	"\x06fields\x18\x04 \x01(\fR\x06fields2\xfe\x06\n" +
+	"\x06fields\x18\x04 \x01(\fR\x06fields2\xb3\b\n" +
 	"\vHostService\x127\n" +
 	"\bIdentity\x12\x11.station.v1.Empty\x1a\x18.station.v1.HostIdentity\x126\n" +
 	"\x06Invoke\x12\x14.station.v1.HostCall\x1a\x16.station.v1.HostResult\x12@\n" +
@@ -1882,7 +2363,10 @@ const file_station_v1_host_proto_rawDesc = "" +
 	"\bVersions\x12\x19.station.v1.VersionsQuery\x1a\x19.station.v1.VersionsReply\x12@\n" +
 	"\aVersion\x12\x1a.station.v1.VersionRequest\x1a\x19.station.v1.SourceVersion\x12A\n" +
 	"\aPublish\x12\x1b.station.v1.HostPublication\x1a\x19.station.v1.HostPublished\x12?\n" +
-	"\bRollback\x12\x18.station.v1.HostRollback\x1a\x19.station.v1.HostPublishedB/Z-github.com/dbbasic/station/sdk/internal/pb;pbb\x06proto3"
+	"\bRollback\x12\x18.station.v1.HostRollback\x1a\x19.station.v1.HostPublished\x127\n" +
+	"\x04Diff\x12\x19.station.v1.HostDiffQuery\x1a\x14.station.v1.HostDiff\x125\n" +
+	"\x06Delete\x12\x18.station.v1.HostDeletion\x1a\x11.station.v1.Empty\x12C\n" +
+	"\bMetadata\x12\x1d.station.v1.HostMetadataQuery\x1a\x18.station.v1.HostMetadataB/Z-github.com/dbbasic/station/sdk/internal/pb;pbb\x06proto3"
 
 var (
 	file_station_v1_host_proto_rawDescOnce sync.Once
@@ -1896,7 +2380,7 @@ func file_station_v1_host_proto_rawDescGZIP() []byte {
 	return file_station_v1_host_proto_rawDescData
 }
 
-var file_station_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_station_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_station_v1_host_proto_goTypes = []any{
 	(*HostIdentity)(nil),      // 0: station.v1.HostIdentity
 	(*HostCall)(nil),          // 1: station.v1.HostCall
@@ -1916,66 +2400,79 @@ var file_station_v1_host_proto_goTypes = []any{
 	(*HostPublication)(nil),   // 15: station.v1.HostPublication
 	(*HostRollback)(nil),      // 16: station.v1.HostRollback
 	(*HostPublished)(nil),     // 17: station.v1.HostPublished
-	(*HostStateQuery)(nil),    // 18: station.v1.HostStateQuery
-	(*HostState)(nil),         // 19: station.v1.HostState
-	(*HostStateItem)(nil),     // 20: station.v1.HostStateItem
-	(*HostTestRequest)(nil),   // 21: station.v1.HostTestRequest
-	(*HostTestReport)(nil),    // 22: station.v1.HostTestReport
-	(*HostTestResult)(nil),    // 23: station.v1.HostTestResult
-	(*HostTestEntry)(nil),     // 24: station.v1.HostTestEntry
-	(*Field)(nil),             // 25: station.v1.Field
-	(*Empty)(nil),             // 26: station.v1.Empty
-	(*LogsQuery)(nil),         // 27: station.v1.LogsQuery
-	(*VersionsQuery)(nil),     // 28: station.v1.VersionsQuery
-	(*VersionRequest)(nil),    // 29: station.v1.VersionRequest
-	(*LogsPage)(nil),          // 30: station.v1.LogsPage
-	(*VersionsReply)(nil),     // 31: station.v1.VersionsReply
-	(*SourceVersion)(nil),     // 32: station.v1.SourceVersion
+	(*HostDiffQuery)(nil),     // 18: station.v1.HostDiffQuery
+	(*HostDiff)(nil),          // 19: station.v1.HostDiff
+	(*HostDeletion)(nil),      // 20: station.v1.HostDeletion
+	(*HostMetadataQuery)(nil), // 21: station.v1.HostMetadataQuery
+	(*HostMetadata)(nil),      // 22: station.v1.HostMetadata
+	(*HostTrouble)(nil),       // 23: station.v1.HostTrouble
+	(*HostStateQuery)(nil),    // 24: station.v1.HostStateQuery
+	(*HostState)(nil),         // 25: station.v1.HostState
+	(*HostStateItem)(nil),     // 26: station.v1.HostStateItem
+	(*HostTestRequest)(nil),   // 27: station.v1.HostTestRequest
+	(*HostTestReport)(nil),    // 28: station.v1.HostTestReport
+	(*HostTestResult)(nil),    // 29: station.v1.HostTestResult
+	(*HostTestEntry)(nil),     // 30: station.v1.HostTestEntry
+	(*Field)(nil),             // 31: station.v1.Field
+	(*Empty)(nil),             // 32: station.v1.Empty
+	(*LogsQuery)(nil),         // 33: station.v1.LogsQuery
+	(*VersionsQuery)(nil),     // 34: station.v1.VersionsQuery
+	(*VersionRequest)(nil),    // 35: station.v1.VersionRequest
+	(*LogsPage)(nil),          // 36: station.v1.LogsPage
+	(*VersionsReply)(nil),     // 37: station.v1.VersionsReply
+	(*SourceVersion)(nil),     // 38: station.v1.SourceVersion
 }
 var file_station_v1_host_proto_depIdxs = []int32{
-	25, // 0: station.v1.HostCall.query:type_name -> station.v1.Field
-	25, // 1: station.v1.HostCall.header:type_name -> station.v1.Field
-	25, // 2: station.v1.HostCall.form:type_name -> station.v1.Field
+	31, // 0: station.v1.HostCall.query:type_name -> station.v1.Field
+	31, // 1: station.v1.HostCall.header:type_name -> station.v1.Field
+	31, // 2: station.v1.HostCall.form:type_name -> station.v1.Field
 	2,  // 3: station.v1.HostCall.uploads:type_name -> station.v1.HostUploaded
-	25, // 4: station.v1.HostResult.header:type_name -> station.v1.Field
+	31, // 4: station.v1.HostResult.header:type_name -> station.v1.Field
 	4,  // 5: station.v1.HostResult.file:type_name -> station.v1.HostFile
 	10, // 6: station.v1.HostObjects.objects:type_name -> station.v1.HostObject
-	20, // 7: station.v1.HostState.items:type_name -> station.v1.HostStateItem
-	23, // 8: station.v1.HostTestReport.tests:type_name -> station.v1.HostTestResult
-	24, // 9: station.v1.HostTestResult.log:type_name -> station.v1.HostTestEntry
-	26, // 10: station.v1.HostService.Identity:input_type -> station.v1.Empty
-	1,  // 11: station.v1.HostService.Invoke:input_type -> station.v1.HostCall
-	11, // 12: station.v1.HostService.Objects:input_type -> station.v1.HostObjectsQuery
-	13, // 13: station.v1.HostService.Source:input_type -> station.v1.HostSourceRequest
-	18, // 14: station.v1.HostService.State:input_type -> station.v1.HostStateQuery
-	27, // 15: station.v1.HostService.Logs:input_type -> station.v1.LogsQuery
-	5,  // 16: station.v1.HostService.Upload:input_type -> station.v1.HostUploadRequest
-	7,  // 17: station.v1.HostService.DropUpload:input_type -> station.v1.HostDropUpload
-	8,  // 18: station.v1.HostService.ReadFile:input_type -> station.v1.HostReadFile
-	21, // 19: station.v1.HostService.Test:input_type -> station.v1.HostTestRequest
-	28, // 20: station.v1.HostService.Versions:input_type -> station.v1.VersionsQuery
-	29, // 21: station.v1.HostService.Version:input_type -> station.v1.VersionRequest
-	15, // 22: station.v1.HostService.Publish:input_type -> station.v1.HostPublication
-	16, // 23: station.v1.HostService.Rollback:input_type -> station.v1.HostRollback
-	0,  // 24: station.v1.HostService.Identity:output_type -> station.v1.HostIdentity
-	3,  // 25: station.v1.HostService.Invoke:output_type -> station.v1.HostResult
-	12, // 26: station.v1.HostService.Objects:output_type -> station.v1.HostObjects
-	14, // 27: station.v1.HostService.Source:output_type -> station.v1.HostSource
-	19, // 28: station.v1.HostService.State:output_type -> station.v1.HostState
-	30, // 29: station.v1.HostService.Logs:output_type -> station.v1.LogsPage
-	6,  // 30: station.v1.HostService.Upload:output_type -> station.v1.HostUpload
-	26, // 31: station.v1.HostService.DropUpload:output_type -> station.v1.Empty
-	9,  // 32: station.v1.HostService.ReadFile:output_type -> station.v1.HostFileReply
-	22, // 33: station.v1.HostService.Test:output_type -> station.v1.HostTestReport
-	31, // 34: station.v1.HostService.Versions:output_type -> station.v1.VersionsReply
-	32, // 35: station.v1.HostService.Version:output_type -> station.v1.SourceVersion
-	17, // 36: station.v1.HostService.Publish:output_type -> station.v1.HostPublished
-	17, // 37: station.v1.HostService.Rollback:output_type -> station.v1.HostPublished
-	24, // [24:38] is the sub-list for method output_type
-	10, // [10:24] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	23, // 7: station.v1.HostMetadata.trouble:type_name -> station.v1.HostTrouble
+	26, // 8: station.v1.HostState.items:type_name -> station.v1.HostStateItem
+	29, // 9: station.v1.HostTestReport.tests:type_name -> station.v1.HostTestResult
+	30, // 10: station.v1.HostTestResult.log:type_name -> station.v1.HostTestEntry
+	32, // 11: station.v1.HostService.Identity:input_type -> station.v1.Empty
+	1,  // 12: station.v1.HostService.Invoke:input_type -> station.v1.HostCall
+	11, // 13: station.v1.HostService.Objects:input_type -> station.v1.HostObjectsQuery
+	13, // 14: station.v1.HostService.Source:input_type -> station.v1.HostSourceRequest
+	24, // 15: station.v1.HostService.State:input_type -> station.v1.HostStateQuery
+	33, // 16: station.v1.HostService.Logs:input_type -> station.v1.LogsQuery
+	5,  // 17: station.v1.HostService.Upload:input_type -> station.v1.HostUploadRequest
+	7,  // 18: station.v1.HostService.DropUpload:input_type -> station.v1.HostDropUpload
+	8,  // 19: station.v1.HostService.ReadFile:input_type -> station.v1.HostReadFile
+	27, // 20: station.v1.HostService.Test:input_type -> station.v1.HostTestRequest
+	34, // 21: station.v1.HostService.Versions:input_type -> station.v1.VersionsQuery
+	35, // 22: station.v1.HostService.Version:input_type -> station.v1.VersionRequest
+	15, // 23: station.v1.HostService.Publish:input_type -> station.v1.HostPublication
+	16, // 24: station.v1.HostService.Rollback:input_type -> station.v1.HostRollback
+	18, // 25: station.v1.HostService.Diff:input_type -> station.v1.HostDiffQuery
+	20, // 26: station.v1.HostService.Delete:input_type -> station.v1.HostDeletion
+	21, // 27: station.v1.HostService.Metadata:input_type -> station.v1.HostMetadataQuery
+	0,  // 28: station.v1.HostService.Identity:output_type -> station.v1.HostIdentity
+	3,  // 29: station.v1.HostService.Invoke:output_type -> station.v1.HostResult
+	12, // 30: station.v1.HostService.Objects:output_type -> station.v1.HostObjects
+	14, // 31: station.v1.HostService.Source:output_type -> station.v1.HostSource
+	25, // 32: station.v1.HostService.State:output_type -> station.v1.HostState
+	36, // 33: station.v1.HostService.Logs:output_type -> station.v1.LogsPage
+	6,  // 34: station.v1.HostService.Upload:output_type -> station.v1.HostUpload
+	32, // 35: station.v1.HostService.DropUpload:output_type -> station.v1.Empty
+	9,  // 36: station.v1.HostService.ReadFile:output_type -> station.v1.HostFileReply
+	28, // 37: station.v1.HostService.Test:output_type -> station.v1.HostTestReport
+	37, // 38: station.v1.HostService.Versions:output_type -> station.v1.VersionsReply
+	38, // 39: station.v1.HostService.Version:output_type -> station.v1.SourceVersion
+	17, // 40: station.v1.HostService.Publish:output_type -> station.v1.HostPublished
+	17, // 41: station.v1.HostService.Rollback:output_type -> station.v1.HostPublished
+	19, // 42: station.v1.HostService.Diff:output_type -> station.v1.HostDiff
+	32, // 43: station.v1.HostService.Delete:output_type -> station.v1.Empty
+	22, // 44: station.v1.HostService.Metadata:output_type -> station.v1.HostMetadata
+	28, // [28:45] is the sub-list for method output_type
+	11, // [11:28] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_station_v1_host_proto_init() }
@@ -1991,7 +2488,7 @@ func file_station_v1_host_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_station_v1_host_proto_rawDesc), len(file_station_v1_host_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   25,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

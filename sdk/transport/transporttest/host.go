@@ -26,6 +26,7 @@ type Host struct {
 	files   files
 
 	published []host.Publication
+	deleted   []host.Deletion
 }
 
 var _ host.Host = (*Host)(nil)
@@ -48,6 +49,7 @@ type Data struct {
 	Tests  host.TestReport
 
 	Versions []storage.Version // oldest first
+	Metadata host.Metadata     // Trouble.Line is for operators
 }
 
 // NewHost gives a host without objects.

@@ -87,13 +87,16 @@ const (
 
 	Versions = "versions"
 	Version  = "version" // one, with its text
+	Diff     = "diff"
+	Metadata = "metadata"
 )
 
 // Read asks for a look at objects.
 type Read struct {
 	What   string
 	Object string // "id"; not with Objects
-	Number uint64 // Version
+	Number uint64 // Version; Diff: the older one
+	To     uint64 // Diff: the newer one, 0 for the newest
 	Prefix string // Objects, State
 	Key    string // State: this one alone, where it is not empty
 	Levels []storage.Level
@@ -113,13 +116,17 @@ type Reading struct {
 
 	Versions []storage.Version // without texts and uses, but for that of Version
 
+	Diff     []byte
+	Metadata host.Metadata // Declared in canonical JSON
+
 	Next string // cursor of the next page; empty on the last
 }
 
-// Change asks for another source of an object: one of its two is set.
+// Change asks for another source of an object, or for its end: one of the three is set.
 type Change struct {
 	Publish  *host.Publication `json:",omitempty"`
 	Rollback *host.Rollback    `json:",omitempty"`
+	Delete   *host.Deletion    `json:",omitempty"`
 }
 
 // Changed is the answer to a Change: a Response that failed, or what the object
@@ -127,7 +134,7 @@ type Change struct {
 type Changed struct {
 	Response
 	Object  id.Object
-	Version uint64
+	Version uint64 // 0 of a deletion
 }
 
 // Run checks a transport against the contract. There is no optional part.
@@ -170,9 +177,12 @@ var checks = []check{
 	{"Logs", checkLogs},
 	{"Tests", checkTests},
 	{"Versions", checkVersions},
+	{"Diffs", checkDiffs},
+	{"Metadata", checkMetadata},
 	{"ReadErrors", checkReadErrors},
 	{"Changes", checkChanges},
 	{"ChangeErrors", checkChangeErrors},
+	{"Deletions", checkDeletions},
 	{"Drain", checkDrain},
 	{"Handover", checkHandover},
 	{"FailedListener", checkFailedListener},
