@@ -123,6 +123,7 @@ func begin(cmd *exec.Cmd) (r *running, ready chan string, err error) {
 		defer close(r.done)
 		for lines := bufio.NewScanner(out); lines.Scan(); {
 			if _, url, ok := strings.Cut(lines.Text(), " is ready at "); ok {
+				url, _, _ = strings.Cut(url, ",") // what else is said of it comes after a comma
 				ready <- url
 			}
 		}
@@ -272,6 +273,10 @@ func processes(parent int) ([]process, error) {
 // ended reports whether a process is no more than an entry in the table.
 func ended(t *testing.T, pid int) bool {
 	t.Helper()
+	return over(pid)
+}
+
+func over(pid int) bool {
 	out, err := exec.Command("ps", "-o", "stat=", "-p", strconv.Itoa(pid)).Output()
 	return err != nil || strings.HasPrefix(strings.TrimSpace(string(out)), "Z")
 }

@@ -5,10 +5,8 @@ import (
 	"errors"
 	"slices"
 	"time"
-	"unicode/utf8"
 
 	"github.com/dbbasic/station/sdk/errs"
-	"github.com/dbbasic/station/sdk/hlc"
 	"github.com/dbbasic/station/sdk/id"
 	"github.com/dbbasic/station/sdk/storage"
 )
@@ -134,21 +132,8 @@ func (g *staged) check(c *storage.Commit) error {
 		return err
 	}
 	t := &g.tip
-	switch {
-	case c.Incarnation < t.incarnation:
-		return errs.New(errs.StaleEpoch, "", "Object %q is in incarnation %d; the change is of incarnation %d.", c.Object, t.incarnation, c.Incarnation)
-	case c.Incarnation == t.incarnation && c.HomeEpoch < t.epoch:
-		return errs.New(errs.StaleEpoch, "", "Object %q is in home epoch %d; the change is of epoch %d.", c.Object, t.epoch, c.HomeEpoch)
-	case g.failed:
-		return errs.New(errs.OutOfSequence, "", "An earlier change of object %q was not stored.", c.Object)
-	case c.Sequence != t.sequence+1:
-		return errs.New(errs.OutOfSequence, "", "The next sequence of object %q is %d, not %d.", c.Object, t.sequence+1, c.Sequence)
-	case c.Version != nil && c.Version.Number != t.head+1:
-		return errs.New(errs.Invalid, "", "The next version of object %q is %d, not %d.", c.Object, t.head+1, c.Version.Number)
-	case c.Working > t.head && (c.Version == nil || c.Working != c.Version.Number):
-		return errs.New(errs.Invalid, "", "The script file of object %q cannot hold version %d: there is none.", c.Object, c.Working)
-	}
-	return nil
+	before := storage.Tip{Incarnation: t.incarnation, Sequence: t.sequence, HomeEpoch: t.epoch, Head: t.head}
+	return before.Check(c, g.failed)
 }
 
 // take moves the tip on and keeps what the files will need, in memory of its own.
@@ -237,96 +222,17 @@ func (s *Store) publish() {
 	}
 }
 
-// validate is the part of a commit's validity that does not depend on what is
-// stored. The kernel has checked ids and values before; a store that wrote what
-// it cannot read again would lose it. Errors: errs.Invalid.
+// validate is what of a commit's validity does not depend on what is stored.
+// Errors: errs.Invalid.
 func validate(c *storage.Commit) error {
-	if _, err := id.ParseObject(string(c.Object)); err != nil {
+	if err := storage.CheckCommit(c); err != nil {
 		return err
 	}
-	if c.Incarnation == 0 || c.Sequence == 0 {
-		return errs.New(errs.Invalid, "", "Incarnations and sequences begin at 1.")
-	}
-	if !validStamp(c.Stamp) {
-		return errs.New(errs.Invalid, "", "The stamp of a change of object %q names no station.", c.Object)
-	}
-	for i := range c.State {
-		if err := validateChange(&c.State[i]); err != nil {
-			return err
+	for i := range c.Files {
+		f := &c.Files[i]
+		if _, ok := parseUploadID(f.Upload); !f.Deleted && !ok { // it is a part of a path
+			return errs.New(errs.Invalid, "no_upload", "There is no upload %q of object %q.", f.Upload, c.Object)
 		}
-	}
-	if keyTwice(c.State) {
-		return errs.New(errs.Invalid, "", "One change of object %q names a key twice.", c.Object)
-	}
-	for i := range c.Entries {
-		if err := validateEntry(&c.Entries[i]); err != nil {
-			return err
-		}
-	}
-	if v := c.Version; v != nil {
-		if v.Number == 0 || v.Hash != storage.Hash(v.Text) || !validYear(v.Time.UTC().Year()) {
-			return errs.New(errs.Invalid, "", "The number, time or hash of version %d of object %q is wrong.", v.Number, c.Object)
-		}
-		if err := storage.CheckUses(v.Uses); err != nil {
-			return err
-		}
-	}
-	return validateFiles(c)
-}
-
-func validateChange(c *storage.StateChange) error {
-	switch {
-	case len(c.Key) == 0 || len(c.Key) > maxKey || !utf8.ValidString(c.Key):
-		return errs.New(errs.Invalid, "bad_key", "A key is 1 to %d bytes of UTF-8.", maxKey)
-	case c.Deleted && len(c.Value) > 0:
-		return errs.New(errs.Invalid, "", "The deletion of key %q has a value.", c.Key)
-	case !c.Deleted && !validJSON(c.Value):
-		return errs.New(errs.Invalid, "", "The value of key %q is not JSON.", c.Key)
-	case !validStamp(c.Stamp):
-		return errs.New(errs.Invalid, "", "The stamp of key %q names no station.", c.Key)
-	case c.Was != hlc.Stamp{} && (!validStamp(c.Was) || c.Was.Compare(c.Stamp) >= 0):
-		return errs.New(errs.Invalid, "", "Key %q would be replaced by an earlier change.", c.Key)
 	}
 	return nil
 }
-
-func validateEntry(e *storage.Entry) error {
-	_, err := id.ParseStation(string(e.ID.Station))
-	switch {
-	case err != nil || e.ID.Boot == 0 || e.ID.Sequence == 0:
-		return errs.New(errs.Invalid, "bad_entry_id", "%q is not the id of a log entry.", e.ID)
-	case !e.Level.Known():
-		return errs.New(errs.Invalid, "", "%q is not a log level.", e.Level)
-	case !validYear(e.Time.UTC().Year()):
-		return errs.New(errs.Invalid, "", "The time of log entry %q is out of range.", e.ID)
-	case len(e.Fields) > 0 && !isJSONObject(e.Fields):
-		return errs.New(errs.Invalid, "", "The fields of log entry %q are not a JSON object.", e.ID)
-	}
-	return nil
-}
-
-// keyTwice reports whether two changes have the same key.
-func keyTwice(list []storage.StateChange) bool {
-	if len(list) <= 8 {
-		for i := range list {
-			for j := range i {
-				if list[i].Key == list[j].Key {
-					return true
-				}
-			}
-		}
-		return false
-	}
-	seen := make(map[string]struct{}, len(list))
-	for i := range list {
-		seen[list[i].Key] = struct{}{}
-	}
-	return len(seen) != len(list)
-}
-
-func validStamp(s hlc.Stamp) bool {
-	_, err := id.ParseStation(string(s.Station))
-	return err == nil
-}
-
-func validYear(y int) bool { return y >= 0 && y <= 9999 }

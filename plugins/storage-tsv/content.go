@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/dbbasic/station/sdk/errs"
 	"github.com/dbbasic/station/sdk/hlc"
 	"github.com/dbbasic/station/sdk/id"
 	"github.com/dbbasic/station/sdk/storage"
@@ -32,28 +31,6 @@ func diskName(name string) string {
 }
 
 func (o *object) filePath(name string) string { return filesDir(o.id) + "/" + diskName(name) }
-
-// validateFiles checks the file changes of a commit.
-func validateFiles(c *storage.Commit) error {
-	if len(c.Files) == 0 {
-		return nil
-	}
-	seen := map[string]bool{}
-	for i := range c.Files {
-		f := &c.Files[i]
-		if err := storage.CheckFile(&f.File); err != nil {
-			return err
-		}
-		if _, ok := parseUploadID(f.Upload); f.Deleted && f.Upload != "" || !f.Deleted && !ok {
-			return errs.New(errs.Invalid, "no_upload", "There is no upload %q of object %q.", f.Upload, c.Object)
-		}
-		if seen[f.Name] {
-			return errs.New(errs.Invalid, "", "One change of object %q names the file %q twice.", c.Object, f.Name)
-		}
-		seen[f.Name] = true
-	}
-	return nil
-}
 
 // newestFiles gives the newest change of each name, and the uploads of the others.
 func newestFiles(pending []change) (newest []*storage.FileChange, superseded []string) {

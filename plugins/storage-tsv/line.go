@@ -25,8 +25,6 @@ const (
 	logColumns      = forms.LogColumns
 	versionsColumns = forms.VersionsColumns
 	indexColumns    = forms.FilesColumns
-
-	maxKey = forms.MaxKey
 )
 
 var castagnoli = forms.Castagnoli
@@ -42,8 +40,6 @@ func appendHex32(b []byte, n uint32) []byte              { return forms.AppendHe
 func parseHex32(b []byte) (uint32, bool)                 { return forms.ParseHex32(b) }
 func seal(b []byte, start int) []byte                    { return forms.Seal(b, start) }
 func split(line []byte, cols [][]byte) verdict           { return forms.Split(line, cols) }
-func validJSON(b []byte) bool                            { return forms.ValidJSON(b) }
-func isJSONObject(b []byte) bool                         { return forms.IsJSONObject(b) }
 
 func appendChange(b []byte, c *storage.StateChange) []byte { return forms.AppendChange(b, c) }
 func appendEntry(b []byte, e *storage.Entry) []byte        { return forms.AppendEntry(b, e) }

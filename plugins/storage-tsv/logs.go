@@ -24,7 +24,7 @@ func (s *Store) Logs(_ context.Context, q storage.LogsQuery) (storage.LogsPage, 
 		return storage.LogsPage{}, err
 	}
 	defer s.leave()
-	if err := checkLogs(&q); err != nil {
+	if err := storage.CheckLogs(&q); err != nil {
 		return storage.LogsPage{}, err
 	}
 	o := s.objects.get(q.Object)
@@ -62,7 +62,7 @@ func (s *Store) logsPage(o *object, q storage.LogsQuery) (storage.LogsPage, erro
 		return storage.LogsPage{}, err
 	}
 	defer v.close()
-	p := &pager{v: v, q: q, filter: newLogFilter(&q)}
+	p := &pager{v: v, q: q, filter: storage.NewLogFilter(&q)}
 	return p.run()
 }
 
@@ -74,7 +74,7 @@ func badCursor(c string) error {
 type pager struct {
 	v      *logView
 	q      storage.LogsQuery
-	filter logFilter
+	filter *storage.LogFilter
 
 	page   storage.LogsPage
 	began  time.Time
@@ -245,7 +245,7 @@ func (p *pager) take(f *logFile, line []byte, at int64) {
 		s.setAside(f.path, f.r, at, 0, line, reason(how))
 		return
 	}
-	if how == whole && !p.filter.takesLevel(storage.Level(p.cols[2])) {
+	if how == whole && !p.filter.TakesLevel(storage.Level(p.cols[2])) {
 		return
 	}
 	e, ok := parseEntry(p.cols[:], how)
@@ -256,7 +256,7 @@ func (p *pager) take(f *logFile, line []byte, at int64) {
 	if how == byHand {
 		s.tookEdited(f.path)
 	}
-	if p.filter.takes(&e) {
+	if p.filter.Takes(&e) {
 		p.page.Entries = append(p.page.Entries, e)
 		p.bytes += len(line)
 	}

@@ -19,7 +19,7 @@ func (s *Store) Objects(_ context.Context, q storage.ObjectsQuery) ([]storage.Ob
 		return nil, err
 	}
 	defer s.leave()
-	if err := checkLimit(q.Limit); err != nil {
+	if err := storage.CheckLimit(q.Limit); err != nil {
 		return nil, err
 	}
 	ids := s.objects.list()
@@ -72,7 +72,7 @@ func (s *Store) Versions(_ context.Context, q storage.VersionsQuery) ([]storage.
 		return nil, err
 	}
 	defer s.leave()
-	if err := checkLimit(q.Limit); err != nil {
+	if err := storage.CheckLimit(q.Limit); err != nil {
 		return nil, err
 	}
 	o := s.objects.get(q.Object)
@@ -196,11 +196,4 @@ func (s *Store) versionText(o *object, life uint64, v *storage.Version) ([]byte,
 	}
 	s.badContent(name, o.versionsPath(), "its hash is "+storage.Hash(b))
 	return nil, errs.New(errs.Corrupt, "", "The text of version %d of object %q in %s does not match its hash.", v.Number, o.id, name)
-}
-
-func checkLimit(n int) error {
-	if n < 1 || n > storage.MaxPage {
-		return errs.New(errs.Invalid, "bad_limit", "A limit is 1 to %d, not %d.", storage.MaxPage, n)
-	}
-	return nil
 }

@@ -24,7 +24,7 @@ func (s *Store) Files(_ context.Context, q storage.FilesQuery) ([]storage.File, 
 		return nil, err
 	}
 	defer s.leave()
-	if err := checkLimit(q.Limit); err != nil {
+	if err := storage.CheckLimit(q.Limit); err != nil {
 		return nil, err
 	}
 	o := s.objects.get(q.Object)

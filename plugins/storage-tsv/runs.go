@@ -139,7 +139,7 @@ func keyOf(col []byte, buf *[]byte) (key []byte, ok bool) {
 		}
 		*buf = key
 	}
-	return key, len(key) > 0 && len(key) <= maxKey && utf8.Valid(key)
+	return key, len(key) > 0 && len(key) <= storage.MaxKey && utf8.Valid(key)
 }
 
 // sortedRun reads a sorted file from an offset on.

@@ -74,7 +74,7 @@ func (s *Store) State(_ context.Context, q storage.StateQuery) (storage.StatePag
 		return page, err
 	}
 	defer s.leave()
-	if err := checkLimit(q.Limit); err != nil {
+	if err := storage.CheckLimit(q.Limit); err != nil {
 		return page, err
 	}
 	o := s.objects.get(q.Object)

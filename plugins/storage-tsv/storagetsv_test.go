@@ -40,23 +40,23 @@ func TestContract(t *testing.T) {
 		"Merging": func(s *Store) { s.levels, s.carryDelay = levelSizes{recent: 300, middle: 500}, 0 },
 	} {
 		t.Run(name, func(t *testing.T) {
-			storagetest.Run(t, func(t *testing.T, c plugin.Config) storage.Storage {
-				return openStore(t, c, cheap, with)
+			storagetest.Run(t, func(t *testing.T) storage.Storage {
+				return newStore(t, cheap, with)
 			})
 		})
 	}
 	// Reads come from the files alone, nothing being pending.
 	t.Run("FilesOnly", func(t *testing.T) {
-		storagetest.Run(t, func(t *testing.T, c plugin.Config) storage.Storage {
-			return carried{openStore(t, c, cheap, func(s *Store) {
+		storagetest.Run(t, func(t *testing.T) storage.Storage {
+			return carried{newStore(t, cheap, func(s *Store) {
 				s.manual, s.logSize, s.levels = true, 1000, levelSizes{recent: 1 << 10, middle: 4 << 10}
 			})}
 		})
 	})
 	// Each store is killed, never closed: reads after opening come from a replay.
 	t.Run("Killed", func(t *testing.T) {
-		storagetest.Run(t, func(t *testing.T, c plugin.Config) storage.Storage {
-			return mortal{openStore(t, c, cheap, func(s *Store) { s.segmentSize, s.logSize, s.carryDelay = 64<<10, 500, time.Millisecond })}
+		storagetest.Run(t, func(t *testing.T) storage.Storage {
+			return mortal{newStore(t, cheap, func(s *Store) { s.segmentSize, s.logSize, s.carryDelay = 64<<10, 500, time.Millisecond })}
 		})
 	})
 }
@@ -96,14 +96,20 @@ func (s *Store) abandon() error {
 	return s.fs.Close()
 }
 
-// openStore gives a configured store that ends with the test.
-func openStore(t testing.TB, c plugin.Config, with ...func(*Store)) *Store {
-	t.Helper()
+// newStore gives a store that waits for Configure.
+func newStore(t testing.TB, with ...func(*Store)) *Store {
 	s := New(slog.New(slog.NewTextHandler(t.Output(), nil)), "test")
 	s.fatal = func(err error) { t.Errorf("the store ended itself: %v", err) }
 	for _, f := range with {
 		f(s)
 	}
+	return s
+}
+
+// openStore gives a configured store that ends with the test.
+func openStore(t testing.TB, c plugin.Config, with ...func(*Store)) *Store {
+	t.Helper()
+	s := newStore(t, with...)
 	if err := s.Configure(t.Context(), c); err != nil {
 		t.Fatalf("Configure: %v", err)
 	}

@@ -114,7 +114,7 @@ func New(log *slog.Logger, version string) *Store {
 
 // Info implements plugin.Plugin.
 func (s *Store) Info() plugin.Info {
-	return plugin.Info{Name: "tsv", Kind: plugin.Storage, Version: s.version}
+	return plugin.Info{Name: "tsv", Kind: plugin.Storage, Version: s.version, Options: schema}
 }
 
 // Configure opens the data folder, replays its journal, and makes the new boot

@@ -55,7 +55,7 @@ func TestLimitsOfThePage(t *testing.T) {
 		"time for a body":                       rate + " received",
 		"time for an answer to be read":         rate,
 		"idle connection":                       fmt.Sprintf("%g min", idleTime.Minutes()),
-		"connections":                           fmt.Sprintf("%d,%03d", maxConns/1000, maxConns%1000),
+		"connections":                           fmt.Sprintf("%d,%03d", maxConns/1000, maxConns%1000) + " (`max_connections`)",
 		"a call, waiting included":              kernels,
 		"body of a script's answer":             kernels,
 		"calls that wait for one object, with commits that are not durable yet": kernels,
@@ -108,11 +108,17 @@ func (p *pipes) dial() net.Conn {
 // inTime runs f on synctest's clock, with a transport that serves fake; end
 // ends the transport and gives how long that took.
 func inTime(t *testing.T, f func(t *testing.T, fake *transporttest.Host, dial func() net.Conn, end func() time.Duration)) {
+	inTimeWith(t, nil, f)
+}
+
+func inTimeWith(t *testing.T, options map[string]string, f func(t *testing.T, fake *transporttest.Host, dial func() net.Conn, end func() time.Duration)) {
+	c := transporttest.Config
+	c.Options = options
 	synctest.Test(t, func(t *testing.T) {
 		fake := transporttest.NewHost()
 		fake.Answer("a", transporttest.Answer{Echo: true})
 		tr := New(slog.New(slog.DiscardHandler), "test")
-		if err := tr.Configure(t.Context(), transporttest.Config); err != nil {
+		if err := tr.Configure(t.Context(), c); err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithCancel(context.Background())
@@ -313,6 +319,26 @@ func TestSilentAtTheEnd(t *testing.T) {
 		if took := end(); took > time.Second {
 			t.Errorf("Serve returned after %v", took)
 		}
+	})
+}
+
+// TestMaxConnections: the option is the bound.
+func TestMaxConnections(t *testing.T) {
+	inTimeWith(t, map[string]string{"max_connections": "2"}, func(t *testing.T, _ *transporttest.Host, dial func() net.Conn, _ func() time.Duration) {
+		first, second := dial(), dial()
+		third := make(chan net.Conn, 1)
+		go func() { third <- dial() }()
+		synctest.Wait()
+		if len(third) > 0 {
+			t.Error("a third connection was accepted beside two")
+		}
+		_ = first.Close()
+		synctest.Wait()
+		if len(third) == 0 {
+			t.Fatal("no third connection was accepted although one had ended")
+		}
+		_ = second.Close()
+		_ = (<-third).Close()
 	})
 }
 

@@ -7,10 +7,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"maps"
 	"net"
 	"net/http"
-	"slices"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -30,7 +29,7 @@ const (
 	silentTime  = 100 * time.Millisecond // a new connection may say nothing for this while the station stops
 	graceTime   = 10 * time.Second       // a body or an answer may take this and len/minRate
 	minRate     = 32 << 10               // bytes per second
-	maxConns    = 4096                   // open connections; others wait in the listener's queue
+	maxConns    = 4096                   // open connections, unless set otherwise; others wait in the listener's queue
 	maxBody     = 8 << 20                // bytes of a request body
 	maxBodies   = 256 << 20              // bytes of all large bodies that are in memory at once
 	maxFields   = 10_000                 // of a query or a form
@@ -39,12 +38,24 @@ const (
 	maxName     = 1 << 10                // bytes of a file's name
 )
 
+// schema declares the settings of the plugin.
+var schema = plugin.Schema{{
+	Name: "max_connections", Type: plugin.Integer, Default: strconv.Itoa(maxConns), Min: 1, Max: 1 << 20,
+	Doc: "How many connections may be open at once. Others wait in the system's queue.",
+}}
+
 // Transport is the HTTP transport.
 type Transport struct {
 	log     *slog.Logger
 	version string
-	station atomic.Value // id.Station, once configured
-	broken  atomic.Value // string: why Serve gave up
+	use     atomic.Pointer[settings] // nil before Configure
+	broken  atomic.Value             // string: why Serve gave up
+}
+
+// settings are what Configure was told.
+type settings struct {
+	station  id.Station
+	maxConns int
 }
 
 var _ transport.Transport = (*Transport)(nil)
@@ -56,18 +67,19 @@ func New(log *slog.Logger, version string) *Transport {
 
 // Info says who the plugin is.
 func (t *Transport) Info() plugin.Info {
-	return plugin.Info{Name: "http", Kind: plugin.Transport, Version: t.version}
+	return plugin.Info{Name: "http", Kind: plugin.Transport, Version: t.version, Options: schema}
 }
 
-// Configure takes the id that responses carry as X-Station-Id, and no options.
+// Configure takes the id that responses carry as X-Station-Id, and the options.
 func (t *Transport) Configure(_ context.Context, c plugin.Config) error {
 	if _, err := id.ParseStation(string(c.Station)); err != nil {
 		return err
 	}
-	for _, name := range slices.Sorted(maps.Keys(c.Options)) {
-		return errs.New(errs.Invalid, "", "The HTTP transport has no option %q; it knows none.", name)
+	v, err := schema.Parse(c.Options)
+	if err != nil {
+		return err
 	}
-	t.station.Store(c.Station)
+	t.use.Store(&settings{station: c.Station, maxConns: int(v.Integer("max_connections"))})
 	return nil
 }
 
@@ -85,8 +97,8 @@ func (t *Transport) Close(context.Context) error { return nil }
 // Serve answers HTTP requests until ctx ends; see transport.Transport. Errors:
 // errs.Invalid before Configure, errs.Unavailable where ln fails.
 func (t *Transport) Serve(ctx context.Context, ln net.Listener, h host.Host) error {
-	station, ok := t.station.Load().(id.Station)
-	if !ok {
+	use := t.use.Load()
+	if use == nil {
 		return errs.New(errs.Invalid, "", "The HTTP transport was not configured.")
 	}
 	if u, ok := ln.(*net.UnixListener); ok {
@@ -94,8 +106,8 @@ func (t *Transport) Serve(ctx context.Context, ln net.Listener, h host.Host) err
 	}
 	calls, abandon := context.WithCancel(context.WithoutCancel(ctx))
 	defer abandon()
-	conns := limitConns(ln, maxConns)
-	srv := newServer(t.log, newHandler(t.log, station, h, calls))
+	conns := limitConns(ln, use.maxConns)
+	srv := newServer(t.log, newHandler(t.log, use.station, h, calls))
 	srv.RegisterOnShutdown(conns.dismiss)
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(conns) }()

@@ -23,6 +23,8 @@ func TestConversionsKeepEveryField(t *testing.T) {
 	plugintest.RoundTrip(t, func(d Deletion) Deletion { return decodeDeletion(encodeDeletion(d)) })
 	plugintest.RoundTrip(t, func(q MetadataQuery) MetadataQuery { return decodeMetadataQuery(encodeMetadataQuery(q)) })
 	plugintest.RoundTrip(t, func(m Metadata) Metadata { return decodeMetadata(encodeMetadata(m)) })
+	plugintest.RoundTrip(t, func(p []Plugin) []Plugin { return decodePlugins(encodePlugins(p)) })
+	plugintest.RoundTrip(t, func(h Health) Health { return decodeHealth(encodeHealth(h)) })
 	plugintest.RoundTrip(t, func(r TestReport) TestReport { return decodeTests(encodeTests(r)) })
 }
 

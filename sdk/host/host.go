@@ -263,4 +263,14 @@ type Host interface {
 	// Metadata gives what the script of an object declares of itself and what the
 	// station knows of it.
 	Metadata(ctx context.Context, q MetadataQuery) (Metadata, error)
+
+	// Plugins says how the station's plugins are, the asking one among them:
+	// storage first, then transports in the order of the configuration. It asks
+	// nobody: what it says was learnt from the last pings.
+	Plugins(ctx context.Context) ([]Plugin, error)
+
+	// Health says whether the station has what it needs to answer calls. It costs
+	// as little as Plugins, and writes nothing. That it answers at all says that
+	// the kernel is alive.
+	Health(ctx context.Context) (Health, error)
 }

@@ -23,6 +23,7 @@ type Info struct {
 	Name    string // as in the configuration: "tsv", "http"
 	Kind    Kind
 	Version string
+	Options Schema // what the plugin lets its operator set; nil for nothing
 }
 
 // Config is what the kernel tells a plugin before anything else.
@@ -30,7 +31,7 @@ type Config struct {
 	Station id.Station        // the station that the plugin serves
 	DataDir string            // an absolute path; only a storage plugin gets one
 	Boot    uint64            // the boot of the station's storage; 0 for storage itself
-	Options map[string]string // the plugin's own settings by name, as the operator wrote them; nil where there are none
+	Options map[string]string // the plugin's own settings by name, as text that its Schema reads; one that is not given has its default
 }
 
 // Health is how a plugin feels. Asking touches no disk.
@@ -42,14 +43,16 @@ type Health struct {
 // Plugin is the part of every plugin's contract that does not depend on its
 // kind. All methods are safe for concurrent use.
 type Plugin interface {
-	// Info says who the plugin is. It is valid before Configure.
+	// Info says who the plugin is and what can be set. It is valid before
+	// Configure, always the same, and its Options pass Schema.Check.
 	Info() Info
 
 	// Configure prepares the plugin to serve. The kernel calls it once, first.
 	// A data folder that is locked by another process, unreadable, or of
 	// another station is errs.Unavailable or errs.Invalid with the path in the text.
-	// An option that the plugin does not know, or whose value it does not take, is
-	// errs.Invalid with the option, its value and what is allowed in the text.
+	// Settings are read with Schema.Parse: an option that the plugin does not know,
+	// or whose value it does not take, is errs.Invalid with the option, its value
+	// and what is allowed in the text, and nothing has been made or changed.
 	Configure(ctx context.Context, c Config) error
 
 	// Health says how the plugin feels. It answers within milliseconds,

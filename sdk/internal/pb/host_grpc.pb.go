@@ -36,6 +36,8 @@ const (
 	HostService_Diff_FullMethodName       = "/station.v1.HostService/Diff"
 	HostService_Delete_FullMethodName     = "/station.v1.HostService/Delete"
 	HostService_Metadata_FullMethodName   = "/station.v1.HostService/Metadata"
+	HostService_Plugins_FullMethodName    = "/station.v1.HostService/Plugins"
+	HostService_Health_FullMethodName     = "/station.v1.HostService/Health"
 )
 
 // HostServiceClient is the client API for HostService service.
@@ -61,6 +63,8 @@ type HostServiceClient interface {
 	Diff(ctx context.Context, in *HostDiffQuery, opts ...grpc.CallOption) (*HostDiff, error)
 	Delete(ctx context.Context, in *HostDeletion, opts ...grpc.CallOption) (*Empty, error)
 	Metadata(ctx context.Context, in *HostMetadataQuery, opts ...grpc.CallOption) (*HostMetadata, error)
+	Plugins(ctx context.Context, in *Empty, opts ...grpc.CallOption) (*HostPlugins, error)
+	Health(ctx context.Context, in *Empty, opts ...grpc.CallOption) (*HostHealth, error)
 }
 
 type hostServiceClient struct {
@@ -253,6 +257,26 @@ func (c *hostServiceClient) Metadata(ctx context.Context, in *HostMetadataQuery,
 	return out, nil
 }
 
+func (c *hostServiceClient) Plugins(ctx context.Context, in *Empty, opts ...grpc.CallOption) (*HostPlugins, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(HostPlugins)
+	err := c.cc.Invoke(ctx, HostService_Plugins_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *hostServiceClient) Health(ctx context.Context, in *Empty, opts ...grpc.CallOption) (*HostHealth, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(HostHealth)
+	err := c.cc.Invoke(ctx, HostService_Health_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // HostServiceServer is the server API for HostService service.
 // All implementations must embed UnimplementedHostServiceServer
 // for forward compatibility.
@@ -276,6 +300,8 @@ type HostServiceServer interface {
 	Diff(context.Context, *HostDiffQuery) (*HostDiff, error)
 	Delete(context.Context, *HostDeletion) (*Empty, error)
 	Metadata(context.Context, *HostMetadataQuery) (*HostMetadata, error)
+	Plugins(context.Context, *Empty) (*HostPlugins, error)
+	Health(context.Context, *Empty) (*HostHealth, error)
 	mustEmbedUnimplementedHostServiceServer()
 }
 
@@ -336,6 +362,12 @@ func (UnimplementedHostServiceServer) Delete(context.Context, *HostDeletion) (*E
 }
 func (UnimplementedHostServiceServer) Metadata(context.Context, *HostMetadataQuery) (*HostMetadata, error) {
 	return nil, status.Error(codes.Unimplemented, "method Metadata not implemented")
+}
+func (UnimplementedHostServiceServer) Plugins(context.Context, *Empty) (*HostPlugins, error) {
+	return nil, status.Error(codes.Unimplemented, "method Plugins not implemented")
+}
+func (UnimplementedHostServiceServer) Health(context.Context, *Empty) (*HostHealth, error) {
+	return nil, status.Error(codes.Unimplemented, "method Health not implemented")
 }
 func (UnimplementedHostServiceServer) mustEmbedUnimplementedHostServiceServer() {}
 func (UnimplementedHostServiceServer) testEmbeddedByValue()                     {}
@@ -646,6 +678,42 @@ func _HostService_Metadata_Handler(srv interface{}, ctx context.Context, dec fun
 	return interceptor(ctx, in, info, handler)
 }
 
+func _HostService_Plugins_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(Empty)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HostServiceServer).Plugins(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: HostService_Plugins_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HostServiceServer).Plugins(ctx, req.(*Empty))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _HostService_Health_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(Empty)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HostServiceServer).Health(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: HostService_Health_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HostServiceServer).Health(ctx, req.(*Empty))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // HostService_ServiceDesc is the grpc.ServiceDesc for HostService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -712,6 +780,14 @@ var HostService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Metadata",
 			Handler:    _HostService_Metadata_Handler,
+		},
+		{
+			MethodName: "Plugins",
+			Handler:    _HostService_Plugins_Handler,
+		},
+		{
+			MethodName: "Health",
+			Handler:    _HostService_Health_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

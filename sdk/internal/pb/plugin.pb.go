@@ -27,6 +27,7 @@ type PluginInfo struct {
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	Kind          string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
 	Version       string                 `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`
+	Options       []*OptionDeclaration   `protobuf:"bytes,4,rep,name=options,proto3" json:"options,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -82,6 +83,106 @@ func (x *PluginInfo) GetVersion() string {
 	return ""
 }
 
+func (x *PluginInfo) GetOptions() []*OptionDeclaration {
+	if x != nil {
+		return x.Options
+	}
+	return nil
+}
+
+// OptionDeclaration is plugin.Option.
+type OptionDeclaration struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Type          string                 `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
+	Default       string                 `protobuf:"bytes,3,opt,name=default,proto3" json:"default,omitempty"`
+	OneOf         []string               `protobuf:"bytes,4,rep,name=one_of,json=oneOf,proto3" json:"one_of,omitempty"`
+	Min           int64                  `protobuf:"varint,5,opt,name=min,proto3" json:"min,omitempty"`
+	Max           int64                  `protobuf:"varint,6,opt,name=max,proto3" json:"max,omitempty"`
+	Doc           string                 `protobuf:"bytes,7,opt,name=doc,proto3" json:"doc,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OptionDeclaration) Reset() {
+	*x = OptionDeclaration{}
+	mi := &file_station_v1_plugin_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OptionDeclaration) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OptionDeclaration) ProtoMessage() {}
+
+func (x *OptionDeclaration) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_plugin_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OptionDeclaration.ProtoReflect.Descriptor instead.
+func (*OptionDeclaration) Descriptor() ([]byte, []int) {
+	return file_station_v1_plugin_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *OptionDeclaration) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *OptionDeclaration) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *OptionDeclaration) GetDefault() string {
+	if x != nil {
+		return x.Default
+	}
+	return ""
+}
+
+func (x *OptionDeclaration) GetOneOf() []string {
+	if x != nil {
+		return x.OneOf
+	}
+	return nil
+}
+
+func (x *OptionDeclaration) GetMin() int64 {
+	if x != nil {
+		return x.Min
+	}
+	return 0
+}
+
+func (x *OptionDeclaration) GetMax() int64 {
+	if x != nil {
+		return x.Max
+	}
+	return 0
+}
+
+func (x *OptionDeclaration) GetDoc() string {
+	if x != nil {
+		return x.Doc
+	}
+	return ""
+}
+
 // PluginConfig is plugin.Config.
 type PluginConfig struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -95,7 +196,7 @@ type PluginConfig struct {
 
 func (x *PluginConfig) Reset() {
 	*x = PluginConfig{}
-	mi := &file_station_v1_plugin_proto_msgTypes[1]
+	mi := &file_station_v1_plugin_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -107,7 +208,7 @@ func (x *PluginConfig) String() string {
 func (*PluginConfig) ProtoMessage() {}
 
 func (x *PluginConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_plugin_proto_msgTypes[1]
+	mi := &file_station_v1_plugin_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -120,7 +221,7 @@ func (x *PluginConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginConfig.ProtoReflect.Descriptor instead.
 func (*PluginConfig) Descriptor() ([]byte, []int) {
-	return file_station_v1_plugin_proto_rawDescGZIP(), []int{1}
+	return file_station_v1_plugin_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *PluginConfig) GetStation() string {
@@ -162,7 +263,7 @@ type PluginOption struct {
 
 func (x *PluginOption) Reset() {
 	*x = PluginOption{}
-	mi := &file_station_v1_plugin_proto_msgTypes[2]
+	mi := &file_station_v1_plugin_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -174,7 +275,7 @@ func (x *PluginOption) String() string {
 func (*PluginOption) ProtoMessage() {}
 
 func (x *PluginOption) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_plugin_proto_msgTypes[2]
+	mi := &file_station_v1_plugin_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -187,7 +288,7 @@ func (x *PluginOption) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginOption.ProtoReflect.Descriptor instead.
 func (*PluginOption) Descriptor() ([]byte, []int) {
-	return file_station_v1_plugin_proto_rawDescGZIP(), []int{2}
+	return file_station_v1_plugin_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *PluginOption) GetName() []byte {
@@ -215,7 +316,7 @@ type PluginHealth struct {
 
 func (x *PluginHealth) Reset() {
 	*x = PluginHealth{}
-	mi := &file_station_v1_plugin_proto_msgTypes[3]
+	mi := &file_station_v1_plugin_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -227,7 +328,7 @@ func (x *PluginHealth) String() string {
 func (*PluginHealth) ProtoMessage() {}
 
 func (x *PluginHealth) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_plugin_proto_msgTypes[3]
+	mi := &file_station_v1_plugin_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -240,7 +341,7 @@ func (x *PluginHealth) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginHealth.ProtoReflect.Descriptor instead.
 func (*PluginHealth) Descriptor() ([]byte, []int) {
-	return file_station_v1_plugin_proto_rawDescGZIP(), []int{3}
+	return file_station_v1_plugin_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *PluginHealth) GetOk() bool {
@@ -262,12 +363,21 @@ var File_station_v1_plugin_proto protoreflect.FileDescriptor
 const file_station_v1_plugin_proto_rawDesc = "" +
 	"\n" +
 	"\x17station/v1/plugin.proto\x12\n" +
-	"station.v1\x1a\x17station/v1/common.proto\"N\n" +
+	"station.v1\x1a\x17station/v1/common.proto\"\x87\x01\n" +
 	"\n" +
 	"PluginInfo\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x18\n" +
-	"\aversion\x18\x03 \x01(\tR\aversion\"\x8b\x01\n" +
+	"\aversion\x18\x03 \x01(\tR\aversion\x127\n" +
+	"\aoptions\x18\x04 \x03(\v2\x1d.station.v1.OptionDeclarationR\aoptions\"\xa2\x01\n" +
+	"\x11OptionDeclaration\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04type\x18\x02 \x01(\tR\x04type\x12\x18\n" +
+	"\adefault\x18\x03 \x01(\tR\adefault\x12\x15\n" +
+	"\x06one_of\x18\x04 \x03(\tR\x05oneOf\x12\x10\n" +
+	"\x03min\x18\x05 \x01(\x03R\x03min\x12\x10\n" +
+	"\x03max\x18\x06 \x01(\x03R\x03max\x12\x10\n" +
+	"\x03doc\x18\a \x01(\tR\x03doc\"\x8b\x01\n" +
 	"\fPluginConfig\x12\x18\n" +
 	"\astation\x18\x01 \x01(\tR\astation\x12\x19\n" +
 	"\bdata_dir\x18\x02 \x01(\tR\adataDir\x12\x12\n" +
@@ -297,29 +407,31 @@ func file_station_v1_plugin_proto_rawDescGZIP() []byte {
 	return file_station_v1_plugin_proto_rawDescData
 }
 
-var file_station_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_station_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_station_v1_plugin_proto_goTypes = []any{
-	(*PluginInfo)(nil),   // 0: station.v1.PluginInfo
-	(*PluginConfig)(nil), // 1: station.v1.PluginConfig
-	(*PluginOption)(nil), // 2: station.v1.PluginOption
-	(*PluginHealth)(nil), // 3: station.v1.PluginHealth
-	(*Empty)(nil),        // 4: station.v1.Empty
+	(*PluginInfo)(nil),        // 0: station.v1.PluginInfo
+	(*OptionDeclaration)(nil), // 1: station.v1.OptionDeclaration
+	(*PluginConfig)(nil),      // 2: station.v1.PluginConfig
+	(*PluginOption)(nil),      // 3: station.v1.PluginOption
+	(*PluginHealth)(nil),      // 4: station.v1.PluginHealth
+	(*Empty)(nil),             // 5: station.v1.Empty
 }
 var file_station_v1_plugin_proto_depIdxs = []int32{
-	2, // 0: station.v1.PluginConfig.options:type_name -> station.v1.PluginOption
-	4, // 1: station.v1.PluginService.Info:input_type -> station.v1.Empty
-	1, // 2: station.v1.PluginService.Configure:input_type -> station.v1.PluginConfig
-	4, // 3: station.v1.PluginService.Health:input_type -> station.v1.Empty
-	4, // 4: station.v1.PluginService.Close:input_type -> station.v1.Empty
-	0, // 5: station.v1.PluginService.Info:output_type -> station.v1.PluginInfo
-	4, // 6: station.v1.PluginService.Configure:output_type -> station.v1.Empty
-	3, // 7: station.v1.PluginService.Health:output_type -> station.v1.PluginHealth
-	4, // 8: station.v1.PluginService.Close:output_type -> station.v1.Empty
-	5, // [5:9] is the sub-list for method output_type
-	1, // [1:5] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	1, // 0: station.v1.PluginInfo.options:type_name -> station.v1.OptionDeclaration
+	3, // 1: station.v1.PluginConfig.options:type_name -> station.v1.PluginOption
+	5, // 2: station.v1.PluginService.Info:input_type -> station.v1.Empty
+	2, // 3: station.v1.PluginService.Configure:input_type -> station.v1.PluginConfig
+	5, // 4: station.v1.PluginService.Health:input_type -> station.v1.Empty
+	5, // 5: station.v1.PluginService.Close:input_type -> station.v1.Empty
+	0, // 6: station.v1.PluginService.Info:output_type -> station.v1.PluginInfo
+	5, // 7: station.v1.PluginService.Configure:output_type -> station.v1.Empty
+	4, // 8: station.v1.PluginService.Health:output_type -> station.v1.PluginHealth
+	5, // 9: station.v1.PluginService.Close:output_type -> station.v1.Empty
+	6, // [6:10] is the sub-list for method output_type
+	2, // [2:6] is the sub-list for method input_type
+	2, // [2:2] is the sub-list for extension type_name
+	2, // [2:2] is the sub-list for extension extendee
+	0, // [0:2] is the sub-list for field type_name
 }
 
 func init() { file_station_v1_plugin_proto_init() }
@@ -334,7 +446,7 @@ func file_station_v1_plugin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_station_v1_plugin_proto_rawDesc), len(file_station_v1_plugin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   5,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

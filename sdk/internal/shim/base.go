@@ -26,13 +26,15 @@ func NewBase(conn *grpc.ClientConn) Base {
 // when the plugin is gone.
 func (b Base) Conn() *grpc.ClientConn { return b.conn }
 
-// AskInfo is plugin.Plugin's Info with the error that a connection may give.
+// AskInfo is plugin.Plugin's Info with the error that a connection may give, or
+// errs.Invalid for options whose declaration is not sound.
 func (b Base) AskInfo(ctx context.Context) (plugin.Info, error) {
 	m, err := b.client.Info(ctx, &pb.Empty{})
 	if err != nil {
 		return plugin.Info{}, err
 	}
-	return plugin.Info{Name: m.GetName(), Kind: plugin.Kind(m.GetKind()), Version: m.GetVersion()}, nil
+	i := decodeInfo(m)
+	return i, i.Options.Check()
 }
 
 // Configure implements plugin.Plugin.
@@ -76,8 +78,7 @@ type baseServer struct {
 }
 
 func (s *baseServer) Info(context.Context, *pb.Empty) (*pb.PluginInfo, error) {
-	i := s.p.Info()
-	return &pb.PluginInfo{Name: i.Name, Kind: string(i.Kind), Version: i.Version}, nil
+	return encodeInfo(s.p.Info()), nil
 }
 
 func (s *baseServer) Configure(ctx context.Context, m *pb.PluginConfig) (*pb.Empty, error) {

@@ -27,3 +27,23 @@ func decodeConfig(m *pb.PluginConfig) plugin.Config {
 	}
 	return c
 }
+
+func encodeInfo(i plugin.Info) *pb.PluginInfo {
+	m := &pb.PluginInfo{Name: i.Name, Kind: string(i.Kind), Version: i.Version}
+	for _, o := range i.Options {
+		m.Options = append(m.Options, &pb.OptionDeclaration{
+			Name: o.Name, Type: string(o.Type), Default: o.Default, OneOf: o.OneOf, Min: o.Min, Max: o.Max, Doc: o.Doc,
+		})
+	}
+	return m
+}
+
+func decodeInfo(m *pb.PluginInfo) plugin.Info {
+	i := plugin.Info{Name: m.GetName(), Kind: plugin.Kind(m.GetKind()), Version: m.GetVersion()}
+	for _, o := range m.GetOptions() {
+		i.Options = append(i.Options, plugin.Option{
+			Name: o.GetName(), Type: plugin.Type(o.GetType()), Default: o.GetDefault(), OneOf: o.GetOneOf(), Min: o.GetMin(), Max: o.GetMax(), Doc: o.GetDoc(),
+		})
+	}
+	return i
+}

@@ -1,6 +1,7 @@
 package shim
 
 import (
+	"reflect"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -25,6 +26,21 @@ func TestConfigTravels(t *testing.T) {
 			t.Fatal(err)
 		}
 		if d := cmp.Diff(c, decodeConfig(&m)); d != "" {
+			t.Errorf("(-sent +arrived):\n%s", d)
+		}
+	}
+}
+
+// TestInfoTravels sends every field that there is.
+func TestInfoTravels(t *testing.T) {
+	full := plugin.Option{Name: "n", Type: plugin.Integer, Default: "7", OneOf: []string{"a", "b"}, Min: -1, Max: 9, Doc: "A number."}
+	for i, v := 0, reflect.ValueOf(full); i < v.NumField(); i++ {
+		if v.Field(i).IsZero() {
+			t.Errorf("the test does not set %s", v.Type().Field(i).Name)
+		}
+	}
+	for _, i := range []plugin.Info{{}, {Name: "x", Kind: plugin.Transport, Version: "2", Options: plugin.Schema{full, {}}}} {
+		if d := cmp.Diff(i, decodeInfo(encodeInfo(i))); d != "" {
 			t.Errorf("(-sent +arrived):\n%s", d)
 		}
 	}

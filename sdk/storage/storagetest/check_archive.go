@@ -123,7 +123,7 @@ func checkExport(s *subject) {
 
 	// On an empty store, under its own name.
 	s.config.DataDir = s.t.TempDir()
-	s.Storage = s.open(s.t, s.config)
+	s.open()
 	s.replaced = stamps{}
 	s.importAs("a", archive)
 	s.equal("what was imported elsewhere", s.everything("a"), want)
@@ -189,7 +189,7 @@ func checkImportBoots(s *subject) {
 	s.must(c)
 	archive := s.export("a")
 	s.config.DataDir = s.t.TempDir()
-	s.Storage = s.open(s.t, s.config)
+	s.open()
 	s.importAs("b", archive)
 	s.reopen()
 	b := s.boot()
@@ -201,13 +201,13 @@ func checkImportBoots(s *subject) {
 	}
 
 	s.config.DataDir = s.t.TempDir()
-	s.Storage = s.open(s.t, s.config)
+	s.open()
 	own := s.make("c", 1)
 	own.Entries = []storage.Entry{entry(s.boot().Number, 9)} // a new folder begins with the same boot
 	s.must(own)
 	archive = s.export("c")
 	s.config.DataDir = s.t.TempDir()
-	s.Storage = s.open(s.t, s.config)
+	s.open()
 	s.importAs("c", archive)
 	if o := s.load("c"); o.Boot == own.Entries[0].ID.Boot && o.Entries < 9 {
 		s.Errorf("entry ids above %d are free in boot %d, of which 9 was imported", o.Entries, o.Boot)

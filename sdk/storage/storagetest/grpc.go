@@ -4,16 +4,15 @@ import (
 	"testing"
 
 	"github.com/dbbasic/station/sdk/internal/plugintest"
-	"github.com/dbbasic/station/sdk/plugin"
 	"github.com/dbbasic/station/sdk/storage"
 )
 
-// ThroughGRPC gives an Opener whose stores are reached as the kernel reaches a
+// ThroughGRPC gives a Maker whose stores are reached as the kernel reaches a
 // plugin: through the shims and gRPC.
-func ThroughGRPC(open Opener) Opener {
-	return func(t *testing.T, c plugin.Config) storage.Storage {
+func ThroughGRPC(fresh Maker) Maker {
+	return func(t *testing.T) storage.Storage {
 		t.Helper()
-		return Connect(t, open(t, c))
+		return Connect(t, fresh(t))
 	}
 }
 

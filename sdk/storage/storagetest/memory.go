@@ -44,15 +44,10 @@ func NewMemory() *Memory { return &Memory{folders: map[string]*folder{}} }
 // errs.Unavailable until the first is closed or crashed.
 func (m *Memory) New() storage.Storage { return &memoryStore{disk: m} }
 
-// Open gives a configured store, closed when the test ends. It is an Opener.
+// Open gives a configured store, closed when the test ends.
 func (m *Memory) Open(t *testing.T, c plugin.Config) storage.Storage {
 	t.Helper()
-	s := m.New()
-	if err := s.Configure(t.Context(), c); err != nil {
-		t.Fatalf("Configure: %v", err)
-	}
-	t.Cleanup(func() { _ = s.Close(context.Background()) })
-	return s
+	return configured(t, m.New(), c)
 }
 
 // Crash ends all stores on the disk at once, as a kill of their processes
@@ -107,6 +102,9 @@ func (s *memoryStore) Info() plugin.Info {
 
 func (s *memoryStore) Configure(_ context.Context, c plugin.Config) error {
 	if _, err := id.ParseStation(string(c.Station)); err != nil {
+		return err
+	}
+	if _, err := s.Info().Options.Parse(c.Options); err != nil {
 		return err
 	}
 	if c.DataDir == "" {
@@ -218,25 +216,18 @@ func (s *memoryStore) Commit(ctx context.Context, commits []storage.Commit) []er
 // apply stores one commit, or says why not. After an earlier commit of the
 // object failed in the same batch, it only says why not.
 func (f *folder) apply(c *storage.Commit, failed bool) error {
-	if err := checkCommit(c); err != nil {
+	if err := storage.CheckCommit(c); err != nil {
 		return err
 	}
 	r := f.objects[c.Object]
 	if r == nil {
 		r = &record{own: map[uint64]uint64{}, state: map[string]storage.StateChange{}, files: map[string]content{}}
 	}
+	tip := storage.Tip{Incarnation: r.info.Incarnation, Sequence: r.info.Sequence, HomeEpoch: r.epoch, Head: r.info.Head}
+	if err := tip.Check(c, failed); err != nil {
+		return err
+	}
 	sameLife := c.Incarnation == r.info.Incarnation
-	switch {
-	case c.Incarnation < r.info.Incarnation, sameLife && c.HomeEpoch < r.epoch:
-		return errs.New(errs.StaleEpoch, "", "")
-	case failed, c.Sequence != r.info.Sequence+1:
-		return errs.New(errs.OutOfSequence, "", "")
-	case c.Version != nil && c.Version.Number != r.info.Head+1:
-		return errs.New(errs.Invalid, "", "Version %d does not follow version %d.", c.Version.Number, r.info.Head)
-	}
-	if head := max(r.info.Head, numberOf(c.Version)); c.Working > head {
-		return errs.New(errs.Invalid, "", "There is no version %d; the newest is %d.", c.Working, head)
-	}
 	present := r.state
 	if !sameLife {
 		present = nil
@@ -275,14 +266,6 @@ func (f *folder) apply(c *storage.Commit, failed bool) error {
 	f.takeFiles(r, c)
 	f.objects[c.Object] = r
 	return nil
-}
-
-// numberOf gives the number of a version, 0 without one.
-func numberOf(v *storage.Version) uint64 {
-	if v == nil {
-		return 0
-	}
-	return v.Number
 }
 
 // cloneChange gives what a store keeps of a change.

@@ -115,7 +115,7 @@ func (s *memoryStore) Files(_ context.Context, q storage.FilesQuery) ([]storage.
 		return nil, err
 	}
 	defer f.mu.Unlock()
-	if err := checkLimit(q.Limit); err != nil {
+	if err := storage.CheckLimit(q.Limit); err != nil {
 		return nil, err
 	}
 	r := f.objects[q.Object]
@@ -154,27 +154,4 @@ func (s *memoryStore) ReadFile(_ context.Context, object id.Object, name string,
 	}
 	g.Time = micro(g.Time)
 	return g.File, io.NopCloser(bytes.NewReader(g.data[from:])), nil
-}
-
-// checkFiles is the part of checkCommit that looks at the file changes.
-func checkFiles(c *storage.Commit) error {
-	names := map[string]bool{}
-	for _, f := range c.Files {
-		if err := storage.CheckFileName(f.Name); err != nil {
-			return err
-		}
-		if err := storage.CheckMediaType(f.Type); err != nil {
-			return err
-		}
-		switch {
-		case names[f.Name]:
-			return errs.New(errs.Invalid, "", "The file %q stands twice in one commit.", f.Name)
-		case f.Deleted && (f.Type != "" || f.Size != 0 || f.Hash != "" || f.Upload != ""):
-			return errs.New(errs.Invalid, "", "The deletion of file %q has a content.", f.Name)
-		case !validStamp(f.Stamp) || !validYear(f.Time.UTC().Year()):
-			return errs.New(errs.Invalid, "", "The stamp or the time of file %q is wrong.", f.Name)
-		}
-		names[f.Name] = true
-	}
-	return nil
 }

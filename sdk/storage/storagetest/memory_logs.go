@@ -8,25 +8,8 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/dbbasic/station/sdk/errs"
 	"github.com/dbbasic/station/sdk/storage"
 )
-
-func checkLogs(q storage.LogsQuery) error {
-	if err := checkLimit(q.Limit); err != nil {
-		return err
-	}
-	for _, l := range q.Levels {
-		if !l.Known() {
-			return errs.New(errs.Invalid, "", "%q is not a log level.", l)
-		}
-	}
-	if len(q.Text) > storage.MaxText || len(q.Fields) > storage.MaxFields ||
-		!q.Since.IsZero() && !q.Until.IsZero() && micro(q.Until).Before(micro(q.Since)) {
-		return errs.New(errs.Invalid, "", "The text, the filters or the times of the query are out of bounds.")
-	}
-	return nil
-}
 
 // timeRange gives the entries that a query's times select: from and before to.
 // It is what the law says, in the plainest way.

@@ -19,7 +19,7 @@ func (s *memoryStore) Objects(_ context.Context, q storage.ObjectsQuery) ([]stor
 		return nil, err
 	}
 	defer f.mu.Unlock()
-	if err := checkLimit(q.Limit); err != nil {
+	if err := storage.CheckLimit(q.Limit); err != nil {
 		return nil, err
 	}
 	var list []storage.ObjectInfo
@@ -56,7 +56,7 @@ func (s *memoryStore) State(_ context.Context, q storage.StateQuery) (storage.St
 		return storage.StatePage{}, err
 	}
 	defer f.mu.Unlock()
-	if err := checkLimit(q.Limit); err != nil {
+	if err := storage.CheckLimit(q.Limit); err != nil {
 		return storage.StatePage{}, err
 	}
 	var page storage.StatePage
@@ -91,7 +91,7 @@ func (s *memoryStore) Logs(_ context.Context, q storage.LogsQuery) (storage.Logs
 		return storage.LogsPage{}, err
 	}
 	defer f.mu.Unlock()
-	if err := checkLogs(q); err != nil {
+	if err := storage.CheckLogs(&q); err != nil {
 		return storage.LogsPage{}, err
 	}
 	r := f.objects[q.Object]
@@ -168,7 +168,7 @@ func (s *memoryStore) Versions(_ context.Context, q storage.VersionsQuery) ([]st
 		return nil, err
 	}
 	defer f.mu.Unlock()
-	if err := checkLimit(q.Limit); err != nil {
+	if err := storage.CheckLimit(q.Limit); err != nil {
 		return nil, err
 	}
 	var list []storage.Version
@@ -197,13 +197,6 @@ func (s *memoryStore) Version(_ context.Context, object id.Object, number uint64
 		}
 	}
 	return storage.Version{}, errs.New(errs.NotFound, "", "Object %q has no version %d.", object, number)
-}
-
-func checkLimit(n int) error {
-	if n < 1 || n > storage.MaxPage {
-		return errs.New(errs.Invalid, "bad_limit", "A limit is 1 to %d, not %d.", storage.MaxPage, n)
-	}
-	return nil
 }
 
 func micro(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }

@@ -40,6 +40,14 @@ func (m model) add(c storage.Commit) (errs.Kind, bool) {
 	return 0, true
 }
 
+// numberOf gives the number of a version, 0 without one.
+func numberOf(v *storage.Version) uint64 {
+	if v == nil {
+		return 0
+	}
+	return v.Number
+}
+
 // foreignBoot is the boot of the entries that property logs: none of the
 // store's own, so that Entries stays 0.
 const foreignBoot = 1 << 40

@@ -4,7 +4,7 @@
 //
 // A storage plugin's own test is one line per way of opening it:
 //
-//	storagetest.Run(t, func(t *testing.T, c plugin.Config) storage.Storage { … })
+//	storagetest.Run(t, func(t *testing.T) storage.Storage { return New(…) })
 //
 // The suite sees a store from outside, through closing and opening it. It
 // cannot see what a power cut does to it: each plugin tests that by itself.
@@ -17,23 +17,25 @@ import (
 	"testing"
 
 	"github.com/dbbasic/station/sdk/id"
+	"github.com/dbbasic/station/sdk/internal/plugintest"
 	"github.com/dbbasic/station/sdk/plugin"
 	"github.com/dbbasic/station/sdk/storage"
 )
 
-// Opener gives a store that is configured with c. Opened again with the same
-// DataDir after a Close it must show what was acknowledged before.
-type Opener func(t *testing.T, c plugin.Config) storage.Storage
+// Maker gives a store that waits for Configure, as the kernel starts one. The
+// suite configures it, closes it, and configures another with the same DataDir,
+// which must show what was acknowledged before.
+type Maker func(t *testing.T) storage.Storage
 
 // Run runs the suite, one subtest per law, each on a fresh data folder.
-func Run(t *testing.T, open Opener) {
+func Run(t *testing.T, fresh Maker) {
 	for _, c := range checks {
 		t.Run(c.name, func(t *testing.T) {
-			c.run(newSubject(t, t, open))
+			c.run(newSubject(t, t, fresh))
 		})
 	}
-	t.Run("Property", func(t *testing.T) { property(newSubject(t, t, open)) })
-	t.Run("LogsProperty", func(t *testing.T) { logsProperty(newSubject(t, t, open)) })
+	t.Run("Property", func(t *testing.T) { property(newSubject(t, t, fresh)) })
+	t.Run("LogsProperty", func(t *testing.T) { logsProperty(newSubject(t, t, fresh)) })
 }
 
 // report is what a check tells its verdict to: a *testing.T, or in the tests
@@ -52,6 +54,7 @@ type check struct {
 
 var checks = []check{
 	{"Info", checkInfo},
+	{"Options", checkOptions},
 	{"BootRises", checkBoot},
 	{"UnknownObject", checkUnknown},
 	{"RoundTrip", checkRoundTrip},
@@ -120,17 +123,32 @@ type subject struct {
 
 	t      *testing.T
 	ctx    context.Context
-	open   Opener
+	fresh  Maker
 	config plugin.Config
 	tick   uint64 // counts the stamps given out
 
 	replaced stamps // of each object's keys
 }
 
-func newSubject(t *testing.T, r report, open Opener) *subject {
-	s := &subject{report: r, t: t, ctx: t.Context(), open: open,
+func newSubject(t *testing.T, r report, fresh Maker) *subject {
+	s := &subject{report: r, t: t, ctx: t.Context(), fresh: fresh,
 		replaced: stamps{}, config: plugin.Config{Station: testStation, DataDir: t.TempDir()}}
-	s.Storage = open(t, s.config)
+	s.open()
+	return s
+}
+
+// open configures a fresh store, which is closed when the test ends.
+func (s *subject) open() {
+	s.t.Helper()
+	s.Storage = configured(s.t, s.fresh(s.t), s.config)
+}
+
+func configured(t *testing.T, s storage.Storage, c plugin.Config) storage.Storage {
+	t.Helper()
+	if err := s.Configure(t.Context(), c); err != nil {
+		t.Fatalf("Configure: %v", err)
+	}
+	t.Cleanup(func() { _ = s.Close(context.Background()) })
 	return s
 }
 
@@ -147,7 +165,7 @@ func (s *subject) reopen() {
 	if err := s.Close(s.ctx); err != nil {
 		s.Fatalf("Close: %v", err)
 	}
-	s.Storage = s.open(s.t, s.config)
+	s.open()
 }
 
 func checkInfo(s *subject) {
@@ -158,6 +176,12 @@ func checkInfo(s *subject) {
 	if h := s.Health(s.ctx); !h.OK {
 		s.Errorf("Health() = %+v after Configure, want OK", h)
 	}
+}
+
+func checkOptions(s *subject) {
+	c := s.config
+	c.DataDir = s.t.TempDir()
+	plugintest.CheckOptions(s.ctx, s, func() plugin.Plugin { return s.fresh(s.t) }, c)
 }
 
 func checkBoot(s *subject) {
@@ -230,7 +254,7 @@ func checkClosed(s *subject) {
 	s.kind("Files after Close", err, unavailable)
 	_, _, err = s.ReadFile(s.ctx, "a", "f", 0)
 	s.kind("ReadFile after Close", err, unavailable)
-	s.Storage = s.open(s.t, s.config)
+	s.open()
 	if got := s.load("a").Sequence; got != 1 {
 		s.Errorf("sequence %d after closing and opening, want 1: nothing of what came after Close", got)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"runtime"
 	"slices"
 	"strings"
@@ -22,15 +23,17 @@ import (
 )
 
 func TestMemory(t *testing.T) {
-	Run(t, NewMemory().Open)
+	Run(t, maker(NewMemory()))
 }
+
+func maker(m *Memory) Maker { return func(*testing.T) storage.Storage { return m.New() } }
 
 func TestMemoryHooks(t *testing.T) {
 	m := NewMemory()
 	before, after := error(nil), error(nil)
 	m.OnCommit = func(context.Context, []storage.Commit) error { return before }
 	m.AfterCommit = func(context.Context, []storage.Commit) error { return after }
-	s := newSubject(t, t, m.Open)
+	s := newSubject(t, t, maker(m))
 	before = errs.New(errs.Unavailable, "", "down")
 	s.refused("a failed batch", s.make("a", 1), unavailable)
 	before, after = nil, errors.New("lost")
@@ -55,7 +58,7 @@ func TestMemoryHooks(t *testing.T) {
 // TestUploadsExpire needs a clock that moves: a plugin tests it in its own way.
 func TestUploadsExpire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSubject(t, t, NewMemory().Open)
+		s := newSubject(t, t, maker(NewMemory()))
 		u, late := s.upload("x"), s.upload("y")
 		time.Sleep(storage.UploadLife - time.Second) // of the bubble's clock
 		s.must(s.make("a", 1, withFiles(s.put("f", u))))
@@ -84,10 +87,10 @@ func (r *recorder) Fatalf(format string, args ...any) {
 	runtime.Goexit()
 }
 
-// verdict runs one check on stores that open gives.
-func verdict(t *testing.T, c check, open Opener) []string {
+// verdict runs one check on stores that fresh gives.
+func verdict(t *testing.T, c check, fresh Maker) []string {
 	r := &recorder{}
-	s := newSubject(t, r, open)
+	s := newSubject(t, r, fresh)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -101,6 +104,12 @@ func verdict(t *testing.T, c check, open Opener) []string {
 // that is named must see it.
 func TestPlantedFaults(t *testing.T) {
 	for _, f := range append(slices.Concat(fileFaults, workingFaults), []fault{
+		{"a declaration that is not sound", "Options", func(s storage.Storage) storage.Storage {
+			return optioned{Storage: s, option: plugin.Option{Name: "Colour"}}
+		}},
+		{"any option is taken", "Options", func(s storage.Storage) storage.Storage { return optioned{Storage: s, deaf: true} }},
+		{"any value is taken", "Options", func(s storage.Storage) storage.Storage { return optioned{Storage: s, option: colour, drops: true} }},
+		{"an option that is declared and not known", "Options", func(s storage.Storage) storage.Storage { return optioned{Storage: s, option: colour} }},
 		{"lost commit", "Sequences", func(s storage.Storage) storage.Storage { return &lostCommit{Storage: s} }},
 		{"half a commit", "RoundTrip", func(s storage.Storage) storage.Storage { return halfCommit{s} }},
 		{"a version without its modules", "RoundTrip", func(s storage.Storage) storage.Storage { return noUses{s} }},
@@ -142,12 +151,12 @@ func TestPlantedFaults(t *testing.T) {
 					continue
 				}
 				m := NewMemory()
-				if text := verdict(t, c, m.Open); len(text) > 0 {
+				if text := verdict(t, c, maker(m)); len(text) > 0 {
 					t.Fatalf("%s fails on the correct store: %s", c.name, text)
 				}
-				text := verdict(t, c, func(t *testing.T, c plugin.Config) storage.Storage {
+				text := verdict(t, c, func(*testing.T) storage.Storage {
 					m.Crash() // a store that was not closed holds its folder
-					return f.wrap(m.Open(t, c))
+					return f.wrap(m.New())
 				})
 				if len(text) == 0 {
 					t.Errorf("%s does not see it", c.name)
@@ -157,6 +166,35 @@ func TestPlantedFaults(t *testing.T) {
 			t.Errorf("there is no check %q", f.caughtBy)
 		})
 	}
+}
+
+// optioned declares an option, if it has one, that the store within does not
+// know. Deaf it hands on no options, else all, or all but that one.
+type optioned struct {
+	storage.Storage
+	option      plugin.Option
+	deaf, drops bool
+}
+
+var colour = plugin.Option{Name: "colour", Type: plugin.String, Default: "red", OneOf: []string{"red", "blue"}, Doc: "The colour."}
+
+func (f optioned) Info() plugin.Info {
+	i := f.Storage.Info()
+	if f.option.Name != "" {
+		i.Options = plugin.Schema{f.option}
+	}
+	return i
+}
+
+func (f optioned) Configure(ctx context.Context, c plugin.Config) error {
+	if f.drops {
+		c.Options = maps.Clone(c.Options)
+		delete(c.Options, f.option.Name)
+	}
+	if f.deaf {
+		c.Options = nil
+	}
+	return f.Storage.Configure(ctx, c)
 }
 
 // lostCommit acknowledges its third batch without storing it.

@@ -16,7 +16,7 @@ import (
 // TestPluginGoneWithinAFile ends the plugin while a file is on its way: neither
 // side takes what came before for the whole.
 func TestPluginGoneWithinAFile(t *testing.T) {
-	s := newSubject(t, t, NewMemory().Open)
+	s := newSubject(t, t, maker(NewMemory()))
 	s.must(s.make("a", 1, withFiles(s.put("f", s.upload(strings.Repeat("x", 20<<20))))))
 	impl := &watched{Storage: s.Storage, wrote: make(chan error, 1)}
 	client, disconnect := connect(t, impl)
@@ -49,7 +49,7 @@ func TestPluginGoneWithinAFile(t *testing.T) {
 // TestCallerGoneWithinAFile ends the caller's context: the plugin stores nothing,
 // and closes the file it was reading.
 func TestCallerGoneWithinAFile(t *testing.T) {
-	s := newSubject(t, t, NewMemory().Open)
+	s := newSubject(t, t, maker(NewMemory()))
 	s.must(s.make("a", 1, withFiles(s.put("f", s.upload(strings.Repeat("x", 20<<20))))))
 	impl := &watched{Storage: s.Storage, wrote: make(chan error, 1), closed: make(chan struct{})}
 	client := Connect(t, impl)
@@ -118,7 +118,7 @@ func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
 
 // TestShortFileOverGRPC: a plugin whose reader ends early is caught by the shim.
 func TestShortFileOverGRPC(t *testing.T) {
-	s := newSubject(t, t, NewMemory().Open)
+	s := newSubject(t, t, maker(NewMemory()))
 	s.must(s.make("a", 1, withFiles(s.put("f", s.upload("content")))))
 	_, r, err := Connect(t, cutFiles{s.Storage, 1}).ReadFile(t.Context(), "a", "f", 0)
 	if err != nil {

@@ -2,7 +2,6 @@ package text
 
 import (
 	"bytes"
-	"encoding/json"
 	"strconv"
 	"unicode/utf8"
 
@@ -24,9 +23,6 @@ const (
 	VersionsColumns = 5
 	FilesColumns    = 6
 )
-
-// MaxKey is the most bytes of a key.
-const MaxKey = 512
 
 // AppendNumber appends a decimal number.
 func AppendNumber(b []byte, n uint64) []byte { return strconv.AppendUint(b, n, 10) }
@@ -52,14 +48,14 @@ func ParseChange(cols [][]byte, how Verdict) (c storage.StateChange, ok bool) {
 	key, ok1 := Parse(cols[0])
 	value, ok2 := Parse(cols[1])
 	stamp, err := hlc.Parse(string(cols[2]))
-	if !ok1 || !ok2 || err != nil || len(key) == 0 || len(key) > MaxKey || !utf8.Valid(key) {
+	if !ok1 || !ok2 || err != nil || len(key) == 0 || len(key) > storage.MaxKey || !utf8.Valid(key) {
 		return c, false
 	}
 	c = storage.StateChange{Key: string(key), Value: value, Stamp: stamp}
 	if len(value) == 0 {
 		c.Value, c.Deleted = nil, true
 	}
-	return c, how == Whole || c.Deleted || ValidJSON(value)
+	return c, how == Whole || c.Deleted || storage.ValidJSON(value)
 }
 
 // AppendEntry appends the columns of a log entry.
@@ -84,7 +80,7 @@ func ParseEntry(cols [][]byte, how Verdict) (e storage.Entry, ok bool) {
 	}
 	e = storage.Entry{ID: n, Time: t, Level: level, Message: string(message)}
 	if len(fields) > 0 {
-		if how != Whole && !IsJSONObject(fields) {
+		if how != Whole && !storage.IsJSONObject(fields) {
 			return e, false
 		}
 		e.Fields = fields
@@ -151,17 +147,4 @@ func ParseFile(cols [][]byte) (f storage.File, ok bool) {
 	stamp, err := hlc.Parse(string(cols[5]))
 	f = storage.File{Name: string(name), Type: string(media), Size: int64(size), Hash: string(cols[3]), Time: t, Stamp: stamp, Deleted: len(cols[3]) == 0}
 	return f, ok1 && ok2 && ok3 && ok4 && err == nil && size < 1<<62 && storage.CheckFile(&f) == nil
-}
-
-// ValidJSON reports whether b is one JSON value in UTF-8.
-func ValidJSON(b []byte) bool { return json.Valid(b) && utf8.Valid(b) }
-
-// IsJSONObject reports whether b is a JSON object in UTF-8.
-func IsJSONObject(b []byte) bool {
-	for _, c := range b {
-		if c != ' ' && c != '\t' && c != '\n' && c != '\r' {
-			return c == '{' && ValidJSON(b)
-		}
-	}
-	return false
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/dbbasic/station/sdk/errs"
 	"github.com/dbbasic/station/sdk/host"
 	"github.com/dbbasic/station/sdk/id"
+	"github.com/dbbasic/station/sdk/internal/plugintest"
 	"github.com/dbbasic/station/sdk/plugin"
 )
 
@@ -33,6 +34,11 @@ func checkPlugin(t testing.TB, h Harness) {
 	if health := r.transport.Health(ctx); !health.OK {
 		t.Errorf("Health = %+v while serving", health)
 	}
+}
+
+// checkOptions: what can be set is declared, and all else is refused.
+func checkOptions(t testing.TB, h Harness) {
+	plugintest.CheckOptions(t.Context(), t, func() plugin.Plugin { return h.New(t) }, Config)
 }
 
 // checkMethods: every method arrives, with the fields that came with it.

@@ -16,6 +16,7 @@ import (
 	"github.com/dbbasic/station/sdk/errs"
 	"github.com/dbbasic/station/sdk/host"
 	"github.com/dbbasic/station/sdk/id"
+	"github.com/dbbasic/station/sdk/plugin"
 	"github.com/dbbasic/station/sdk/storage"
 	"github.com/dbbasic/station/sdk/transport"
 )
@@ -27,6 +28,9 @@ type fault struct {
 	check  string
 	invoke func(context.Context, host.Host, host.Call) (host.Result, error)
 	serve  func(context.Context, net.Listener, host.Host, transport.Transport) error
+
+	option plugin.Option // declared, where it has a name
+	deaf   bool          // to all options
 }
 
 // faulty is Lines with a fault between it and the host, or around Serve.
@@ -43,6 +47,21 @@ func (f faulty) Serve(ctx context.Context, ln net.Listener, h host.Host) error {
 		return f.fault.serve(ctx, ln, h, f.Transport)
 	}
 	return f.Transport.Serve(ctx, ln, h)
+}
+
+func (f faulty) Info() plugin.Info {
+	i := f.Transport.Info()
+	if f.fault.option.Name != "" {
+		i.Options = plugin.Schema{f.fault.option}
+	}
+	return i
+}
+
+func (f faulty) Configure(ctx context.Context, c plugin.Config) error {
+	if f.fault.deaf {
+		c.Options = nil
+	}
+	return f.Transport.Configure(ctx, c)
 }
 
 type faultyHost struct {
@@ -88,7 +107,10 @@ func faults(leak <-chan struct{}) []fault {
 	var mu sync.Mutex
 	var last host.Result
 	var broken error
-	return append(slices.Concat(readFaults(), fileFaults(), sourceFaults()), []fault{
+	return append(slices.Concat(readFaults(), fileFaults(), sourceFaults(), healthFaults()), []fault{
+		{name: "a declaration that is not sound", check: "Options", option: plugin.Option{Name: "listen", Type: plugin.String, Doc: "Where."}},
+		{name: "any option is taken", check: "Options", deaf: true},
+		{name: "an option that is declared and not known", check: "Options", option: plugin.Option{Name: "color", Type: plugin.String, Doc: "The color."}},
 		{name: "wrong method", check: "Methods", invoke: onCall(func(c *host.Call) {
 			if c.Method == http.MethodPatch {
 				c.Method = "POST"

@@ -27,6 +27,9 @@ type Host struct {
 
 	published []host.Publication
 	deleted   []host.Deletion
+
+	plugins []host.Plugin
+	health  host.Health
 }
 
 var _ host.Host = (*Host)(nil)

@@ -100,7 +100,8 @@ func checkFailedListener(t testing.TB, h Harness) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	failed := make(chan error, 1)
-	go func() { failed <- h.New(t).Serve(ctx, ln, s.host) }()
+	tr := configured(t, h)
+	go func() { failed <- tr.Serve(ctx, ln, s.host) }()
 	select {
 	case err := <-failed:
 		if err == nil {

@@ -56,8 +56,11 @@ func (*Lines) Info() plugin.Info {
 	return plugin.Info{Name: "lines", Kind: plugin.Transport, Version: "test"}
 }
 
-// Configure takes the station's id.
+// Configure takes the station's id, and no options.
 func (l *Lines) Configure(_ context.Context, c plugin.Config) error {
+	if _, err := l.Info().Options.Parse(c.Options); err != nil {
+		return err
+	}
 	l.station = c.Station
 	return nil
 }
@@ -249,8 +252,24 @@ func readFile(ctx context.Context, object id.Object, h host.Host, res *host.Resu
 	return err
 }
 
+// lookAtStation gives what the station says of itself.
+func lookAtStation(ctx context.Context, what string, h host.Host, res *Reading) (err error) {
+	if what == Plugins {
+		res.Plugins, err = h.Plugins(ctx)
+		return err
+	}
+	res.Health, err = h.Health(ctx)
+	if err == nil && what == Ready {
+		err = res.Health.Ready()
+	}
+	return err
+}
+
 func look(ctx context.Context, r Read, h host.Host, res *Reading) error {
-	if r.What == Objects {
+	switch r.What {
+	case Plugins, Health, Ready:
+		return lookAtStation(ctx, r.What, h, res)
+	case Objects:
 		page, err := h.Objects(ctx, host.ObjectsQuery{Prefix: r.Prefix, After: id.Object(r.Cursor), Limit: r.Limit})
 		if res.Objects = page.Objects; page.More {
 			res.Next = string(page.Objects[len(page.Objects)-1].Object)
@@ -320,11 +339,7 @@ func versions(ctx context.Context, object id.Object, r Read, h host.Host, res *R
 // LinesHarness runs the suite on Lines.
 func LinesHarness() Harness {
 	return Harness{
-		New: func(t testing.TB) transport.Transport {
-			l := &Lines{}
-			must(t, l.Configure(t.Context(), Config))
-			return l
-		},
+		New:      func(testing.TB) transport.Transport { return &Lines{} },
 		Dial:     func(_ testing.TB, addr net.Addr) Client { return linesClient{addr} },
 		TooLarge: linesBody + 1,
 	}

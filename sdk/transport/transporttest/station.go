@@ -67,11 +67,19 @@ type serving struct {
 	err       error // of Serve, once done is closed
 }
 
+// configured gives a transport that may serve.
+func configured(t testing.TB, h Harness) transport.Transport {
+	t.Helper()
+	tr := h.New(t)
+	must(t, tr.Configure(t.Context(), Config))
+	return tr
+}
+
 // serve starts a transport on the station's listener.
 func (s *station) serve() *serving {
 	s.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &serving{t: s.t, transport: s.harness.New(s.t), cancel: cancel, done: make(chan struct{})}
+	r := &serving{t: s.t, transport: configured(s.t, s.harness), cancel: cancel, done: make(chan struct{})}
 	ln := s.lend()
 	go func() {
 		defer close(r.done)

@@ -22,8 +22,8 @@ var Config = plugin.Config{Station: "here", Boot: 1}
 
 // Harness is how the suite gets at a transport.
 type Harness struct {
-	// New gives a transport that has been configured with Config. The suite
-	// calls it several times.
+	// New gives a transport that waits for Configure. The suite calls it several
+	// times, and configures most with Config.
 	New func(t testing.TB) transport.Transport
 
 	// Dial gives a client of the transport that listens at addr. It need not
@@ -89,9 +89,13 @@ const (
 	Version  = "version" // one, with its text
 	Diff     = "diff"
 	Metadata = "metadata"
+
+	Plugins = "plugins" // of the station; no object, as with the next two
+	Health  = "health"  // what the station needs, and what is missing
+	Ready   = "ready"   // a Response alone: 200, or the error of host.Health's Ready
 )
 
-// Read asks for a look at objects.
+// Read asks for a look at objects, or at the station.
 type Read struct {
 	What   string
 	Object string // "id"; not with Objects
@@ -118,6 +122,8 @@ type Reading struct {
 
 	Diff     []byte
 	Metadata host.Metadata // Declared in canonical JSON
+	Plugins  []host.Plugin // in the host's order
+	Health   host.Health
 
 	Next string // cursor of the next page; empty on the last
 }
@@ -153,6 +159,7 @@ type check struct {
 
 var checks = []check{
 	{"Plugin", checkPlugin},
+	{"Options", checkOptions},
 	{"Methods", checkMethods},
 	{"Query", checkQuery},
 	{"Headers", checkHeaders},
@@ -180,6 +187,7 @@ var checks = []check{
 	{"Diffs", checkDiffs},
 	{"Metadata", checkMetadata},
 	{"ReadErrors", checkReadErrors},
+	{"Health", checkHealth},
 	{"Changes", checkChanges},
 	{"ChangeErrors", checkChangeErrors},
 	{"Deletions", checkDeletions},

@@ -1,20 +1,20 @@
-package storagetsv
+package storage
 
 import (
 	"bytes"
 	"encoding/json"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/dbbasic/station/sdk/errs"
-	"github.com/dbbasic/station/sdk/storage"
 )
 
-// checkLogs says why a query is none, whatever is stored. Errors: errs.Invalid.
-func checkLogs(q *storage.LogsQuery) error {
-	if err := checkLimit(q.Limit); err != nil {
+// CheckLogs says why a query of a log is none, whatever is stored. Errors: errs.Invalid.
+func CheckLogs(q *LogsQuery) error {
+	if err := CheckLimit(q.Limit); err != nil {
 		return err
 	}
 	for _, l := range q.Levels {
@@ -23,36 +23,39 @@ func checkLogs(q *storage.LogsQuery) error {
 		}
 	}
 	switch {
-	case !q.Since.IsZero() && !q.Until.IsZero() && micro(q.Until) < micro(q.Since):
+	case !q.Since.IsZero() && !q.Until.IsZero() && q.Until.UnixMicro() < q.Since.UnixMicro():
 		return errs.New(errs.Invalid, "bad_time", "The end of the time range, %s, is before its beginning, %s.",
-			appendTime(nil, q.Until), appendTime(nil, q.Since))
-	case len(q.Text) > storage.MaxText:
-		return errs.New(errs.Invalid, "bad_text", "The text to look for has %d bytes; at most %d are allowed.", len(q.Text), storage.MaxText)
-	case len(q.Fields) > storage.MaxFields:
-		return errs.New(errs.Invalid, "bad_field", "There are %d filters of fields; at most %d are allowed.", len(q.Fields), storage.MaxFields)
+			q.Until.UTC().Format(time.RFC3339Nano), q.Since.UTC().Format(time.RFC3339Nano))
+	case len(q.Text) > MaxText:
+		return errs.New(errs.Invalid, "bad_text", "The text to look for has %d bytes; at most %d are allowed.", len(q.Text), MaxText)
+	case len(q.Fields) > MaxFields:
+		return errs.New(errs.Invalid, "bad_field", "There are %d filters of fields; at most %d are allowed.", len(q.Fields), MaxFields)
 	}
 	return nil
 }
 
-// logFilter says which entries of a range a query asks for.
-type logFilter struct {
-	levels []storage.Level
+// LogFilter says which entries of a range a query asks for: its Levels, Text and
+// Fields. It is for one goroutine.
+type LogFilter struct {
+	levels []Level
 	text   []byte // in lower case
-	fields []storage.FieldFilter
+	fields []FieldFilter
 	buf    []byte
 }
 
-func newLogFilter(q *storage.LogsQuery) logFilter {
-	return logFilter{levels: q.Levels, text: appendLower(nil, []byte(q.Text)), fields: q.Fields}
+// NewLogFilter gives the filter of a query.
+func NewLogFilter(q *LogsQuery) *LogFilter {
+	return &LogFilter{levels: q.Levels, text: appendLower(nil, []byte(q.Text)), fields: q.Fields}
 }
 
-func (f *logFilter) takesLevel(l storage.Level) bool {
+// TakesLevel reports whether entries of a level are asked for.
+func (f *LogFilter) TakesLevel(l Level) bool {
 	return len(f.levels) == 0 || slices.Contains(f.levels, l)
 }
 
-// takes reports whether the entry is asked for.
-func (f *logFilter) takes(e *storage.Entry) bool {
-	if !f.takesLevel(e.Level) {
+// Takes reports whether the entry is asked for.
+func (f *LogFilter) Takes(e *Entry) bool {
+	if !f.TakesLevel(e.Level) {
 		return false
 	}
 	if len(f.text) == 0 && len(f.fields) == 0 {
@@ -77,7 +80,7 @@ func (f *logFilter) takes(e *storage.Entry) bool {
 	return found
 }
 
-func (f *logFilter) contains(s []byte) bool {
+func (f *LogFilter) contains(s []byte) bool {
 	f.buf = appendLower(f.buf[:0], s)
 	return bytes.Contains(f.buf, f.text)
 }
