@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -285,5 +286,36 @@ func TestAskingIsLeftAtOnce(t *testing.T) {
 	}
 	if _, err := config.Load(ctx, src); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
+	}
+}
+
+var commentedOut = regexp.MustCompile(`(?m)^( *)#([^ ])`)
+
+// TestExample: the file that init writes says nothing as it is. With all that it has
+// taken out of the comments it sets every setting, each to its default.
+func TestExample(t *testing.T) {
+	text := string(config.Example(
+		plugin.Info{Name: "tsv", Kind: plugin.Storage, Options: schemas["storage tsv"]}, plugin.Info{Name: "http", Kind: plugin.Transport, Options: schemas["transport http"]}))
+	inFolder(t, text)
+	for _, s := range load(t, sources("station.hcl")).Settings {
+		if s.From != config.Default {
+			t.Errorf("%s is set by the example as it is", s.Name)
+		}
+	}
+	inFolder(t, commentedOut.ReplaceAllString(text, "$1$2"))
+	defaults := load(t, sources("")).Settings
+	all := load(t, sources("station.hcl")).Settings
+	if len(all) != len(defaults) {
+		t.Fatalf("%d settings, want %d", len(all), len(defaults))
+	}
+	for i, s := range all {
+		if s.From != config.File || s.Name != defaults[i].Name || s.Value != defaults[i].Value {
+			t.Errorf("%s %s is %q from %s, want %q from the file", s.Block, s.Name, s.Value, s.Origin(), defaults[i].Value)
+		}
+	}
+	for line := range strings.Lines(text) {
+		if len(line) > 100 {
+			t.Errorf("a line of %d bytes: %s", len(line), line)
+		}
 	}
 }
