@@ -73,7 +73,7 @@ func rootCommand() *cobra.Command {
 		return usageError{fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())}
 	})
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(serveCommand(), testCommand(), checkCommand(), importCommand(), typesCommand(), versionCommand(), pluginServeCommand())
+	root.AddCommand(serveCommand(), testCommand(), checkCommand(), importCommand(), typesCommand(), pluginCommand(), versionCommand(), pluginServeCommand())
 	return root
 }
 

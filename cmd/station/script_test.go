@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -11,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -31,6 +33,7 @@ import (
 //	                            the same with a form, as curl -F sends it
 //	await METHOD PATH PATTERN   send a request again and again until status, headers and body match
 //	waitfile FILE               wait until there is a file
+//	exits CODE PROGRAM [arg...] run a program, which must exit with this code
 //	log PATTERN...              each must stand in the station's own log
 func TestScripts(t *testing.T) {
 	path, err := binary()
@@ -47,7 +50,7 @@ func TestScripts(t *testing.T) {
 			return os.CopyFS(scripts, os.DirFS(filepath.Join(root, "scripts")))
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"serve": scriptServe, "halt": scriptHalt, "kill9": scriptKill, "http": scriptHTTP, "upload": scriptUpload, "log": scriptLog, "await": scriptAwait, "waitfile": scriptWaitFile,
+			"serve": scriptServe, "halt": scriptHalt, "kill9": scriptKill, "http": scriptHTTP, "upload": scriptUpload, "log": scriptLog, "await": scriptAwait, "waitfile": scriptWaitFile, "exits": scriptExits,
 		},
 	})
 }
@@ -115,6 +118,11 @@ func scriptKill(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("no plugin %q runs, only %v", args[0], slices.Sorted(maps.Keys(plugins(all))))
 	}
 	ts.Check(syscall.Kill(pid, syscall.SIGKILL))
+	for end := time.Now().Add(patience); !over(pid); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(end) {
+			ts.Fatalf("process %d is still there", pid)
+		}
+	}
 }
 
 func scriptHTTP(ts *testscript.TestScript, _ bool, args []string) {
@@ -179,6 +187,23 @@ func send(ts *testscript.TestScript, req *http.Request) {
 	fmt.Fprintln(ts.Stdout())
 	_, err = io.Copy(ts.Stdout(), resp.Body)
 	ts.Check(err)
+}
+
+// scriptExits is exec with the exit code that it must end with.
+func scriptExits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE PROGRAM [arg...]")
+	}
+	code := 0
+	exit := (*exec.ExitError)(nil)
+	if err := ts.Exec(args[1], args[2:]...); errors.As(err, &exit) {
+		code = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if strconv.Itoa(code) != args[0] {
+		ts.Fatalf("%s exits with %d", args[1], code)
+	}
 }
 
 // scriptLog looks for texts in the station's log. It polls, since a line may

@@ -272,6 +272,10 @@ func processes(parent int) ([]process, error) {
 // ended reports whether a process is no more than an entry in the table.
 func ended(t *testing.T, pid int) bool {
 	t.Helper()
+	return over(pid)
+}
+
+func over(pid int) bool {
 	out, err := exec.Command("ps", "-o", "stat=", "-p", strconv.Itoa(pid)).Output()
 	return err != nil || strings.HasPrefix(strings.TrimSpace(string(out)), "Z")
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/dbbasic/station/framework/dispatch"
 	"github.com/dbbasic/station/framework/pluginhost"
+	"github.com/dbbasic/station/sdk/cluster"
 	"github.com/dbbasic/station/sdk/errs"
 	"github.com/dbbasic/station/sdk/host"
 	"github.com/dbbasic/station/sdk/id"
@@ -24,6 +25,8 @@ type Host struct {
 	files    fileStore
 	streams  streams
 	testing  chan struct{} // held while the tests of a script run
+	cluster  cluster.Cluster
+	plugins  func() []pluginhost.Status
 }
 
 var _ host.Host = (*Host)(nil)

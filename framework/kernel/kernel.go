@@ -96,8 +96,9 @@ func run(ctx context.Context, c Config, plugins *pluginhost.Host, scripts catalo
 	}
 	budget := luahost.NewBudget(luahost.DefaultBudget)
 	defer budget.Close()
+	alone := cluster.None{}
 	d := dispatch.New(dispatch.Options{
-		Station: c.Station, Store: &store, Cluster: cluster.None{}, Clock: hlc.NewClock(time.Now, boot.High),
+		Station: c.Station, Store: &store, Cluster: alone, Clock: hlc.NewClock(time.Now, boot.High),
 		Log: c.Log, Limits: dispatch.DefaultLimits(),
 	})
 	budget.OnFull(d.Shed)
@@ -125,6 +126,7 @@ func run(ctx context.Context, c Config, plugins *pluginhost.Host, scripts catalo
 	h := &Host{
 		station: c.Station, version: c.Version, dispatch: d, objects: o, store: &store, log: c.Log,
 		files: &store, streams: newStreams(maxUploads, maxReads), testing: make(chan struct{}, TestRuns),
+		cluster: alone, plugins: plugins.Plugins,
 	}
 	transportSpec := pluginhost.Spec{Kind: plugin.Transport, Name: c.Transport.Name, Command: c.Transport.Command, Listener: ln}
 	transportRun, err := plugins.Supervise(ctx, transportSpec, pluginhost.Use{

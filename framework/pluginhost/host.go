@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"sync"
 
 	"github.com/dbbasic/station/sdk/plugin"
 )
@@ -38,6 +39,9 @@ type Host struct {
 	lifeline *os.File // the end that plugins read
 	alive    *os.File // the end that the kernel holds; it must stay referenced
 	starts   chan func()
+
+	mu          sync.Mutex
+	supervisors []*Supervisor // in the order in which they began
 }
 
 // New prepares to run plugins. The sockets of kernels that were killed are swept.
@@ -69,6 +73,23 @@ func (h *Host) Close() {
 	_ = h.alive.Close() // plugins end when they see it; there is no other use of the pipe
 	_ = h.lifeline.Close()
 	h.run.remove()
+}
+
+func (h *Host) keep(s *Supervisor) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.supervisors = append(h.supervisors, s)
+}
+
+// Plugins says how all plugins are, in the order in which their supervision began.
+func (h *Host) Plugins() []Status {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	all := make([]Status, len(h.supervisors))
+	for i, s := range h.supervisors {
+		all[i] = s.Status()
+	}
+	return all
 }
 
 // onStarter runs f on the thread that starts plugins.

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"os/exec"
 	"time"
 
@@ -42,6 +40,7 @@ type Plugin struct {
 	common common
 	client *goplugin.Client
 	proc   *process
+	log    *sink
 }
 
 // start runs a plugin and shakes hands with it. It is not configured yet.
@@ -53,14 +52,14 @@ func (h *Host) start(ctx context.Context, s Spec) (*Plugin, error) {
 	if program != nil {
 		defer program.Close() //nolint:errcheck // it was only read; the process has its own descriptor
 	}
-	p := &Plugin{}
+	p := &Plugin{log: newSink(h.log, s)}
 	p.client = goplugin.NewClient(&goplugin.ClientConfig{
 		HandshakeConfig:  sdk.Handshake,
 		VersionedPlugins: sdk.Plugins(),
 		AllowedProtocols: []goplugin.Protocol{goplugin.ProtocolGRPC},
 		SkipHostEnv:      true,
 		StartTimeout:     startTimeout,
-		Logger:           forwardLog(h.log, s),
+		Logger:           p.log.logger(),
 		UnixSocketConfig: &goplugin.UnixSocketConfig{TempDir: h.run.path},
 		GRPCDialOptions:  sdk.DialOptions(),
 		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, _ string) (runner.Runner, error) {
@@ -139,7 +138,8 @@ func (p *Plugin) kill() {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		p.client.Kill()
+		p.client.Kill() // and its goroutines have read all that the process wrote
+		p.log.close()
 	}()
 	select {
 	case <-done:
@@ -147,49 +147,16 @@ func (p *Plugin) kill() {
 	}
 }
 
-// ping asks for the plugin's health. An error means that it does not answer.
-func (p *Plugin) ping(ctx context.Context, timeout time.Duration) (plugin.Health, error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+// errSilent is a ping without any answer in time.
+var errSilent = fmt.Errorf("no answer within %v", pingTimeout)
+
+// ping asks for the plugin's health. An error is what came instead of it.
+func (p *Plugin) ping(ctx context.Context) (plugin.Health, error) {
+	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
 	health, err := p.common.Ping(ctx)
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		err = fmt.Errorf("no answer within %v", timeout)
+		err = errSilent
 	}
 	return health, err
-}
-
-// forwardLog gives the logger through which go-plugin hands on what a plugin
-// writes. What go-plugin says itself is for debugging: the supervisor reports
-// deaths in better words.
-func forwardLog(to *slog.Logger, s Spec) hclog.Logger {
-	l := hclog.NewInterceptLogger(&hclog.LoggerOptions{Name: s.Name, Output: io.Discard, Level: hclog.Trace}) // go-plugin drops what is below the level
-	l.RegisterSink(&sink{log: to.With("plugin", s.Name), own: s.Name})
-	return l
-}
-
-type sink struct {
-	log *slog.Logger
-	own string // the name under which go-plugin itself speaks
-}
-
-// Accept implements hclog.SinkAdapter.
-func (s *sink) Accept(name string, level hclog.Level, msg string, args ...any) {
-	to := slog.LevelDebug
-	if name != s.own {
-		switch {
-		case level >= hclog.Error:
-			to = slog.LevelError
-		case level == hclog.Warn:
-			to = slog.LevelWarn
-		case level == hclog.Info:
-			to = slog.LevelInfo
-		}
-	}
-	kept := args[:0:0]
-	for i := 0; i+1 < len(args); i += 2 {
-		if args[i] != "timestamp" { // the station's own log has one
-			kept = append(kept, args[i], args[i+1])
-		}
-	}
-	s.log.Log(context.Background(), to, msg, kept...)
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -13,10 +15,9 @@ import (
 const (
 	pingEvery   = time.Second
 	pingTimeout = 5 * time.Second // the kernel kills a plugin that is silent for as long
+	maxMisses   = 3               // or whose answers to as many pings in a row are errors
 
-	backoffMin = 100 * time.Millisecond
-	backoffMax = 10 * time.Second
-	served     = time.Second // a plugin that served for as long starts again after backoffMin
+	maxProblem = 1000 // bytes of what a status says of a problem
 )
 
 // Use is what the kernel does with a plugin.
@@ -34,10 +35,26 @@ type Use struct {
 // Status is what a supervisor says of its plugin.
 type Status struct {
 	Spec     Spec
-	Info     plugin.Info
-	PID      int // 0 while it is down
-	Restarts int
-	Problem  string // one sentence, empty while all is well
+	Info     plugin.Info // of the process that was up last; Version is empty before the first
+	PID      int         // 0 while it is down
+	Since    time.Time   // since when it is up; zero while it is down
+	Problem  string      // one line; empty while all is well
+	Restarts int         // how often it was started again, in vain too
+
+	LastProblem string    // the last Problem, also when it is over; empty if there was none
+	LastSeen    time.Time // when LastProblem was seen last
+}
+
+// Healthy reports whether the plugin is up and says that it is well.
+func (s *Status) Healthy() bool { return s.PID != 0 && s.Problem == "" }
+
+// trouble keeps what is wrong, which may be any text of a plugin.
+func (s *Status) trouble(text string) {
+	text = strings.Join(strings.Fields(strings.ToValidUTF8(text, "?")), " ")
+	if len(text) > maxProblem {
+		text = strings.ToValidUTF8(text[:maxProblem], "") + "…"
+	}
+	s.Problem, s.LastProblem, s.LastSeen = text, text, time.Now()
 }
 
 // Supervisor keeps one plugin running.
@@ -55,9 +72,16 @@ type Supervisor struct {
 // Supervise starts a plugin and keeps it running until Stop. The first start
 // is part of the call: its error is returned and nothing goes on.
 func (h *Host) Supervise(ctx context.Context, spec Spec, use Use) (*Supervisor, error) {
-	s := &Supervisor{host: h, spec: spec, use: use, done: make(chan struct{}), status: Status{Spec: spec}}
+	for _, name := range spec.Command.Env {
+		if _, ok := os.LookupEnv(name); !ok {
+			h.log.Warn("a plugin shall inherit a variable that is not set", "kind", spec.Kind, "plugin", spec.Name, "name", name)
+		}
+	}
+	s := &Supervisor{host: h, spec: spec, use: use, done: make(chan struct{}), status: Status{Spec: spec, Problem: "It is being started."}}
+	h.keep(s)
 	p, err := s.up(ctx)
 	if err != nil {
+		s.setStatus(func(st *Status) { st.trouble(err.Error()) })
 		return nil, err
 	}
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -95,7 +119,7 @@ func (s *Supervisor) up(ctx context.Context) (*Plugin, error) {
 		p.kill()
 		return nil, fmt.Errorf("the %s plugin %q cannot serve: %w", s.spec.Kind, s.spec.Name, err)
 	}
-	s.setStatus(func(st *Status) { st.Info, st.PID, st.Problem = p.Info, p.PID(), "" })
+	s.setStatus(func(st *Status) { st.Info, st.PID, st.Since, st.Problem = p.Info, p.PID(), time.Now(), "" })
 	s.host.log.Info("plugin is up", "kind", s.spec.Kind, "plugin", s.spec.Name, "version", p.Info.Version, "pid", p.PID())
 	return p, nil
 }
@@ -107,7 +131,7 @@ func (s *Supervisor) bring(ctx context.Context, p *Plugin) error {
 	pinged := make(chan struct{})
 	go func() {
 		defer close(pinged)
-		cancel(s.pinging(up, p))
+		cancel(s.pinging(up, p, func() {}))
 	}()
 	err := s.use.Up(up, p)
 	if err != nil && ctx.Err() == nil && up.Err() != nil {
@@ -121,42 +145,44 @@ func (s *Supervisor) bring(ctx context.Context, p *Plugin) error {
 // run replaces the plugin whenever it dies, until ctx ends.
 func (s *Supervisor) run(ctx context.Context, p *Plugin) {
 	defer close(s.done)
-	for delay := backoffMin; ; {
-		began := time.Now()
+	defer s.setStatus(func(st *Status) { st.PID, st.Since, st.Problem = 0, time.Time{}, "It was ended." })
+	var pause backoff
+	for {
+		var healthy time.Duration
 		if p != nil {
-			err := s.watch(ctx, p)
+			var err error
+			healthy, err = s.watch(ctx, p)
 			if ctx.Err() != nil {
 				return
 			}
-			s.setStatus(func(st *Status) { st.PID, st.Problem = 0, err.Error(); st.Restarts++ })
 			s.host.log.Error("plugin is down and is started again", "kind", s.spec.Kind, "plugin", s.spec.Name, "error", err)
 		}
-		if p != nil && time.Since(began) >= served {
-			delay = backoffMin
-		}
+		wait := pause.after(healthy)
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(delay):
+		case <-time.After(wait):
 		}
-		delay = min(2*delay, backoffMax)
+		s.setStatus(func(st *Status) { st.Restarts++ })
 		var err error
-		if p, err = s.up(ctx); err != nil {
-			s.setStatus(func(st *Status) { st.Problem = err.Error() })
-			s.host.log.Error("plugin does not start", "kind", s.spec.Kind, "plugin", s.spec.Name, "next_try_in", delay, "error", err)
+		if p, err = s.up(ctx); err != nil && ctx.Err() == nil {
+			s.setStatus(func(st *Status) { st.trouble(err.Error()) })
+			s.host.log.Error("plugin does not start", "kind", s.spec.Kind, "plugin", s.spec.Name, "next_try_in", pause.next, "error", err)
 		}
 	}
 }
 
 // watch uses a plugin until it is gone, fails, or ctx ends, in which case it
 // is ended in an orderly way. Its process has been killed when watch returns.
-func (s *Supervisor) watch(ctx context.Context, p *Plugin) error {
+// It says how long after its start the plugin was last well, 0 for never.
+func (s *Supervisor) watch(ctx context.Context, p *Plugin) (healthy time.Duration, err error) {
 	use, cancel := context.WithCancel(ctx)
 	defer cancel()
+	began := time.Now()
 	failed := make(chan error, 2) // one from each goroutine below
 	served := make(chan error, 1) // what Serve gave
 	var all sync.WaitGroup
-	all.Go(func() { failed <- s.pinging(use, p) })
+	all.Go(func() { failed <- s.pinging(use, p, func() { healthy = time.Since(began) }) })
 	all.Go(func() {
 		err := s.serve(use, p)
 		served <- err
@@ -165,13 +191,12 @@ func (s *Supervisor) watch(ctx context.Context, p *Plugin) error {
 		}
 	})
 
-	var err error
 	select {
 	case <-ctx.Done():
 		s.finish(ctx, p, <-served)
 		all.Wait()
 		s.use.Down(ctx.Err())
-		return ctx.Err()
+		return healthy, ctx.Err()
 	case <-p.gone():
 		err = p.death()
 	case err = <-failed:
@@ -182,10 +207,11 @@ func (s *Supervisor) watch(ctx context.Context, p *Plugin) error {
 		}
 	}
 	s.use.Down(err)
+	s.setStatus(func(st *Status) { st.PID, st.Since = 0, time.Time{}; st.trouble(err.Error()) })
 	cancel()
 	p.kill()
 	all.Wait()
-	return err
+	return healthy, err
 }
 
 // serve lets the plugin serve until ctx ends; an earlier end is an error.
@@ -217,24 +243,44 @@ func (s *Supervisor) finish(ctx context.Context, p *Plugin, err error) {
 	}
 }
 
-// pinging asks the plugin how it is until it does not answer or ctx ends.
-func (s *Supervisor) pinging(ctx context.Context, p *Plugin) error {
+// pinging asks the plugin every second how it is, until it is silent, has
+// missed too many pings in a row, or ctx ends. A plugin that says that it is
+// not well is alive; well is called after each answer of one that is.
+func (s *Supervisor) pinging(ctx context.Context, p *Plugin, well func()) error {
 	tick := time.NewTicker(pingEvery)
 	defer tick.Stop()
-	for {
+	for misses := 0; ; {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-tick.C:
 		}
-		health, err := p.ping(ctx, pingTimeout)
-		if err != nil {
+		health, err := p.ping(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, errSilent):
 			return fmt.Errorf("it does not answer: %w", err)
+		case err != nil:
+			if misses++; misses == maxMisses {
+				return fmt.Errorf("%d pings in a row failed: %w", misses, err)
+			}
+			s.setStatus(func(st *Status) { st.trouble("A ping failed: " + err.Error()) })
+			continue
 		}
-		problem := ""
-		if !health.OK {
-			problem = health.Problem
+		misses = 0
+		s.setStatus(func(st *Status) {
+			switch {
+			case health.OK:
+				st.Problem = ""
+			case health.Problem == "":
+				st.trouble("It says that it is not well, and not why.")
+			default:
+				st.trouble(health.Problem)
+			}
+		})
+		if health.OK {
+			well()
 		}
-		s.setStatus(func(st *Status) { st.Problem = problem })
 	}
 }

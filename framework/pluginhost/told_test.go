@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	goplugin "github.com/hashicorp/go-plugin"
@@ -53,6 +54,20 @@ func behave(how string) {
 		return
 	case "garbage":
 		fmt.Println("hello, I am no plugin")
+	case "talks":
+		fmt.Fprintln(os.Stderr, "a line of text")
+		fmt.Fprintln(os.Stderr, "[DEBUG] not for everybody")
+		fmt.Fprintln(os.Stderr, strings.Repeat("long ", 100_000))
+		sdk.Log().Info("a line of the log", "key", "value")
+	case "babbles":
+		for n := range 10_000 {
+			fmt.Fprintln(os.Stderr, "babble", n)
+		}
+	case "crash":
+		memory.OnCommit = func(context.Context, []storage.Commit) error {
+			go panic("on purpose\nin two lines")
+			select {}
+		}
 	case "panic":
 		memory.OnCommit = func(context.Context, []storage.Commit) error { panic("on purpose") }
 	}
@@ -61,7 +76,20 @@ func behave(how string) {
 
 type told struct {
 	storage.Storage
-	how string
+	how   string
+	pings atomic.Int64
+}
+
+// Health is called with each ping.
+func (s *told) Health(ctx context.Context) plugin.Health {
+	n := s.pings.Add(1)
+	switch {
+	case s.how == "sick", s.how == "recovers" && n == 2:
+		return plugin.Health{Problem: "The disk\nis full."}
+	case s.how == "pings fail", s.how == "two pings of three fail" && n%3 != 0:
+		panic("on purpose")
+	}
+	return s.Storage.Health(ctx)
 }
 
 func (s *told) Info() plugin.Info {

@@ -118,7 +118,13 @@ func (c *client) send(req *http.Request) (transporttest.Response, error) {
 func (c *client) Read(ctx context.Context, r transporttest.Read) (transporttest.Reading, error) {
 	q := url.Values{}
 	path := "/objects"
-	if r.What != transporttest.Objects {
+	switch r.What {
+	case transporttest.Objects:
+	case transporttest.Plugins, transporttest.Health:
+		path = "/" + r.What
+	case transporttest.Ready:
+		path = "/health/ready"
+	default:
 		path += "/" + url.PathEscape(r.Object)
 		flag := r.What
 		if flag == transporttest.Tests {
@@ -255,6 +261,9 @@ func tests(object id.Object, rows []testRow) (host.TestReport, error) {
 func decode(what string, body []byte, out *transporttest.Reading) error {
 	if what == transporttest.Versions || what == transporttest.Version {
 		return decodeVersions(body, out)
+	}
+	if what == transporttest.Plugins || what == transporttest.Health || what == transporttest.Ready {
+		return decodeHealth(body, out)
 	}
 	var in struct {
 		Objects []objectRow                  `json:"objects"`

@@ -76,6 +76,9 @@ func (x *exchange) answer() error {
 	if path == "/objects" {
 		return x.objects()
 	}
+	if read, ok := stationReads[path]; ok {
+		return x.ofStation(read)
+	}
 	name, found := strings.CutPrefix(path, "/objects/")
 	if !found || strings.Contains(name, "/") {
 		return errs.New(errs.NotFound, "no_such_path",

@@ -300,6 +300,9 @@ func onlyParams(query []host.Field, known ...string) (map[string]string, error) 
 		}
 		p[f.Name] = f.Value
 	}
+	if len(unknown) > 0 && len(known) == 0 {
+		return nil, errs.New(errs.Invalid, "unknown_parameter", "This path takes no parameters; %s was given.", strings.Join(unknown[:min(len(unknown), 8)], ", "))
+	}
 	if len(unknown) > 0 {
 		return nil, errs.New(errs.Invalid, "unknown_parameter", "Not available in this version: %s; known here are %s.",
 			strings.Join(unknown[:min(len(unknown), 8)], ", "), strings.Join(known, ", "))

@@ -8,6 +8,7 @@ import (
 
 	"github.com/dbbasic/station/sdk/host"
 	"github.com/dbbasic/station/sdk/id"
+	"github.com/dbbasic/station/sdk/plugin"
 	"github.com/dbbasic/station/sdk/storage"
 )
 
@@ -33,6 +34,10 @@ type Cluster interface {
 	// station that is not in the registry, errs.Unavailable for one that is known
 	// but offline, and those of host.Host's Invoke.
 	Forward(ctx context.Context, to id.Station, c host.Call) (host.Result, error)
+
+	// Health says whether Propose can be answered now: without a quorum it cannot.
+	// It answers within milliseconds and from memory.
+	Health(ctx context.Context) plugin.Health
 
 	// Publish hands over commits that are durable here, in the order of their
 	// objects' sequences, to be sent to the other stations, without their Working.

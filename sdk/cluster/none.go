@@ -7,6 +7,7 @@ import (
 	"github.com/dbbasic/station/sdk/errs"
 	"github.com/dbbasic/station/sdk/host"
 	"github.com/dbbasic/station/sdk/id"
+	"github.com/dbbasic/station/sdk/plugin"
 	"github.com/dbbasic/station/sdk/storage"
 )
 
@@ -32,6 +33,9 @@ func (None) Propose(_ context.Context, p Proposal) (uint64, bool, error) {
 func (None) Forward(_ context.Context, to id.Station, _ host.Call) (host.Result, error) {
 	return host.Result{}, errs.New(errs.NotFound, "no_such_station", "There is no station %q: this station is in no cluster.", to)
 }
+
+// Health implements Cluster: a station on its own decides alone.
+func (None) Health(context.Context) plugin.Health { return plugin.Health{OK: true} }
 
 // Publish implements Cluster.
 func (None) Publish([]storage.Commit) {}

@@ -19,6 +19,8 @@ func TestConversionsKeepEveryField(t *testing.T) {
 	plugintest.RoundTrip(t, func(p Publication) Publication { return decodePublication(encodePublication(p)) })
 	plugintest.RoundTrip(t, func(r Rollback) Rollback { return decodeRollback(encodeRollback(r)) })
 	plugintest.RoundTrip(t, func(p Published) Published { return decodePublished(encodePublished(p)) })
+	plugintest.RoundTrip(t, func(p []Plugin) []Plugin { return decodePlugins(encodePlugins(p)) })
+	plugintest.RoundTrip(t, func(h Health) Health { return decodeHealth(encodeHealth(h)) })
 	plugintest.RoundTrip(t, func(r TestReport) TestReport { return decodeTests(encodeTests(r)) })
 }
 

@@ -242,4 +242,14 @@ type Host interface {
 	// Rollback makes the text of an older version the newest version, as Publish
 	// does. Errors: those of Publish and of Version.
 	Rollback(ctx context.Context, r Rollback) (Published, error)
+
+	// Plugins says how the station's plugins are, the asking one among them:
+	// storage first, then transports in the order of the configuration. It asks
+	// nobody: what it says was learnt from the last pings.
+	Plugins(ctx context.Context) ([]Plugin, error)
+
+	// Health says whether the station has what it needs to answer calls. It costs
+	// as little as Plugins, and writes nothing. That it answers at all says that
+	// the kernel is alive.
+	Health(ctx context.Context) (Health, error)
 }

@@ -16,7 +16,7 @@ import (
 func Run(t *testing.T, open func(t *testing.T) cluster.Cluster) {
 	for name, check := range map[string]func(*testing.T, cluster.Cluster){
 		"FirstVersion": checkFirst, "NextVersion": checkNext, "SameText": checkSame, "OtherModules": checkOtherModules, "OldBase": checkOldBase,
-		"UnknownStation": checkUnknownStation,
+		"UnknownStation": checkUnknownStation, "Health": checkHealth,
 	} {
 		t.Run(name, func(t *testing.T) { check(t, open(t)) })
 	}
@@ -82,5 +82,13 @@ func checkUnknownStation(t *testing.T, c cluster.Cluster) {
 	_, err := c.Forward(t.Context(), id.Station("nobody"), host.Call{Object: "a", Method: "GET"})
 	if !errs.Is(err, errs.NotFound) {
 		t.Errorf("Forward to an unknown station = %v; want kind %v", err, errs.NotFound)
+	}
+}
+
+// A cluster that answers a proposal says that it can.
+func checkHealth(t *testing.T, c cluster.Cluster) {
+	wantMinted(t, c, proposal(0, "one", 0, ""), 1, true)
+	if h := c.Health(t.Context()); !h.OK || h.Problem != "" {
+		t.Errorf("Health = %+v after a proposal was answered", h)
 	}
 }

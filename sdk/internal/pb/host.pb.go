@@ -1730,6 +1730,258 @@ func (x *HostTestEntry) GetFields() []byte {
 	return nil
 }
 
+// HostPlugins is a list of host.Plugin.
+type HostPlugins struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Plugins       []*HostPlugin          `protobuf:"bytes,1,rep,name=plugins,proto3" json:"plugins,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostPlugins) Reset() {
+	*x = HostPlugins{}
+	mi := &file_station_v1_host_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostPlugins) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostPlugins) ProtoMessage() {}
+
+func (x *HostPlugins) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostPlugins.ProtoReflect.Descriptor instead.
+func (*HostPlugins) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *HostPlugins) GetPlugins() []*HostPlugin {
+	if x != nil {
+		return x.Plugins
+	}
+	return nil
+}
+
+// HostPlugin is host.Plugin.
+type HostPlugin struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	Name          []byte                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Version       []byte                 `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`
+	Pid           int64                  `protobuf:"varint,4,opt,name=pid,proto3" json:"pid,omitempty"`
+	SinceUs       int64                  `protobuf:"varint,5,opt,name=since_us,json=sinceUs,proto3" json:"since_us,omitempty"` // microseconds since 1970; 0 means never
+	Problem       []byte                 `protobuf:"bytes,6,opt,name=problem,proto3" json:"problem,omitempty"`
+	Restarts      int64                  `protobuf:"varint,7,opt,name=restarts,proto3" json:"restarts,omitempty"`
+	LastProblem   []byte                 `protobuf:"bytes,8,opt,name=last_problem,json=lastProblem,proto3" json:"last_problem,omitempty"`
+	LastSeenUs    int64                  `protobuf:"varint,9,opt,name=last_seen_us,json=lastSeenUs,proto3" json:"last_seen_us,omitempty"` // likewise
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostPlugin) Reset() {
+	*x = HostPlugin{}
+	mi := &file_station_v1_host_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostPlugin) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostPlugin) ProtoMessage() {}
+
+func (x *HostPlugin) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostPlugin.ProtoReflect.Descriptor instead.
+func (*HostPlugin) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *HostPlugin) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *HostPlugin) GetName() []byte {
+	if x != nil {
+		return x.Name
+	}
+	return nil
+}
+
+func (x *HostPlugin) GetVersion() []byte {
+	if x != nil {
+		return x.Version
+	}
+	return nil
+}
+
+func (x *HostPlugin) GetPid() int64 {
+	if x != nil {
+		return x.Pid
+	}
+	return 0
+}
+
+func (x *HostPlugin) GetSinceUs() int64 {
+	if x != nil {
+		return x.SinceUs
+	}
+	return 0
+}
+
+func (x *HostPlugin) GetProblem() []byte {
+	if x != nil {
+		return x.Problem
+	}
+	return nil
+}
+
+func (x *HostPlugin) GetRestarts() int64 {
+	if x != nil {
+		return x.Restarts
+	}
+	return 0
+}
+
+func (x *HostPlugin) GetLastProblem() []byte {
+	if x != nil {
+		return x.LastProblem
+	}
+	return nil
+}
+
+func (x *HostPlugin) GetLastSeenUs() int64 {
+	if x != nil {
+		return x.LastSeenUs
+	}
+	return 0
+}
+
+// HostHealth is host.Health.
+type HostHealth struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Checks        []*HostCheck           `protobuf:"bytes,1,rep,name=checks,proto3" json:"checks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostHealth) Reset() {
+	*x = HostHealth{}
+	mi := &file_station_v1_host_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostHealth) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostHealth) ProtoMessage() {}
+
+func (x *HostHealth) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostHealth.ProtoReflect.Descriptor instead.
+func (*HostHealth) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *HostHealth) GetChecks() []*HostCheck {
+	if x != nil {
+		return x.Checks
+	}
+	return nil
+}
+
+// HostCheck is host.Check.
+type HostCheck struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          []byte                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Problem       []byte                 `protobuf:"bytes,2,opt,name=problem,proto3" json:"problem,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostCheck) Reset() {
+	*x = HostCheck{}
+	mi := &file_station_v1_host_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostCheck) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostCheck) ProtoMessage() {}
+
+func (x *HostCheck) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostCheck.ProtoReflect.Descriptor instead.
+func (*HostCheck) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *HostCheck) GetName() []byte {
+	if x != nil {
+		return x.Name
+	}
+	return nil
+}
+
+func (x *HostCheck) GetProblem() []byte {
+	if x != nil {
+		return x.Problem
+	}
+	return nil
+}
+
 var File_station_v1_host_proto protoreflect.FileDescriptor
 
 const file_station_v1_host_proto_rawDesc = "" +
@@ -1866,7 +2118,27 @@ const file_station_v1_host_proto_rawDesc = "" +
 	"\atime_us\x18\x01 \x01(\x03R\x06timeUs\x12\x14\n" +
 	"\x05level\x18\x02 \x01(\tR\x05level\x12\x18\n" +
 	"\amessage\x18\x03 \x01(\fR\amessage\x12\x16\n" +
-	"\x06fields\x18\x04 \x01(\fR\x06fields2\xfe\x06\n" +
+	"\x06fields\x18\x04 \x01(\fR\x06fields\"?\n" +
+	"\vHostPlugins\x120\n" +
+	"\aplugins\x18\x01 \x03(\v2\x16.station.v1.HostPluginR\aplugins\"\xf6\x01\n" +
+	"\n" +
+	"HostPlugin\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\fR\x04name\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\fR\aversion\x12\x10\n" +
+	"\x03pid\x18\x04 \x01(\x03R\x03pid\x12\x19\n" +
+	"\bsince_us\x18\x05 \x01(\x03R\asinceUs\x12\x18\n" +
+	"\aproblem\x18\x06 \x01(\fR\aproblem\x12\x1a\n" +
+	"\brestarts\x18\a \x01(\x03R\brestarts\x12!\n" +
+	"\flast_problem\x18\b \x01(\fR\vlastProblem\x12 \n" +
+	"\flast_seen_us\x18\t \x01(\x03R\n" +
+	"lastSeenUs\";\n" +
+	"\n" +
+	"HostHealth\x12-\n" +
+	"\x06checks\x18\x01 \x03(\v2\x15.station.v1.HostCheckR\x06checks\"9\n" +
+	"\tHostCheck\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\fR\x04name\x12\x18\n" +
+	"\aproblem\x18\x02 \x01(\fR\aproblem2\xea\a\n" +
 	"\vHostService\x127\n" +
 	"\bIdentity\x12\x11.station.v1.Empty\x1a\x18.station.v1.HostIdentity\x126\n" +
 	"\x06Invoke\x12\x14.station.v1.HostCall\x1a\x16.station.v1.HostResult\x12@\n" +
@@ -1882,7 +2154,9 @@ const file_station_v1_host_proto_rawDesc = "" +
 	"\bVersions\x12\x19.station.v1.VersionsQuery\x1a\x19.station.v1.VersionsReply\x12@\n" +
 	"\aVersion\x12\x1a.station.v1.VersionRequest\x1a\x19.station.v1.SourceVersion\x12A\n" +
 	"\aPublish\x12\x1b.station.v1.HostPublication\x1a\x19.station.v1.HostPublished\x12?\n" +
-	"\bRollback\x12\x18.station.v1.HostRollback\x1a\x19.station.v1.HostPublishedB/Z-github.com/dbbasic/station/sdk/internal/pb;pbb\x06proto3"
+	"\bRollback\x12\x18.station.v1.HostRollback\x1a\x19.station.v1.HostPublished\x125\n" +
+	"\aPlugins\x12\x11.station.v1.Empty\x1a\x17.station.v1.HostPlugins\x123\n" +
+	"\x06Health\x12\x11.station.v1.Empty\x1a\x16.station.v1.HostHealthB/Z-github.com/dbbasic/station/sdk/internal/pb;pbb\x06proto3"
 
 var (
 	file_station_v1_host_proto_rawDescOnce sync.Once
@@ -1896,7 +2170,7 @@ func file_station_v1_host_proto_rawDescGZIP() []byte {
 	return file_station_v1_host_proto_rawDescData
 }
 
-var file_station_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_station_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_station_v1_host_proto_goTypes = []any{
 	(*HostIdentity)(nil),      // 0: station.v1.HostIdentity
 	(*HostCall)(nil),          // 1: station.v1.HostCall
@@ -1923,59 +2197,69 @@ var file_station_v1_host_proto_goTypes = []any{
 	(*HostTestReport)(nil),    // 22: station.v1.HostTestReport
 	(*HostTestResult)(nil),    // 23: station.v1.HostTestResult
 	(*HostTestEntry)(nil),     // 24: station.v1.HostTestEntry
-	(*Field)(nil),             // 25: station.v1.Field
-	(*Empty)(nil),             // 26: station.v1.Empty
-	(*LogsQuery)(nil),         // 27: station.v1.LogsQuery
-	(*VersionsQuery)(nil),     // 28: station.v1.VersionsQuery
-	(*VersionRequest)(nil),    // 29: station.v1.VersionRequest
-	(*LogsPage)(nil),          // 30: station.v1.LogsPage
-	(*VersionsReply)(nil),     // 31: station.v1.VersionsReply
-	(*SourceVersion)(nil),     // 32: station.v1.SourceVersion
+	(*HostPlugins)(nil),       // 25: station.v1.HostPlugins
+	(*HostPlugin)(nil),        // 26: station.v1.HostPlugin
+	(*HostHealth)(nil),        // 27: station.v1.HostHealth
+	(*HostCheck)(nil),         // 28: station.v1.HostCheck
+	(*Field)(nil),             // 29: station.v1.Field
+	(*Empty)(nil),             // 30: station.v1.Empty
+	(*LogsQuery)(nil),         // 31: station.v1.LogsQuery
+	(*VersionsQuery)(nil),     // 32: station.v1.VersionsQuery
+	(*VersionRequest)(nil),    // 33: station.v1.VersionRequest
+	(*LogsPage)(nil),          // 34: station.v1.LogsPage
+	(*VersionsReply)(nil),     // 35: station.v1.VersionsReply
+	(*SourceVersion)(nil),     // 36: station.v1.SourceVersion
 }
 var file_station_v1_host_proto_depIdxs = []int32{
-	25, // 0: station.v1.HostCall.query:type_name -> station.v1.Field
-	25, // 1: station.v1.HostCall.header:type_name -> station.v1.Field
-	25, // 2: station.v1.HostCall.form:type_name -> station.v1.Field
+	29, // 0: station.v1.HostCall.query:type_name -> station.v1.Field
+	29, // 1: station.v1.HostCall.header:type_name -> station.v1.Field
+	29, // 2: station.v1.HostCall.form:type_name -> station.v1.Field
 	2,  // 3: station.v1.HostCall.uploads:type_name -> station.v1.HostUploaded
-	25, // 4: station.v1.HostResult.header:type_name -> station.v1.Field
+	29, // 4: station.v1.HostResult.header:type_name -> station.v1.Field
 	4,  // 5: station.v1.HostResult.file:type_name -> station.v1.HostFile
 	10, // 6: station.v1.HostObjects.objects:type_name -> station.v1.HostObject
 	20, // 7: station.v1.HostState.items:type_name -> station.v1.HostStateItem
 	23, // 8: station.v1.HostTestReport.tests:type_name -> station.v1.HostTestResult
 	24, // 9: station.v1.HostTestResult.log:type_name -> station.v1.HostTestEntry
-	26, // 10: station.v1.HostService.Identity:input_type -> station.v1.Empty
-	1,  // 11: station.v1.HostService.Invoke:input_type -> station.v1.HostCall
-	11, // 12: station.v1.HostService.Objects:input_type -> station.v1.HostObjectsQuery
-	13, // 13: station.v1.HostService.Source:input_type -> station.v1.HostSourceRequest
-	18, // 14: station.v1.HostService.State:input_type -> station.v1.HostStateQuery
-	27, // 15: station.v1.HostService.Logs:input_type -> station.v1.LogsQuery
-	5,  // 16: station.v1.HostService.Upload:input_type -> station.v1.HostUploadRequest
-	7,  // 17: station.v1.HostService.DropUpload:input_type -> station.v1.HostDropUpload
-	8,  // 18: station.v1.HostService.ReadFile:input_type -> station.v1.HostReadFile
-	21, // 19: station.v1.HostService.Test:input_type -> station.v1.HostTestRequest
-	28, // 20: station.v1.HostService.Versions:input_type -> station.v1.VersionsQuery
-	29, // 21: station.v1.HostService.Version:input_type -> station.v1.VersionRequest
-	15, // 22: station.v1.HostService.Publish:input_type -> station.v1.HostPublication
-	16, // 23: station.v1.HostService.Rollback:input_type -> station.v1.HostRollback
-	0,  // 24: station.v1.HostService.Identity:output_type -> station.v1.HostIdentity
-	3,  // 25: station.v1.HostService.Invoke:output_type -> station.v1.HostResult
-	12, // 26: station.v1.HostService.Objects:output_type -> station.v1.HostObjects
-	14, // 27: station.v1.HostService.Source:output_type -> station.v1.HostSource
-	19, // 28: station.v1.HostService.State:output_type -> station.v1.HostState
-	30, // 29: station.v1.HostService.Logs:output_type -> station.v1.LogsPage
-	6,  // 30: station.v1.HostService.Upload:output_type -> station.v1.HostUpload
-	26, // 31: station.v1.HostService.DropUpload:output_type -> station.v1.Empty
-	9,  // 32: station.v1.HostService.ReadFile:output_type -> station.v1.HostFileReply
-	22, // 33: station.v1.HostService.Test:output_type -> station.v1.HostTestReport
-	31, // 34: station.v1.HostService.Versions:output_type -> station.v1.VersionsReply
-	32, // 35: station.v1.HostService.Version:output_type -> station.v1.SourceVersion
-	17, // 36: station.v1.HostService.Publish:output_type -> station.v1.HostPublished
-	17, // 37: station.v1.HostService.Rollback:output_type -> station.v1.HostPublished
-	24, // [24:38] is the sub-list for method output_type
-	10, // [10:24] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	26, // 10: station.v1.HostPlugins.plugins:type_name -> station.v1.HostPlugin
+	28, // 11: station.v1.HostHealth.checks:type_name -> station.v1.HostCheck
+	30, // 12: station.v1.HostService.Identity:input_type -> station.v1.Empty
+	1,  // 13: station.v1.HostService.Invoke:input_type -> station.v1.HostCall
+	11, // 14: station.v1.HostService.Objects:input_type -> station.v1.HostObjectsQuery
+	13, // 15: station.v1.HostService.Source:input_type -> station.v1.HostSourceRequest
+	18, // 16: station.v1.HostService.State:input_type -> station.v1.HostStateQuery
+	31, // 17: station.v1.HostService.Logs:input_type -> station.v1.LogsQuery
+	5,  // 18: station.v1.HostService.Upload:input_type -> station.v1.HostUploadRequest
+	7,  // 19: station.v1.HostService.DropUpload:input_type -> station.v1.HostDropUpload
+	8,  // 20: station.v1.HostService.ReadFile:input_type -> station.v1.HostReadFile
+	21, // 21: station.v1.HostService.Test:input_type -> station.v1.HostTestRequest
+	32, // 22: station.v1.HostService.Versions:input_type -> station.v1.VersionsQuery
+	33, // 23: station.v1.HostService.Version:input_type -> station.v1.VersionRequest
+	15, // 24: station.v1.HostService.Publish:input_type -> station.v1.HostPublication
+	16, // 25: station.v1.HostService.Rollback:input_type -> station.v1.HostRollback
+	30, // 26: station.v1.HostService.Plugins:input_type -> station.v1.Empty
+	30, // 27: station.v1.HostService.Health:input_type -> station.v1.Empty
+	0,  // 28: station.v1.HostService.Identity:output_type -> station.v1.HostIdentity
+	3,  // 29: station.v1.HostService.Invoke:output_type -> station.v1.HostResult
+	12, // 30: station.v1.HostService.Objects:output_type -> station.v1.HostObjects
+	14, // 31: station.v1.HostService.Source:output_type -> station.v1.HostSource
+	19, // 32: station.v1.HostService.State:output_type -> station.v1.HostState
+	34, // 33: station.v1.HostService.Logs:output_type -> station.v1.LogsPage
+	6,  // 34: station.v1.HostService.Upload:output_type -> station.v1.HostUpload
+	30, // 35: station.v1.HostService.DropUpload:output_type -> station.v1.Empty
+	9,  // 36: station.v1.HostService.ReadFile:output_type -> station.v1.HostFileReply
+	22, // 37: station.v1.HostService.Test:output_type -> station.v1.HostTestReport
+	35, // 38: station.v1.HostService.Versions:output_type -> station.v1.VersionsReply
+	36, // 39: station.v1.HostService.Version:output_type -> station.v1.SourceVersion
+	17, // 40: station.v1.HostService.Publish:output_type -> station.v1.HostPublished
+	17, // 41: station.v1.HostService.Rollback:output_type -> station.v1.HostPublished
+	25, // 42: station.v1.HostService.Plugins:output_type -> station.v1.HostPlugins
+	27, // 43: station.v1.HostService.Health:output_type -> station.v1.HostHealth
+	28, // [28:44] is the sub-list for method output_type
+	12, // [12:28] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_station_v1_host_proto_init() }
@@ -1991,7 +2275,7 @@ func file_station_v1_host_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_station_v1_host_proto_rawDesc), len(file_station_v1_host_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   25,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

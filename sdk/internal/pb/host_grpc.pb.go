@@ -33,6 +33,8 @@ const (
 	HostService_Version_FullMethodName    = "/station.v1.HostService/Version"
 	HostService_Publish_FullMethodName    = "/station.v1.HostService/Publish"
 	HostService_Rollback_FullMethodName   = "/station.v1.HostService/Rollback"
+	HostService_Plugins_FullMethodName    = "/station.v1.HostService/Plugins"
+	HostService_Health_FullMethodName     = "/station.v1.HostService/Health"
 )
 
 // HostServiceClient is the client API for HostService service.
@@ -55,6 +57,8 @@ type HostServiceClient interface {
 	Version(ctx context.Context, in *VersionRequest, opts ...grpc.CallOption) (*SourceVersion, error)
 	Publish(ctx context.Context, in *HostPublication, opts ...grpc.CallOption) (*HostPublished, error)
 	Rollback(ctx context.Context, in *HostRollback, opts ...grpc.CallOption) (*HostPublished, error)
+	Plugins(ctx context.Context, in *Empty, opts ...grpc.CallOption) (*HostPlugins, error)
+	Health(ctx context.Context, in *Empty, opts ...grpc.CallOption) (*HostHealth, error)
 }
 
 type hostServiceClient struct {
@@ -217,6 +221,26 @@ func (c *hostServiceClient) Rollback(ctx context.Context, in *HostRollback, opts
 	return out, nil
 }
 
+func (c *hostServiceClient) Plugins(ctx context.Context, in *Empty, opts ...grpc.CallOption) (*HostPlugins, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(HostPlugins)
+	err := c.cc.Invoke(ctx, HostService_Plugins_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *hostServiceClient) Health(ctx context.Context, in *Empty, opts ...grpc.CallOption) (*HostHealth, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(HostHealth)
+	err := c.cc.Invoke(ctx, HostService_Health_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // HostServiceServer is the server API for HostService service.
 // All implementations must embed UnimplementedHostServiceServer
 // for forward compatibility.
@@ -237,6 +261,8 @@ type HostServiceServer interface {
 	Version(context.Context, *VersionRequest) (*SourceVersion, error)
 	Publish(context.Context, *HostPublication) (*HostPublished, error)
 	Rollback(context.Context, *HostRollback) (*HostPublished, error)
+	Plugins(context.Context, *Empty) (*HostPlugins, error)
+	Health(context.Context, *Empty) (*HostHealth, error)
 	mustEmbedUnimplementedHostServiceServer()
 }
 
@@ -288,6 +314,12 @@ func (UnimplementedHostServiceServer) Publish(context.Context, *HostPublication)
 }
 func (UnimplementedHostServiceServer) Rollback(context.Context, *HostRollback) (*HostPublished, error) {
 	return nil, status.Error(codes.Unimplemented, "method Rollback not implemented")
+}
+func (UnimplementedHostServiceServer) Plugins(context.Context, *Empty) (*HostPlugins, error) {
+	return nil, status.Error(codes.Unimplemented, "method Plugins not implemented")
+}
+func (UnimplementedHostServiceServer) Health(context.Context, *Empty) (*HostHealth, error) {
+	return nil, status.Error(codes.Unimplemented, "method Health not implemented")
 }
 func (UnimplementedHostServiceServer) mustEmbedUnimplementedHostServiceServer() {}
 func (UnimplementedHostServiceServer) testEmbeddedByValue()                     {}
@@ -544,6 +576,42 @@ func _HostService_Rollback_Handler(srv interface{}, ctx context.Context, dec fun
 	return interceptor(ctx, in, info, handler)
 }
 
+func _HostService_Plugins_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(Empty)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HostServiceServer).Plugins(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: HostService_Plugins_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HostServiceServer).Plugins(ctx, req.(*Empty))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _HostService_Health_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(Empty)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HostServiceServer).Health(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: HostService_Health_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HostServiceServer).Health(ctx, req.(*Empty))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // HostService_ServiceDesc is the grpc.ServiceDesc for HostService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -598,6 +666,14 @@ var HostService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Rollback",
 			Handler:    _HostService_Rollback_Handler,
+		},
+		{
+			MethodName: "Plugins",
+			Handler:    _HostService_Plugins_Handler,
+		},
+		{
+			MethodName: "Health",
+			Handler:    _HostService_Health_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

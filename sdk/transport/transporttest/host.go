@@ -26,6 +26,9 @@ type Host struct {
 	files   files
 
 	published []host.Publication
+
+	plugins []host.Plugin
+	health  host.Health
 }
 
 var _ host.Host = (*Host)(nil)

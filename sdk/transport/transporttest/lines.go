@@ -246,8 +246,24 @@ func readFile(ctx context.Context, object id.Object, h host.Host, res *host.Resu
 	return err
 }
 
+// lookAtStation gives what the station says of itself.
+func lookAtStation(ctx context.Context, what string, h host.Host, res *Reading) (err error) {
+	if what == Plugins {
+		res.Plugins, err = h.Plugins(ctx)
+		return err
+	}
+	res.Health, err = h.Health(ctx)
+	if err == nil && what == Ready {
+		err = res.Health.Ready()
+	}
+	return err
+}
+
 func look(ctx context.Context, r Read, h host.Host, res *Reading) error {
-	if r.What == Objects {
+	switch r.What {
+	case Plugins, Health, Ready:
+		return lookAtStation(ctx, r.What, h, res)
+	case Objects:
 		page, err := h.Objects(ctx, host.ObjectsQuery{Prefix: r.Prefix, After: id.Object(r.Cursor), Limit: r.Limit})
 		if res.Objects = page.Objects; page.More {
 			res.Next = string(page.Objects[len(page.Objects)-1].Object)

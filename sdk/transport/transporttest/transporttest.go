@@ -87,9 +87,13 @@ const (
 
 	Versions = "versions"
 	Version  = "version" // one, with its text
+
+	Plugins = "plugins" // of the station; no object, as with the next two
+	Health  = "health"  // what the station needs, and what is missing
+	Ready   = "ready"   // a Response alone: 200, or the error of host.Health's Ready
 )
 
-// Read asks for a look at objects.
+// Read asks for a look at objects, or at the station.
 type Read struct {
 	What   string
 	Object string // "id"; not with Objects
@@ -112,6 +116,9 @@ type Reading struct {
 	Tests   host.TestReport  // Fields likewise, durations to the microsecond
 
 	Versions []storage.Version // without texts and uses, but for that of Version
+
+	Plugins []host.Plugin // in the host's order
+	Health  host.Health
 
 	Next string // cursor of the next page; empty on the last
 }
@@ -172,6 +179,7 @@ var checks = []check{
 	{"Tests", checkTests},
 	{"Versions", checkVersions},
 	{"ReadErrors", checkReadErrors},
+	{"Health", checkHealth},
 	{"Changes", checkChanges},
 	{"ChangeErrors", checkChangeErrors},
 	{"Drain", checkDrain},

@@ -1,0 +1,74 @@
+package pluginhost_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dbbasic/station/framework/pluginhost"
+)
+
+// status gives the one plugin of a host.
+func status(t *testing.T, h *pluginhost.Host) pluginhost.Status {
+	t.Helper()
+	all := h.Plugins()
+	if len(all) != 1 {
+		t.Fatalf("the host has %d plugins, want one", len(all))
+	}
+	return all[0]
+}
+
+// A plugin that says that it is not well is shown and left alive.
+func TestUnwellPluginIsShownAndLeft(t *testing.T) {
+	h := newHost(t)
+	var s pluginhost.Storage
+	pid := supervise(t, h, "sick", s.Use(config)).Status().PID
+	until(t, "the status has the problem", func() bool { return status(t, h).Problem == "The disk is full." })
+	began := time.Now()
+	until(t, "as many pings as would end it", func() bool { return status(t, h).LastSeen.After(began.Add(3500 * time.Millisecond)) })
+	if st := status(t, h); st.PID != pid || st.Restarts != 0 || st.Healthy() || !s.Up() {
+		t.Errorf("%+v; want process %d, unwell and never started again", st, pid)
+	}
+}
+
+// What is over stays to be seen.
+func TestLastProblemIsKept(t *testing.T) {
+	h := newHost(t)
+	var s pluginhost.Storage
+	sup := supervise(t, h, "recovers", s.Use(config))
+	if st := sup.Status(); !st.Healthy() || st.LastProblem != "" || !st.LastSeen.IsZero() || time.Since(st.Since) > time.Minute || st.Since.IsZero() {
+		t.Errorf("at first %+v", st)
+	}
+	until(t, "the problem is over", func() bool {
+		st := status(t, h)
+		return st.LastProblem != "" && st.Problem == ""
+	})
+	if st := status(t, h); !st.Healthy() || st.LastProblem != "The disk is full." || st.LastSeen.IsZero() || st.Restarts != 0 {
+		t.Errorf("%+v; want a healthy plugin with its last problem", st)
+	}
+	sup.Stop()
+	if st := status(t, h); st.Healthy() || st.PID != 0 || !st.Since.IsZero() || st.Problem == "" {
+		t.Errorf("after Stop %+v", st)
+	}
+}
+
+// Three pings in a row that fail end a plugin; two do not.
+func TestFailedPings(t *testing.T) {
+	h, patient := newHost(t), newHost(t)
+	var s, s2 pluginhost.Storage
+	began := time.Now()
+	supervise(t, h, "pings fail", s.Use(config))
+	supervise(t, patient, "two pings of three fail", s2.Use(config))
+	until(t, "the plugin is started again", func() bool { return status(t, h).Restarts == 1 })
+	if st, took := status(t, h), time.Since(began); took < 3*time.Second || !strings.Contains(st.LastProblem, "3 pings in a row failed") {
+		t.Errorf("after %v: %+v; want the end after three pings", took, st)
+	}
+
+	until(t, "two series of failed pings", func() bool {
+		st := status(t, patient)
+		return time.Since(st.Since) > 6500*time.Millisecond
+	})
+	if st := status(t, patient); st.Restarts != 0 || !strings.Contains(st.LastProblem, "A ping failed") {
+		t.Errorf("%+v; want a plugin that was not ended", st)
+	}
+}

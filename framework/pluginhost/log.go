@@ -1,0 +1,127 @@
+package pluginhost
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+const (
+	maxLine  = 8 << 10 // bytes of a line that did not come through sdk.Log
+	maxLines = 1000    // that a plugin may log in a second
+)
+
+// sink takes the lines of one process, which go-plugin hands on. What go-plugin
+// says itself is for debugging: the supervisor reports deaths in better words.
+// It is safe for concurrent use.
+type sink struct {
+	log *slog.Logger
+	own string // the name under which go-plugin itself speaks
+
+	mu     sync.Mutex
+	second time.Time // when the count began
+	lines  int
+	left   int // lines left out since one was logged
+}
+
+func newSink(to *slog.Logger, s Spec) *sink {
+	return &sink{log: to.With("plugin", s.Name), own: s.Name}
+}
+
+// logger is what go-plugin logs to.
+func (s *sink) logger() hclog.Logger {
+	l := hclog.NewInterceptLogger(&hclog.LoggerOptions{Name: s.own, Output: io.Discard, Level: hclog.Trace}) // go-plugin drops what is below the level
+	l.RegisterSink(s)
+	return l
+}
+
+// Accept implements hclog.SinkAdapter.
+func (s *sink) Accept(name string, level hclog.Level, msg string, args ...any) {
+	to := levelOf(level)
+	var kept []any
+	raw := name != s.own
+	for pair := range slices.Chunk(args, 2) {
+		if len(pair) == 2 && pair[0] == "timestamp" {
+			raw = false // go-plugin has read the line as one of the log; the station's own has a time
+		} else if len(pair) == 2 {
+			kept = append(kept, pair...)
+		}
+	}
+	switch {
+	case name == s.own:
+		to = slog.LevelDebug
+	case raw:
+		to, msg = ofText(to, msg)
+	}
+	ctx := context.Background()
+	if !s.log.Enabled(ctx, to) {
+		return
+	}
+	left, ok := s.admit(time.Now())
+	if !ok {
+		return
+	}
+	s.tell(left)
+	s.log.Log(ctx, to, msg, kept...)
+}
+
+// close is for the end of the process.
+func (s *sink) close() {
+	s.mu.Lock()
+	left := s.left
+	s.left = 0
+	s.mu.Unlock()
+	s.tell(left)
+}
+
+func (s *sink) tell(left int) {
+	if left > 0 {
+		s.log.Warn("the plugin wrote too much; lines were left out", "lines", left, "allowed_per_second", maxLines)
+	}
+}
+
+func levelOf(level hclog.Level) slog.Level {
+	switch {
+	case level >= hclog.Error:
+		return slog.LevelError
+	case level == hclog.Warn:
+		return slog.LevelWarn
+	case level == hclog.Info:
+		return slog.LevelInfo
+	}
+	return slog.LevelDebug
+}
+
+// ofText is for a line that is not one of the log: somebody wanted it to be
+// read. go-plugin knows the stack of a panic as an error, and takes most other
+// lines for debugging.
+func ofText(level slog.Level, line string) (slog.Level, string) {
+	if len(line) > maxLine {
+		line = line[:maxLine] + "…"
+	}
+	if level < slog.LevelInfo && !strings.HasPrefix(line, "[DEBUG]") && !strings.HasPrefix(line, "[TRACE]") {
+		level = slog.LevelInfo
+	}
+	return level, strings.ToValidUTF8(line, "?")
+}
+
+// admit says whether a line may be logged, and how many before it were not.
+func (s *sink) admit(now time.Time) (left int, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now.Sub(s.second) >= time.Second {
+		s.second, s.lines = now, 0
+	}
+	if s.lines++; s.lines > maxLines {
+		s.left++
+		return 0, false
+	}
+	left, s.left = s.left, 0
+	return left, true
+}
