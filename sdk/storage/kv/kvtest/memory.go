@@ -3,7 +3,6 @@ package kvtest
 import (
 	"errors"
 	"sync"
-	"testing"
 
 	"github.com/tidwall/btree"
 
@@ -50,16 +49,6 @@ func (m *Memory) Open(dir string) (kv.DB, error) {
 	db := &memory{on: m, disk: d}
 	d.owner = db
 	return db, nil
-}
-
-// Opener is Open for Run.
-func (m *Memory) Opener(t *testing.T, dir string) kv.DB {
-	t.Helper()
-	db, err := m.Open(dir)
-	if err != nil {
-		t.Fatalf("Open: %v", err)
-	}
-	return db
 }
 
 // Crash ends all databases, as a kill of their processes would. What was kept stays.
