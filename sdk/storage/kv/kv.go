@@ -33,8 +33,8 @@ const (
 // is larger with an error of Put.
 //
 // View is called by many goroutines at once, also while an Update runs. Update is
-// called by one goroutine at a time, and neither is called within the other. The
-// Store does nothing slow in a transaction, and keeps none open between calls: a
+// called by one goroutine at a time, and may wait until the Views that run have ended;
+// neither is called within the other. The Store does nothing slow in a transaction, and keeps none open between calls: a
 // stream of a file is many short ones.
 type DB interface {
 	// View calls f once with the database as the last Update that succeeded left

@@ -69,6 +69,9 @@ var checks = []check{
 // patience is how long the suite waits for what must come.
 const patience = time.Minute
 
+// waits is after what time an Update counts as one that waits for a View.
+const waits = 5 * time.Second
+
 // subject is a database under test.
 type subject struct {
 	report
@@ -288,11 +291,26 @@ func checkMoment(s *subject) {
 		})
 	}()
 	<-began
-	s.update(func(w kv.Writer) { s.put(w, "a", "2"); s.delete(w, "b"); s.put(w, "c", "2") })
+	updated := make(chan error, 1)
+	go func() {
+		updated <- s.Update(func(w kv.Writer) error {
+			return errors.Join(w.Put([]byte("a"), []byte("2")), w.Delete([]byte("b")), w.Put([]byte("c"), []byte("2")))
+		})
+	}()
+	var err error
+	select {
+	case err = <-updated:
+		close(changed)
+	case <-time.After(waits): // then it waits for the View, which has seen nothing of it
+		close(changed)
+		err = <-updated
+	}
+	if err != nil {
+		s.Fatalf("Update: %v", err)
+	}
 	s.view(func(r kv.Reader) {
 		s.equal("a View that began after the Update", s.keys(r, "a", "z", false, 9), []string{"a=2", "c=2"})
 	})
-	close(changed)
 	if err := <-done; err != nil {
 		s.Errorf("a View that began before an Update sees it: %v", err)
 	}
@@ -343,6 +361,9 @@ func checkConcurrent(s *subject) {
 		mu.Lock()
 		last = v
 		mu.Unlock()
+		if err := look(); err != nil { // also without luck in the scheduling
+			s.Errorf("a View behind an Update: %v", err)
+		}
 	}
 	close(stop)
 	wg.Wait()
