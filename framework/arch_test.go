@@ -22,6 +22,8 @@ var allowed = map[string][]string{
 	"framework":              {"framework", "sdk"},
 	"framework/luahost":      {"sdk"},
 	"framework/catalogue":    {"sdk"},
+	"framework/config":       {"framework/listen", "framework/pluginhost", "sdk"},
+	"framework/listen":       {"sdk"},
 	"framework/pluginhost":   {"sdk"},
 	"framework/prototype":    {"sdk"},
 	"framework/dispatch":     {"framework/luahost", "sdk"},
@@ -29,7 +31,7 @@ var allowed = map[string][]string{
 	"framework/scripttest":   {"framework/dispatch", "framework/luahost", "sdk"},
 	"plugins/storage-tsv":    {"sdk"},
 	"plugins/transport-http": {"sdk"},
-	"cmd/station":            {"framework/importer", "framework/kernel", "framework/luahost", "framework/pluginhost", "framework/prototype", "plugins", "sdk"},
+	"cmd/station":            {"framework/config", "framework/importer", "framework/kernel", "framework/luahost", "framework/pluginhost", "framework/prototype", "plugins", "sdk"},
 	"cmd/storage-tsv":        {"plugins/storage-tsv", "sdk"},
 	"cmd/transport-http":     {"plugins/transport-http", "sdk"},
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/dbbasic/station/framework/kernel"
 	"github.com/dbbasic/station/framework/pluginhost"
 	storagetsv "github.com/dbbasic/station/plugins/storage-tsv"
 	transporthttp "github.com/dbbasic/station/plugins/transport-http"
@@ -24,19 +23,18 @@ var builtins = map[string]func() plugin.Plugin{
 	"transport-http": func() plugin.Plugin { return transporthttp.New(sdk.Log(), version()) },
 }
 
-// builtin names a plugin inside this binary and how to run it.
-func builtin(kind, name string) (kernel.Plugin, error) {
+// bundled says how to run the plugins inside this binary.
+func bundled() (map[plugin.Kind]map[string]pluginhost.Command, error) {
 	self, err := os.Executable()
 	if err != nil {
-		return kernel.Plugin{}, fmt.Errorf("cannot find this program to start its plugins: %w", err)
+		return nil, fmt.Errorf("cannot find this program to start its plugins: %w", err)
 	}
-	return kernel.Plugin{Name: name, Command: pluginhost.Command{Path: self, Args: []string{"plugin-serve", kind + "-" + name}}}, nil
-}
-
-// checkStorageOptions says what the bundled storage would say of its settings.
-func checkStorageOptions(options map[string]string) error {
-	_, err := builtins["storage-tsv"]().Info().Options.Parse(options)
-	return err
+	all := map[plugin.Kind]map[string]pluginhost.Command{plugin.Storage: {}, plugin.Transport: {}}
+	for full := range builtins {
+		kind, name, _ := strings.Cut(full, "-")
+		all[plugin.Kind(kind)][name] = pluginhost.Command{Path: self, Args: []string{"plugin-serve", full}}
+	}
+	return all, nil
 }
 
 func pluginServeCommand() *cobra.Command {

@@ -5,15 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"net"
 	"net/http"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
-
-	"github.com/dbbasic/station/framework/kernel"
-	"github.com/dbbasic/station/sdk/id"
 )
 
 // The exit codes of the program.
@@ -31,7 +27,8 @@ type usageError struct{ error }
 // Unwrap gives the error itself.
 func (e usageError) Unwrap() error { return e.error }
 
-// execute runs the program and gives its exit code. An error is one line on stderr.
+// execute runs the program and gives its exit code. An error is one line on
+// stderr, and what is wrong with a configuration a line for each problem.
 func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := rootCommand()
 	root.SetArgs(args)
@@ -39,7 +36,9 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
 	if err != nil {
-		fmt.Fprintln(stderr, "station:", err)
+		for line := range strings.Lines(err.Error()) {
+			fmt.Fprintln(stderr, "station:", strings.TrimRight(line, "\n"))
+		}
 	}
 	return exitCode(err)
 }
@@ -73,7 +72,7 @@ func rootCommand() *cobra.Command {
 		return usageError{fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())}
 	})
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(serveCommand(), testCommand(), checkCommand(), importCommand(), typesCommand(), pluginCommand(), versionCommand(), pluginServeCommand())
+	root.AddCommand(serveCommand(), testCommand(), checkCommand(), importCommand(), configCommand(), typesCommand(), pluginCommand(), versionCommand(), pluginServeCommand())
 	return root
 }
 
@@ -93,77 +92,6 @@ func exactArgs(n int) cobra.PositionalArgs {
 		}
 		return nil
 	}
-}
-
-func serveCommand() *cobra.Command {
-	var data, scripts, listen, stationID, fsync, retention string
-	var envNames []string
-	cmd := &cobra.Command{
-		Use:   "serve",
-		Short: "Run a station",
-		Long: `Serve runs a station until it is interrupted: every script below the scripts
-folder is an object at /objects/{id}, where the id is the script's path without
-.lua and with "_" for "/". What objects store lies in the data folder, as text.`,
-		Example: `  station serve
-  station serve --data /var/lib/station --listen 127.0.0.1:9000
-  station serve --fsync interval --log-retention 30d
-  MAIL_KEY=... station serve --env MAIL_KEY`,
-		Args: exactArgs(0),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			station, err := id.ParseStation(stationID)
-			if err != nil {
-				return usageError{fmt.Errorf("--station-id: %w", err)}
-			}
-			if err := kernel.CheckListen(listen); err != nil {
-				return usageError{err}
-			}
-			options := map[string]string{"fsync": fsync, "log_retention": retention}
-			if err := checkStorageOptions(options); err != nil {
-				return usageError{fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())}
-			}
-			env, unset, err := readEnv(envNames)
-			if err != nil {
-				return err
-			}
-			return serve(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), kernel.Config{
-				Station: station, Version: version(), Data: data, Scripts: scripts, Listen: listen,
-				Storage: kernel.Plugin{Options: options}, Env: env,
-			}, unset)
-		},
-	}
-	cmd.Flags().StringVar(&data, "data", "./data", "folder for what objects store; made if missing")
-	cmd.Flags().StringVar(&scripts, "scripts", "./scripts", "folder of the objects' scripts")
-	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:8001", "HOST:PORT on loopback to answer on; port 0 picks a free one")
-	cmd.Flags().StringVar(&stationID, "station-id", "station1", "name of this station; it stays with the data folder")
-	cmd.Flags().StringVar(&fsync, "fsync", "always", `when changes are synced to disk. always: before they are acknowledged.
-interval: within a second; a power cut may take the last second.
-never: about once a minute; a power cut may take what came since.
-A crash or a kill of the station takes nothing in any mode`)
-	cmd.Flags().StringVar(&retention, "log-retention", "0", "how long log entries are kept, such as 720h or 30d; 0 keeps them for ever")
-	envFlag(cmd, &envNames)
-	return cmd
-}
-
-// serve runs the station; unset names the variables that scripts may read and
-// that have no value.
-func serve(ctx context.Context, stdout, stderr io.Writer, c kernel.Config, unset []string) error {
-	storage, err := builtin("storage", "tsv")
-	if err != nil {
-		return err
-	}
-	storage.Options = c.Storage.Options
-	c.Storage = storage
-	if c.Transport, err = builtin("transport", "http"); err != nil {
-		return err
-	}
-	c.Log = slog.New(slog.NewTextHandler(stderr, nil))
-	for _, name := range unset {
-		c.Log.Warn("--env lists a variable that is not set", "name", name)
-	}
-	c.Ready = func(addr net.Addr) {
-		fmt.Fprintf(stdout, "station %s is ready at http://%s\n", c.Station, addr)
-	}
-	return kernel.Run(ctx, c)
 }
 
 func versionCommand() *cobra.Command {

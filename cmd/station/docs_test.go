@@ -29,7 +29,7 @@ var pages = []string{"LUA.md", "HTTP.md"}
 // TestDocs follows the reference pages on a station of their own. A Lua block
 // whose first line names a file is an object, which a command must call, or a module. The
 // lines of any other Lua block run in order, and those that say what they give
-// are held to it. A command gives what the json or http block behind it shows.
+// are held to it. A command gives what the json, http or diff block behind it shows.
 func TestDocs(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Skip("the commands of the pages need curl, which is not installed")
@@ -152,7 +152,7 @@ func checkCommands(t *testing.T, s *station, work string, all []block) {
 	for i, b := range all {
 		switch b.language {
 		case "lua":
-		case "json", "http":
+		case "json", "http", "diff":
 			if i == 0 || all[i-1].language != "sh" {
 				t.Errorf("no command gives this:\n%s", b.text)
 			}

@@ -15,7 +15,7 @@ func envFlag(cmd *cobra.Command, names *[]string) {
 	cmd.Flags().StringArrayVar(names, "env", nil, "`NAME` of an environment variable that scripts may read with env.get; may be repeated")
 }
 
-// readEnv gives the variables that --env lists, and the names of those that are
+// readEnv gives the variables that env lists, and the names of those that are
 // not set.
 func readEnv(names []string) (env luahost.Env, unset []string, err error) {
 	env = luahost.Env{}

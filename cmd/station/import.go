@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/dbbasic/station/framework/config"
 	"github.com/dbbasic/station/framework/importer"
 	"github.com/dbbasic/station/framework/pluginhost"
 	"github.com/dbbasic/station/framework/prototype"
@@ -31,12 +32,13 @@ type importing struct {
 	station id.Station
 	folder  string // of the prototype
 	data    string // of the station; made where there is none
+	storage config.Plugin
 	report  string // file for every problem, or empty
 }
 
 func importCommand() *cobra.Command {
 	var c importing
-	var stationID string
+	var file string
 	cmd := &cobra.Command{
 		Use:   "import DIR",
 		Short: "Take the data of the Python prototype into a station",
@@ -57,11 +59,12 @@ The exit code is 0 if all was taken, 1 if something was left, 2 for a wrong call
   station import ../prototype/data --data /var/lib/station --report problems.tsv`,
 		Args: exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			if c.station, err = id.ParseStation(stationID); err != nil {
-				return usageError{fmt.Errorf("--station-id: %w", err)}
+			settings, err := loadConfig(cmd, file)
+			if err != nil {
+				return err
 			}
-			c.folder = args[0]
-			if c.data, err = filepath.Abs(c.data); err != nil {
+			c.station, c.storage, c.folder = settings.Station, settings.Storage, args[0]
+			if c.data, err = filepath.Abs(settings.Data); err != nil {
 				return fmt.Errorf("data folder: %w", err)
 			}
 			if same(c.folder, c.data) {
@@ -70,8 +73,7 @@ The exit code is 0 if all was taken, 1 if something was left, 2 for a wrong call
 			return c.run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
-	cmd.Flags().StringVar(&c.data, "data", "./data", "folder for what objects store; made if missing")
-	cmd.Flags().StringVar(&stationID, "station-id", "station1", "name of this station; it stays with the data folder")
+	dataFlags(cmd, &file)
 	cmd.Flags().StringVar(&c.report, "report", "", "new file for every problem, one line each with tabs; the report on the screen shows the first 100 of each kind")
 	return cmd
 }
@@ -152,18 +154,14 @@ func (c *importing) store(ctx context.Context, folder *prototype.Folder, report 
 	bar := newBar(stderr, importer.Size(folder))
 	defer bar.end()
 	log := slog.New(slog.NewTextHandler(bar, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	tsv, err := builtin("storage", "tsv")
-	if err != nil {
-		return startError{err}
-	}
 	plugins, err := pluginhost.New(log)
 	if err != nil {
 		return startError{err}
 	}
 	defer plugins.Close()
 	var store pluginhost.Storage
-	spec := pluginhost.Spec{Kind: plugin.Storage, Name: tsv.Name, Command: tsv.Command}
-	running, err := plugins.Supervise(ctx, spec, store.Use(plugin.Config{Station: c.station, DataDir: c.data}))
+	spec := pluginhost.Spec{Kind: plugin.Storage, Name: c.storage.Name, Command: c.storage.Command}
+	running, err := plugins.Supervise(ctx, spec, store.Use(plugin.Config{Station: c.station, DataDir: c.data, Options: c.storage.Options}))
 	if err != nil {
 		return startError{err}
 	}

@@ -15,11 +15,11 @@ import (
 func pluginCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "plugin",
-		Short: "See the plugins of a station",
+		Short: "See the plugins of a station, or begin one",
 		Args:  subcommand,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(pluginListCommand())
+	cmd.AddCommand(pluginListCommand(), pluginNewCommand())
 	return cmd
 }
 

@@ -35,6 +35,16 @@ func (f *scriptFlags) scripts(args []string) (kernel.Scripts, error) {
 	return s, err
 }
 
+// rangeArgs refuses fewer arguments, and more.
+func rangeArgs(least, most int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := cobra.RangeArgs(least, most)(cmd, args); err != nil {
+			return usageError{fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())}
+		}
+		return nil
+	}
+}
+
 // maxArgs refuses more arguments.
 func maxArgs(n int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {

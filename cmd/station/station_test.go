@@ -123,6 +123,7 @@ func begin(cmd *exec.Cmd) (r *running, ready chan string, err error) {
 		defer close(r.done)
 		for lines := bufio.NewScanner(out); lines.Scan(); {
 			if _, url, ok := strings.Cut(lines.Text(), " is ready at "); ok {
+				url, _, _ = strings.Cut(url, ",") // what else is said of it comes after a comma
 				ready <- url
 			}
 		}

@@ -42,6 +42,7 @@ type Listing struct {
 	Scripts []Script  // sorted by id
 	Skipped []Skipped // cannot be objects
 	Twice   []Twice   // would be the object of another script
+	Aside   []Aside   // what a station has left that was killed while it deleted objects
 }
 
 // Twice is a script whose id another one has, which comes before it.
@@ -114,6 +115,8 @@ func (s *scan) visit(name string, d fs.DirEntry, err error) error {
 	}
 	if isScript(name) {
 		s.take(name)
+	} else if a, ok := asideOf(name); ok {
+		s.found.Aside = append(s.found.Aside, a)
 	}
 	return nil
 }

@@ -303,14 +303,7 @@ func swap(root *os.Root, name, aside string, old []byte) error {
 		return err
 	}
 	if old == nil {
-		err := root.Link(aside, name)
-		switch {
-		case errors.Is(err, fs.ErrExist):
-			return fmt.Errorf("%s: %w", name, ErrNotReplaced)
-		case err != nil: // there may be no links
-			return root.Rename(aside, name)
-		}
-		return nil
+		return place(root, name, aside)
 	}
 	switch err := exchange(root, aside, name); {
 	case errors.Is(err, errors.ErrUnsupported):
@@ -325,6 +318,18 @@ func swap(root *os.Root, name, aside string, old []byte) error {
 		err = errors.Join(err, exchange(root, aside, name))
 	}
 	return err
+}
+
+// place gives a file a name that no other has. It may keep its old name too.
+func place(root *os.Root, name, old string) error {
+	err := root.Link(old, name)
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if _, taken := root.Lstat(name); taken == nil || errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s: %w", name, ErrNotReplaced)
+	}
+	return root.Rename(old, name) // there may be no links
 }
 
 // remove removes a file, if there is one.

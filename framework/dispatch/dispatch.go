@@ -224,6 +224,9 @@ func (d *Dispatcher) State(ctx context.Context, q host.StateQuery) (host.StatePa
 	defer cancel()
 	var page host.StatePage
 	t := &task{ctx: ctx, work: func(o *object) (*pending, error) {
+		if err := o.refusal(); err != nil {
+			return o.latest, err
+		}
 		var err error
 		page, err = o.live.page(q)
 		return o.latest, err

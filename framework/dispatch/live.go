@@ -151,11 +151,17 @@ func (l *live) build(station id.Station, at hlc.Time, tx *transaction) storage.C
 		}
 	}
 	c.Files = l.fileChanges(tx, stamp)
+	if tx.ends {
+		c.Incarnation++
+	}
 	return c
 }
 
 // applied moves on behind a commit. The values of its state changes are in l already.
 func (l *live) applied(c *storage.Commit) {
+	if c.Incarnation > max(l.info.Incarnation, 1) {
+		l.begin()
+	}
 	for i := range c.State {
 		l.restamp(&c.State[i])
 	}

@@ -402,6 +402,9 @@ func (o *object) fail(l *live, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.failed = l
+	if _, deleting := o.source.Program.(refusing); deleting {
+		o.source.Program = undecided(o.id)
+	}
 	if o.kill != nil && o.killOf == l {
 		o.kill(unshared(err))
 	}

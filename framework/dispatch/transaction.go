@@ -29,6 +29,7 @@ type transaction struct {
 	made         []string        // uploads of the script's own
 	version      *storage.Version
 	working      uint64 // the version that the script file holds; 0: as before
+	ends         bool   // the object's life; a new one begins
 	nesting      nesting
 }
 

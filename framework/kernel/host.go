@@ -20,7 +20,7 @@ type Host struct {
 	version  string
 	dispatch *dispatch.Dispatcher
 	objects  *objects
-	store    *pluginhost.Storage
+	store    reads
 	log      *slog.Logger
 	files    fileStore
 	streams  streams
@@ -30,6 +30,13 @@ type Host struct {
 }
 
 var _ host.Host = (*Host)(nil)
+
+// reads is what is read of storage past an object's mailbox.
+type reads interface {
+	sources
+	Logs(ctx context.Context, q storage.LogsQuery) (storage.LogsPage, error)
+	State(ctx context.Context, q storage.StateQuery) (storage.StatePage, error)
+}
 
 // Identity implements host.Host.
 func (h *Host) Identity(context.Context) (host.Identity, error) {
@@ -96,11 +103,16 @@ func (h *Host) Objects(_ context.Context, q host.ObjectsQuery) (host.ObjectsPage
 
 // Source implements host.Host.
 func (h *Host) Source(_ context.Context, object id.Object) (host.Source, error) {
-	if _, err := id.ParseObject(string(object)); err != nil {
-		return host.Source{}, err
-	}
-	s, err := h.objects.find(object)
+	s, err := h.look(object)
 	return s.source, err
+}
+
+// look gives an object in service, or a module.
+func (h *Host) look(object id.Object) (served, error) {
+	if _, err := id.ParseObject(string(object)); err != nil {
+		return served{}, err
+	}
+	return h.objects.look(object)
 }
 
 // State implements host.Host.
@@ -113,7 +125,7 @@ func (h *Host) State(ctx context.Context, q host.StateQuery) (host.StatePage, er
 
 // Logs implements host.Host.
 func (h *Host) Logs(ctx context.Context, q storage.LogsQuery) (storage.LogsPage, error) {
-	if _, err := h.Source(ctx, q.Object); err != nil {
+	if _, err := h.look(q.Object); err != nil {
 		return storage.LogsPage{}, err
 	}
 	return h.store.Logs(ctx, q)

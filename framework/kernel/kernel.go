@@ -5,16 +5,15 @@ package kernel
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/dbbasic/station/framework/catalogue"
 	"github.com/dbbasic/station/framework/dispatch"
+	"github.com/dbbasic/station/framework/listen"
 	"github.com/dbbasic/station/framework/luahost"
 	"github.com/dbbasic/station/framework/pluginhost"
 	"github.com/dbbasic/station/sdk/cluster"
@@ -26,16 +25,15 @@ import (
 
 // Config is what a station is started with. All fields but Env and Ready are required.
 type Config struct {
-	Station   id.Station
-	Version   string // of the binary
-	Data      string // folder; made where there is none
-	Scripts   string // folder; must exist
-	Listen    string // HOST:PORT, on loopback; port 0 means any
-	Storage   Plugin
-	Transport Plugin
-	Log       *slog.Logger
-	Env       luahost.Env         // environment variables that scripts may read; nil for none
-	Ready     func(addr net.Addr) // called once the station answers
+	Station    id.Station
+	Version    string // of the binary
+	Data       string // folder; made where there is none
+	Scripts    string // folder; must exist
+	Storage    Plugin
+	Transports []Transport // at least one
+	Log        *slog.Logger
+	Env        luahost.Env            // environment variables that scripts may read; nil for none
+	Ready      func(addrs []net.Addr) // called once the station answers, with the address of each transport
 }
 
 // Plugin names a plugin and how to run it.
@@ -43,6 +41,12 @@ type Plugin struct {
 	Name    string
 	Command pluginhost.Command
 	Options map[string]string // its own settings, see plugin.Config; nil for its defaults
+}
+
+// Transport is a transport plugin and where it answers.
+type Transport struct {
+	Plugin
+	Listen listen.Address
 }
 
 // settleTime is how long the calls that are left may take at the end, after
@@ -63,17 +67,17 @@ func Run(ctx context.Context, c Config) error {
 	for _, s := range scripts.Skipped {
 		c.Log.Warn("script is left out", "path", s.Path, "error", s.Err)
 	}
-	ln, addr, err := listen(ctx, c.Listen)
+	sockets, err := openSockets(ctx, c.Transports)
 	if err != nil {
 		return err
 	}
-	defer ln.Close() //nolint:errcheck // closed already after an orderly end
+	defer closeSockets(sockets) //nolint:errcheck // closed already after an orderly end
 	plugins, err := pluginhost.New(c.Log)
 	if err != nil {
 		return err
 	}
 	defer plugins.Close()
-	err = run(ctx, c, plugins, scripts, ln, addr)
+	err = run(ctx, c, plugins, scripts, sockets)
 	if err != nil && ctx.Err() != nil { // told to stop while it was starting
 		c.Log.Info("station was stopped before it was ready", "cause", err)
 		return nil
@@ -81,7 +85,7 @@ func Run(ctx context.Context, c Config) error {
 	return err
 }
 
-func run(ctx context.Context, c Config, plugins *pluginhost.Host, scripts catalogue.Listing, ln *os.File, addr net.Addr) error {
+func run(ctx context.Context, c Config, plugins *pluginhost.Host, scripts catalogue.Listing, sockets []*listen.Socket) error {
 	var store pluginhost.Storage
 	storageSpec := pluginhost.Spec{Kind: plugin.Storage, Name: c.Storage.Name, Command: c.Storage.Command}
 	storageRun, err := plugins.Supervise(ctx, storageSpec, store.Use(plugin.Config{Station: c.Station, DataDir: c.Data, Options: c.Storage.Options}))
@@ -128,70 +132,20 @@ func run(ctx context.Context, c Config, plugins *pluginhost.Host, scripts catalo
 		files: &store, streams: newStreams(maxUploads, maxReads), testing: make(chan struct{}, TestRuns),
 		cluster: alone, plugins: plugins.Plugins,
 	}
-	transportSpec := pluginhost.Spec{Kind: plugin.Transport, Name: c.Transport.Name, Command: c.Transport.Command, Listener: ln}
-	transportRun, err := plugins.Supervise(ctx, transportSpec, pluginhost.Use{
-		Up: func(ctx context.Context, p *pluginhost.Plugin) error {
-			boot, err := store.Boot(ctx)
-			if err != nil {
-				return err
-			}
-			return p.Configure(ctx, plugin.Config{Station: c.Station, Boot: boot.Number, Options: c.Transport.Options})
-		},
-		Serve: func(ctx context.Context, p *pluginhost.Plugin) error { return p.Transport.Serve(ctx, h) },
-		Down:  func(error) {},
-	})
-	if err != nil {
-		return err
+	var running transports
+	defer running.stop()
+	for i, t := range c.Transports {
+		if err := running.start(ctx, plugins, t, sockets[i], &store, h); err != nil {
+			return err
+		}
 	}
-	defer transportRun.Stop()
 
 	if c.Ready != nil {
-		c.Ready(addr)
+		c.Ready(addresses(sockets))
 	}
 	<-ctx.Done()
 	c.Log.Info("station is stopping")
-	// From here on only the transport has the socket: once it stops listening,
+	// From here on only the transports have the sockets: once they stop listening,
 	// clients are refused instead of waiting for nobody.
-	return ln.Close()
-}
-
-// CheckListen says whether a station may answer on an address. Without
-// accounts whoever reaches it runs the station, so that it must be on loopback.
-func CheckListen(address string) error {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return fmt.Errorf("--listen %q is not HOST:PORT: %w", address, err)
-	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return notLoopback(address)
-	}
-	return nil
-}
-
-func notLoopback(address string) error {
-	return fmt.Errorf("--listen %q is not on loopback: this version has no accounts, so that anybody who reached it could change everything; use 127.0.0.1", address)
-}
-
-// listen opens the socket that the transport answers on.
-func listen(ctx context.Context, address string) (*os.File, net.Addr, error) {
-	if err := CheckListen(address); err != nil {
-		return nil, nil, err
-	}
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
-	if err != nil {
-		return nil, nil, fmt.Errorf("cannot listen on %s (is another station running?): %w", address, err)
-	}
-	defer l.Close() //nolint:errcheck // the copy of its descriptor stays open
-	tcp, ok := l.(*net.TCPListener)
-	if !ok {
-		return nil, nil, errors.New("the listener is not TCP")
-	}
-	if at, ok := l.Addr().(*net.TCPAddr); !ok || !at.IP.IsLoopback() { // whatever the system takes localhost for
-		return nil, nil, notLoopback(address)
-	}
-	f, err := tcp.File()
-	if err != nil {
-		return nil, nil, fmt.Errorf("listener: %w", err)
-	}
-	return f, l.Addr(), nil
+	return closeSockets(sockets)
 }

@@ -11,17 +11,6 @@ import (
 	"github.com/dbbasic/station/sdk/id"
 )
 
-func TestCheckListen(t *testing.T) {
-	for address, ok := range map[string]bool{
-		"127.0.0.1:8001": true, "localhost:0": true, "[::1]:80": true, "127.1.2.3:1": true,
-		"0.0.0.0:8001": false, ":8001": false, "[::]:1": false, "192.168.1.1:1": false, "example.com:80": false, "127.0.0.1": false, "": false,
-	} {
-		if err := CheckListen(address); (err == nil) != ok {
-			t.Errorf("CheckListen(%q) = %v", address, err)
-		}
-	}
-}
-
 // A storage that dies during the start is waited for; anything else is not.
 func TestPersist(t *testing.T) {
 	down := errs.New(errs.Unavailable, "", "down")

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/dbbasic/station/framework/catalogue"
+	"github.com/dbbasic/station/sdk/host"
 	"github.com/dbbasic/station/sdk/id"
 	"github.com/dbbasic/station/sdk/storage"
 )
@@ -66,6 +67,10 @@ func (o *objects) changed(ctx context.Context, path string) {
 	}
 	at := place{object, module, path}
 	defer o.lock(at)()
+	if err := o.decide(ctx, object); err != nil {
+		o.watcher.Again(ctx, path, retryPause)
+		return
+	}
 	file, err := o.folder.Read(path)
 	there := &file
 	switch {
@@ -89,7 +94,7 @@ func (o *objects) changed(ctx context.Context, path string) {
 		return
 	}
 	if ctx.Err() == nil {
-		t := Trouble{Kind: Pending, File: path, Message: err.Error(), Hash: file.Hash}
+		t := host.Trouble{Kind: host.Pending, File: path, Message: err.Error(), Hash: file.Hash}
 		if s, err := o.find(object); err == nil {
 			t.Serving = s.source.Version
 		}
@@ -105,7 +110,7 @@ func (o *objects) unreadable(ctx context.Context, at place, why error) {
 		o.log.Warn("script is left out", "path", at.path, "error", why)
 		return
 	}
-	o.trouble(ctx, at, Trouble{Kind: Refused, File: at.path, Serving: s.source.Version, Message: "the file cannot be read: " + why.Error()})
+	o.trouble(ctx, at, host.Trouble{Kind: host.Refused, File: at.path, Serving: s.source.Version, Message: "the file cannot be read: " + why.Error()})
 }
 
 // written brings the file of an object up to a version that did not come from it, or
@@ -126,7 +131,7 @@ func (o *objects) written(ctx context.Context, at place) error {
 	case errors.Is(err, fs.ErrNotExist): // also where it was removed: the object is wanted again
 		return o.refresh(ctx, at, storage.Version{}, info)
 	case err != nil:
-		o.trouble(ctx, at, Trouble{Kind: Behind, File: at.path, Serving: info.Head, Message: "the file cannot be read: " + err.Error()})
+		o.trouble(ctx, at, host.Trouble{Kind: host.Behind, File: at.path, Serving: info.Head, Message: "the file cannot be read: " + err.Error()})
 		return nil //nolint:nilerr // the version is stored and serves
 	}
 	return o.reconcile(ctx, at, &file, info)

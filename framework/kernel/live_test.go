@@ -39,6 +39,19 @@ type bench struct {
 	log    *lockedLog
 	down   atomic.Bool
 	end    func()
+
+	before, after atomic.Pointer[hook] // of each batch of commits, see storagetest.Memory
+}
+
+type hook func([]storage.Commit) error
+
+func hooked(h *atomic.Pointer[hook]) func(context.Context, []storage.Commit) error {
+	return func(_ context.Context, batch []storage.Commit) error {
+		if f := h.Load(); f != nil {
+			return (*f)(batch)
+		}
+		return nil
+	}
 }
 
 type lockedLog struct {
@@ -70,6 +83,7 @@ func (f frail) Up() bool { return !f.down.Load() }
 func newBench(t *testing.T, files ...string) *bench {
 	t.Helper()
 	b := &bench{t: t, dir: t.TempDir(), memory: storagetest.NewMemory(), log: &lockedLog{}, end: func() {}}
+	b.memory.OnCommit, b.memory.AfterCommit = hooked(&b.before), hooked(&b.after)
 	for i := 0; i < len(files); i += 2 {
 		b.write(files[i], files[i+1])
 	}
@@ -335,7 +349,7 @@ func TestQuickSaves(t *testing.T) {
 func TestBrokenSave(t *testing.T) {
 	b := newBench(t, "a.lua", returns("one"))
 	b.save("a.lua", broken)
-	b.until("the text is refused", func() bool { return b.troubleOf("a").Kind == Refused })
+	b.until("the text is refused", func() bool { return b.troubleOf("a").Kind == host.Refused })
 	got := b.troubleOf("a")
 	if got.Line != 2 || got.File != "a.lua" || got.Message == "" || got.Serving != 1 || got.Hash != storage.Hash([]byte(broken)) {
 		t.Errorf("the trouble is %+v", got)
@@ -349,7 +363,7 @@ func TestBrokenSave(t *testing.T) {
 	b.expect("a", "one")
 	b.restart()
 	b.expect("a", "one")
-	if got := b.troubleOf("a"); got.Kind != Refused {
+	if got := b.troubleOf("a"); got.Kind != host.Refused {
 		t.Errorf("after a restart the trouble is %+v", got)
 	}
 	b.save("a.lua", "error('top')")
@@ -454,7 +468,7 @@ func TestConflict(t *testing.T) {
 	b := newBench(t, "a.lua", returns("one"))
 	inConflict := func() {
 		t.Helper()
-		b.until("the conflict shows", func() bool { return b.troubleOf("a").Kind == Conflict })
+		b.until("the conflict shows", func() bool { return b.troubleOf("a").Kind == host.Conflict })
 	}
 	b.write("a.lua", returns("edit")) // not told yet
 	b.must(b.put("a", returns("two")))
@@ -532,7 +546,7 @@ func TestRacingSaves(t *testing.T) {
 	}
 	newest := all[len(all)-1]
 	b.until("file and newest version are the same, or in conflict", func() bool {
-		return b.file("a.lua") == newest && b.troubleOf("a").Kind == "" || b.file("a.lua") != newest && b.troubleOf("a").Kind == Conflict
+		return b.file("a.lua") == newest && b.troubleOf("a").Kind == "" || b.file("a.lua") != newest && b.troubleOf("a").Kind == host.Conflict
 	})
 	t.Logf("%d versions; %v", len(all), b.troubleOf("a"))
 }
@@ -573,7 +587,7 @@ func TestPending(t *testing.T) {
 	b := newBench(t, "a.lua", returns("one"))
 	b.down.Store(true)
 	b.save("a.lua", returns("two"))
-	b.until("the edit is pending", func() bool { return b.troubleOf("a").Kind == Pending })
+	b.until("the edit is pending", func() bool { return b.troubleOf("a").Kind == host.Pending })
 	b.expect("a", "one")
 	b.down.Store(false)
 	b.expect("a", "two")
@@ -628,7 +642,7 @@ func TestModulesAreLive(t *testing.T) {
 	b.expect("choosy", "two")
 
 	b.save("lib/m.lua", "return {")
-	b.until("a broken module is refused", func() bool { return b.troubleOf("lib_m").Kind == Refused })
+	b.until("a broken module is refused", func() bool { return b.troubleOf("lib_m").Kind == host.Refused })
 	b.expect("a", "three")
 
 	b.save("lib/m.lua", module("four"))
@@ -676,7 +690,7 @@ func TestFileInTheWay(t *testing.T) {
 	b.expect("link", "one")
 	b.must(b.put("link", returns("two")))
 	b.expect("link", "two")
-	if got := b.troubleOf("link"); got.Kind != Behind || !strings.Contains(got.Message, "link") {
+	if got := b.troubleOf("link"); got.Kind != host.Behind || !strings.Contains(got.Message, "link") {
 		t.Errorf("the trouble is %+v", got)
 	}
 	if got := b.file("real/a.lua"); got != returns("one") {

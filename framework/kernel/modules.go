@@ -11,6 +11,7 @@ import (
 	"github.com/dbbasic/station/framework/dispatch"
 	"github.com/dbbasic/station/framework/luahost"
 	"github.com/dbbasic/station/sdk/cluster"
+	"github.com/dbbasic/station/sdk/host"
 	"github.com/dbbasic/station/sdk/id"
 	"github.com/dbbasic/station/sdk/storage"
 )
@@ -37,10 +38,14 @@ func requiring(module string) []byte { return []byte("require '" + module + "'")
 // newestModules gives the modules as they are now. What is given does not change any more.
 func (o *objects) newestModules() luahost.Modules { return o.modules.newest }
 
-// set puts a module into the place of what has its name.
-func (m *modules) set(at place, module luahost.Module, version uint64) {
+// setModule puts a module into the place of what has its name.
+func (o *objects) setModule(at place, module luahost.Module, text []byte, version uint64) {
+	m := &o.modules
 	m.newest, m.versions = maps.Clone(m.newest), maps.Clone(m.versions)
 	m.newest[at.module], m.versions[at.object] = module, version
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.library[at.object] = at.served(version, storage.Hash(text), text)
 }
 
 func (m *modules) has(at place) bool {
@@ -64,7 +69,7 @@ func (o *objects) takeModule(ctx context.Context, at place, c cluster.Proposal, 
 		return err
 	}
 	o.said(ctx, "module is live", "module", at.module, "path", at.path, "version", number)
-	o.modules.set(at, compiled, number)
+	o.setModule(at, compiled, c.Version.Text, number)
 	o.untrouble(at)
 	return o.relink(ctx, at)
 }
@@ -75,7 +80,7 @@ func (o *objects) serveModule(ctx context.Context, at place, text []byte, info s
 	if o.watcher != nil && o.modules.has(at) && o.modules.versions[at.object] == info.Head && !o.modules.loose[at.object] {
 		return nil
 	}
-	o.modules.set(at, luahost.CompileModule(at.module, text), info.Head)
+	o.setModule(at, luahost.CompileModule(at.module, text), text, info.Head)
 	return o.relink(ctx, at)
 }
 
@@ -87,7 +92,7 @@ func (o *objects) keepModule(ctx context.Context, at place, text []byte, info st
 		return 0, nil
 	}
 	if info.Head == 0 {
-		o.modules.set(at, luahost.CompileModule(at.module, text), 0)
+		o.setModule(at, luahost.CompileModule(at.module, text), text, 0)
 		return 0, o.relink(ctx, at)
 	}
 	if o.watcher != nil && o.modules.has(at) && !o.modules.loose[at.object] {
@@ -97,7 +102,7 @@ func (o *objects) keepModule(ctx context.Context, at place, text []byte, info st
 	if err != nil {
 		return 0, err
 	}
-	o.modules.set(at, luahost.CompileModule(at.module, old.Text), info.Head)
+	o.setModule(at, luahost.CompileModule(at.module, old.Text), old.Text, info.Head)
 	return info.Head, o.relink(ctx, at)
 }
 
@@ -109,6 +114,9 @@ func (o *objects) dropModule(ctx context.Context, at place) error {
 	o.modules.newest, o.modules.versions = maps.Clone(o.modules.newest), maps.Clone(o.modules.versions)
 	delete(o.modules.newest, at.module)
 	delete(o.modules.versions, at.object)
+	o.mu.Lock()
+	delete(o.library, at.object)
+	o.mu.Unlock()
 	o.log.Info("module was removed", "module", at.module, "path", at.path)
 	return o.relink(ctx, at)
 }
@@ -126,16 +134,19 @@ func (o *objects) relink(ctx context.Context, changed place) error {
 	var again []string
 	o.mu.RLock()
 	for object, s := range o.all {
+		if _, ends := o.ending[object]; ends {
+			continue
+		}
 		t, troubled := o.troubles[object]
 		if slices.ContainsFunc(s.uses, func(u storage.Use) bool { return u.Module == changed.object }) {
 			work = append(work, func() error { return o.relinkOne(ctx, s, t) })
 		}
-		if troubled && t.Kind == Refused && t.Hash != s.source.Hash || s.source.Version == 0 {
+		if troubled && t.Kind == host.Refused && t.Hash != s.source.Hash || s.source.Version == 0 {
 			again = append(again, s.info.Path)
 		}
 	}
 	for module, t := range o.troubles {
-		if _, isObject := o.all[module]; !isObject && t.Kind == Refused && module != changed.object {
+		if _, isObject := o.all[module]; !isObject && t.Kind == host.Refused && module != changed.object {
 			again = append(again, o.paths[module])
 		}
 	}
@@ -152,7 +163,7 @@ func (o *objects) relink(ctx context.Context, changed place) error {
 
 // relinkOne gives one object the modules as they are. Trouble that its file has on
 // its own stays.
-func (o *objects) relinkOne(ctx context.Context, s served, t Trouble) error {
+func (o *objects) relinkOne(ctx context.Context, s served, t host.Trouble) error {
 	info, err := o.dispatch.Info(ctx, s.info.Object)
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dbbasic/station/framework/catalogue"
@@ -36,10 +37,12 @@ type objects struct {
 
 	mu       sync.RWMutex
 	all      map[id.Object]served
-	list     []id.Object           // sorted
-	paths    map[id.Object]string  // of the scripts that have the ids, modules included
-	second   map[string]id.Object  // scripts that are left out, since others have their ids
-	troubles map[id.Object]Trouble // of objects and modules
+	list     []id.Object                   // sorted
+	library  map[id.Object]served          // the modules, by the ids under which they are kept; without uses and program
+	paths    map[id.Object]string          // of the scripts that have the ids, modules included
+	second   map[string]id.Object          // scripts that are left out, since others have their ids
+	troubles map[id.Object]host.Trouble    // of objects and modules
+	ending   map[id.Object]catalogue.Aside // the files of objects that are being deleted
 }
 
 // sources is what objects are brought into service from.
@@ -53,7 +56,7 @@ type sources interface {
 func newObjects(d *dispatch.Dispatcher, s sources, f *catalogue.Folder, log *slog.Logger) *objects {
 	return &objects{
 		dispatch: d, store: s, log: log, folder: f, all: map[id.Object]served{}, paths: map[id.Object]string{},
-		second: map[string]id.Object{}, troubles: map[id.Object]Trouble{},
+		second: map[string]id.Object{}, troubles: map[id.Object]host.Trouble{}, library: map[id.Object]served{}, ending: map[id.Object]catalogue.Aside{},
 		modules: modules{newest: luahost.Modules{}, versions: map[id.Object]uint64{}, loose: map[id.Object]bool{}},
 	}
 }
@@ -76,17 +79,20 @@ func (o *objects) load(ctx context.Context, l catalogue.Listing) error {
 	if err := persist(ctx, func() (err error) { heads, err = o.heads(ctx); return err }); err != nil {
 		return err
 	}
+	found, err := o.recover(l, heads)
+	if err != nil {
+		return err
+	}
 	var scripts []catalogue.Script
-	for _, s := range l.Scripts {
+	for _, s := range found {
 		o.paths[s.Object] = s.Path
 		if s.Module == "" {
 			scripts = append(scripts, s)
 			continue
 		}
-		o.modules.newest[s.Module] = luahost.CompileModule(s.Module, s.Text)
-		o.modules.versions[s.Object] = heads[s.Object].Head
+		o.setModule(placeOf(s), luahost.CompileModule(s.Module, s.Text), s.Text, heads[s.Object].Head)
 	}
-	for _, s := range l.Scripts {
+	for _, s := range found {
 		if s.Module != "" {
 			if err := persist(ctx, func() error { return o.begin(ctx, placeOf(s), &s, heads[s.Object]) }); err != nil {
 				return fmt.Errorf("module %s (%s): %w", s.Module, s.Path, err)
@@ -115,7 +121,7 @@ func (o *objects) fileless(ctx context.Context, l catalogue.Listing, heads map[i
 	for object, info := range heads {
 		at, skipped := unread[object]
 		switch {
-		case info.Head == 0 || o.paths[object] != "":
+		case info.Hash == "" || o.paths[object] != "":
 		case skipped:
 			o.paths[object] = at.path
 			work = append(work, func() error {
@@ -142,7 +148,7 @@ func (o *objects) begin(ctx context.Context, at place, s *catalogue.Script, info
 			return context.Cause(ctx)
 		}
 		if _, err := o.folder.Read(s.Path); err != nil {
-			if info.Head > 0 {
+			if info.Hash != "" {
 				_, err = o.keep(ctx, at, s.Text, info)
 				return err
 			}
@@ -241,16 +247,23 @@ func (o *objects) add(at place, version uint64, hash string, uses []storage.Use,
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	_, listed := o.all[at.object]
-	o.all[at.object] = served{
-		info:   host.ObjectInfo{Object: at.object, Path: at.path, File: path.Base(at.path), Version: version},
-		source: host.Source{Object: at.object, Version: version, Hash: hash, Text: p.text}, uses: uses, program: p,
-	}
+	s := at.served(version, hash, p.text)
+	s.uses, s.program = uses, p
+	o.all[at.object] = s
 	o.paths[at.object] = at.path
 	if listed {
 		return
 	}
 	i, _ := slices.BinarySearch(o.list, at.object)
 	o.list = slices.Insert(o.list, i, at.object)
+}
+
+// served is what a script is listed as that runs a version.
+func (at place) served(version uint64, hash string, text []byte) served {
+	return served{
+		info:   host.ObjectInfo{Object: at.object, Path: at.path, File: path.Base(at.path), Version: version},
+		source: host.Source{Object: at.object, Version: version, Hash: hash, Text: text},
+	}
 }
 
 // drop takes an object out of the list.
@@ -297,6 +310,18 @@ func (o *objects) find(object id.Object) (served, error) {
 	return s, nil
 }
 
+// look gives an object in service, or a module.
+func (o *objects) look(object id.Object) (served, error) {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	for _, among := range []map[id.Object]served{o.all, o.library} {
+		if s, ok := among[object]; ok {
+			return s, nil
+		}
+	}
+	return served{}, noSuchObject(object)
+}
+
 func noSuchObject(object id.Object) error {
 	return errs.New(errs.NotFound, "", "There is no object %q on this station.", object)
 }
@@ -313,6 +338,8 @@ type script struct {
 	program *luahost.Program
 	names   []string // of the modules that it runs with
 	err     error
+
+	declared atomic.Pointer[declared] // nil until somebody asks
 }
 
 var _ dispatch.Program = (*script)(nil)

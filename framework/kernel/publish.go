@@ -17,7 +17,7 @@ import (
 
 // Versions implements host.Host.
 func (h *Host) Versions(ctx context.Context, q storage.VersionsQuery) ([]storage.Version, error) {
-	if _, err := h.Source(ctx, q.Object); err != nil {
+	if _, err := h.look(q.Object); err != nil {
 		return nil, err
 	}
 	return h.store.Versions(ctx, q)
@@ -25,7 +25,7 @@ func (h *Host) Versions(ctx context.Context, q storage.VersionsQuery) ([]storage
 
 // Version implements host.Host.
 func (h *Host) Version(ctx context.Context, object id.Object, number uint64) (storage.Version, error) {
-	if _, err := h.Source(ctx, object); err != nil {
+	if _, err := h.look(object); err != nil {
 		return storage.Version{}, err
 	}
 	v, err := h.store.Version(ctx, object, number)
@@ -62,6 +62,9 @@ func (o *objects) publish(ctx context.Context, p host.Publication) (host.Publish
 		return host.Published{}, err
 	}
 	defer o.lock(place{object: p.Object})()
+	if err := o.decide(ctx, p.Object); err != nil {
+		return host.Published{}, err
+	}
 	at, err := o.placeOfObject(p.Object)
 	if err != nil {
 		return host.Published{}, err

@@ -13,6 +13,7 @@ import (
 	"github.com/dbbasic/station/framework/luahost"
 	"github.com/dbbasic/station/sdk/cluster"
 	"github.com/dbbasic/station/sdk/errs"
+	"github.com/dbbasic/station/sdk/host"
 	"github.com/dbbasic/station/sdk/id"
 	"github.com/dbbasic/station/sdk/storage"
 )
@@ -125,7 +126,7 @@ func (o *objects) refresh(ctx context.Context, at place, held storage.Version, i
 		if err := o.serveNewest(ctx, at, head.Text, info, false); err != nil {
 			return err
 		}
-		o.trouble(ctx, at, Trouble{Kind: Behind, Message: fmt.Sprintf("the file could not be replaced by version %d: %v", info.Head, err)})
+		o.trouble(ctx, at, host.Trouble{Kind: host.Behind, Hash: held.Hash, File: at.path, Serving: info.Head, Message: fmt.Sprintf("the file could not be replaced by version %d: %v", info.Head, err)})
 		return nil
 	default:
 		if err := o.dispatch.SetWorking(ctx, at.object, info.Head); err != nil {
@@ -257,7 +258,7 @@ func (o *objects) refuse(ctx context.Context, at place, text []byte, info storag
 	if line == 0 {
 		line = e.Line
 	}
-	t := Trouble{Kind: Refused, Hash: storage.Hash(text), File: at.path, Line: line, Message: message, Serving: serving}
+	t := host.Trouble{Kind: host.Refused, Hash: storage.Hash(text), File: at.path, Line: line, Message: message, Serving: serving}
 	if module != "" {
 		t.File = module
 	}
@@ -271,7 +272,7 @@ func (o *objects) contradict(ctx context.Context, at place, file catalogue.Scrip
 	if err != nil {
 		return err
 	}
-	o.trouble(ctx, at, Trouble{Kind: Conflict, Hash: file.Hash, File: at.path, Serving: serving, Message: fmt.Sprintf(
+	o.trouble(ctx, at, host.Trouble{Kind: host.Conflict, Hash: file.Hash, File: at.path, Serving: serving, Message: fmt.Sprintf(
 		"the file is a change of version %d, and the newest is version %d: put the change into that one's text, or remove the file to have it written anew", info.Working, info.Head)})
 	return nil
 }
@@ -285,7 +286,7 @@ func (o *objects) keep(ctx context.Context, at place, text []byte, info storage.
 	if s, err := o.find(at.object); err == nil && s.source.Version > 0 {
 		return s.source.Version, nil
 	}
-	if info.Head > 0 {
+	if info.Hash != "" {
 		old, err := o.store.Version(ctx, at.object, info.Head)
 		if err != nil {
 			return 0, err
@@ -315,31 +316,9 @@ func (o *objects) pinnedScript(ctx context.Context, v storage.Version) (*script,
 	return p, err
 }
 
-// Trouble is why an object does not run what its file holds.
-type Trouble struct {
-	Kind    TroubleKind
-	Time    time.Time
-	Hash    string // of the file's text
-	File    string // where it is wrong, below the scripts folder: the script, or a module
-	Line    int    // 0 if none
-	Message string
-	Serving uint64 // the version that serves meanwhile, 0 where none does
-}
-
-// TroubleKind says what has become of an edit.
-type TroubleKind string
-
-// The kinds of trouble.
-const (
-	Refused  TroubleKind = "refused"  // it does not compile or load
-	Conflict TroubleKind = "conflict" // it is based on a version that is the newest no more
-	Pending  TroubleKind = "pending"  // it could not be stored, and is proposed again
-	Behind   TroubleKind = "behind"   // not an edit: the file could not be replaced by the newest version
-)
-
 // trouble notes what is wrong with an object's file, and says it once: in the
 // station's log, and in the object's own where that can be stored.
-func (o *objects) trouble(ctx context.Context, at place, t Trouble) {
+func (o *objects) trouble(ctx context.Context, at place, t host.Trouble) {
 	t.Time = time.Now().UTC().Truncate(time.Microsecond)
 	o.mu.Lock()
 	was, known := o.troubles[at.object]
@@ -352,11 +331,11 @@ func (o *objects) trouble(ctx context.Context, at place, t Trouble) {
 	if again {
 		return
 	}
-	message := map[TroubleKind]string{
-		Refused: "script does not load", Conflict: "script is in conflict", Pending: "script is pending", Behind: "script is behind",
+	message := map[host.TroubleKind]string{
+		host.Refused: "script does not load", host.Conflict: "script is in conflict", host.Pending: "script is pending", host.Behind: "script is behind",
 	}[t.Kind]
 	log := o.log.Error
-	if t.Kind == Pending {
+	if t.Kind == host.Pending {
 		log = o.log.Warn
 	}
 	where := t.File
@@ -371,7 +350,7 @@ func (o *objects) trouble(ctx context.Context, at place, t Trouble) {
 		return
 	}
 	log(message, "object", at.object, "path", at.path, "serving_version", t.Serving, "error", where+t.Message)
-	if t.Kind == Pending {
+	if t.Kind == host.Pending {
 		return // there is nothing to write it to
 	}
 	fields, err := json.Marshal(map[string]any{"code": "source_" + string(t.Kind), "path": at.path, "file": t.File, "line": t.Line, "serving_version": t.Serving})
@@ -391,7 +370,7 @@ func (o *objects) untrouble(at place) {
 }
 
 // troubleOf gives what is wrong with an object's file; without a kind where nothing is.
-func (o *objects) troubleOf(object id.Object) Trouble {
+func (o *objects) troubleOf(object id.Object) host.Trouble {
 	o.mu.RLock()
 	defer o.mu.RUnlock()
 	return o.troubles[object]

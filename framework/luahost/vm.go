@@ -2,6 +2,7 @@ package luahost
 
 import (
 	"context"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -224,6 +225,43 @@ func (vm *VM) Declared() Declared {
 	d := vm.declared
 	d.Actions = slices.Clone(d.Actions)
 	return d
+}
+
+// Declares gives the table `object` as JSON, at most maximum bytes: the fields in the
+// order of their names, without those that are no JSON or do not fit. It is nil
+// where the script has no such table.
+func (vm *VM) Declares(maximum int) []byte {
+	t, ok := vm.globals.RawGetString("object").(*lua.LTable)
+	if !ok {
+		return nil
+	}
+	fields := map[string]lua.LValue{}
+	t.ForEach(func(k, v lua.LValue) {
+		if name, ok := k.(lua.LString); ok {
+			fields[string(name)] = v
+		}
+	})
+	for name, text := range map[string]string{ // numbers count as text there
+		"name": vm.declared.Name, "description": vm.declared.Description, "version": vm.declared.Version, "author": vm.declared.Author,
+	} {
+		if fields[name] != nil {
+			fields[name] = lua.LString(text)
+		}
+	}
+	out := []byte{'{'}
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		one := vm.state.NewTable()
+		one.RawSetString(name, fields[name])
+		text, err := vm.encoder.encode(one, maximum, false, true) // {"name":value}
+		if err != nil || len(out)+len(text) > maximum {
+			continue
+		}
+		if len(out) > 1 {
+			out = append(out, ',')
+		}
+		out = append(out, text[1:len(text)-1]...)
+	}
+	return append(out, '}')
 }
 
 // Spent reports that a call failed after its script had begun. What the script

@@ -134,6 +134,12 @@ func (c *client) Read(ctx context.Context, r transporttest.Read) (transporttest.
 		if flag == transporttest.Version {
 			q.Set(flag, strconv.FormatUint(r.Number, 10))
 		}
+		if flag == transporttest.Diff {
+			q.Set(flag, strconv.FormatUint(r.Number, 10)+"..")
+			if r.To > 0 {
+				q.Set(flag, q.Get(flag)+strconv.FormatUint(r.To, 10))
+			}
+		}
 	}
 	set := func(name, value string) {
 		if value != "" {
@@ -170,9 +176,14 @@ func (c *client) Change(ctx context.Context, ch transporttest.Change) (transport
 	var out transporttest.Changed
 	method, object, query := http.MethodPut, id.Object(""), "?source=true"
 	var body any
-	if p := ch.Publish; p != nil {
-		object, body = p.Object, map[string]string{"code": string(p.Text), "author": p.Author, "message": p.Message}
-	} else {
+	match := ""
+	switch {
+	case ch.Publish != nil:
+		p := ch.Publish
+		object, match, body = p.Object, p.IfMatch, map[string]string{"code": string(p.Text), "author": p.Author, "message": p.Message}
+	case ch.Delete != nil:
+		method, object, match, query = http.MethodDelete, ch.Delete.Object, ch.Delete.IfMatch, "?object=true"
+	default:
 		method, object, query = http.MethodPost, ch.Rollback.Object, ""
 		body = map[string]any{"action": "rollback", "version_id": ch.Rollback.Version, "author": ch.Rollback.Author, "message": ch.Rollback.Message}
 	}
@@ -185,8 +196,8 @@ func (c *client) Change(ctx context.Context, ch transporttest.Change) (transport
 		return out, err
 	}
 	req.Header.Set("Content-Type", "application/json")
-	if p := ch.Publish; p != nil && p.IfMatch != "" {
-		req.Header.Set("If-Match", `"`+p.IfMatch+`"`)
+	if match != "" {
+		req.Header.Set("If-Match", `"`+match+`"`)
 	}
 	if out.Response, err = c.send(req); err != nil || out.Status != http.StatusOK {
 		return out, err
@@ -233,6 +244,50 @@ func decodeVersions(body []byte, out *transporttest.Reading) error {
 	return nil
 }
 
+// decodeMetadata parts what the station says from what a script declares.
+func decodeMetadata(body []byte, m *host.Metadata) error {
+	var in struct {
+		Known    known
+		Declared map[string]json.RawMessage
+	}
+	var whole struct {
+		Metadata json.RawMessage `json:"metadata"`
+	}
+	err := json.Unmarshal(body, &whole)
+	for _, to := range []any{&in.Known, &in.Declared} {
+		if err == nil {
+			err = json.Unmarshal(whole.Metadata, to)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	k := in.Known
+	*m = host.Metadata{
+		Object: k.ObjectID, Path: k.SourcePath, Version: k.Version, Hash: k.Hash, Methods: k.Methods,
+		Versions: k.Versions, Entries: k.Log, MoreEntries: k.MoreLog, Keys: k.Keys, MoreKeys: k.MoreKeys,
+	}
+	if t := k.Trouble; t != nil {
+		at, err := time.Parse(timestamp, t.Timestamp)
+		if err != nil {
+			return err
+		}
+		m.Trouble = &host.Trouble{Kind: t.Kind, Time: at, Hash: t.Hash, File: t.File, Line: t.Line, Message: t.Message, Serving: t.Serving}
+	}
+	for _, name := range knownNames {
+		delete(in.Declared, name)
+	}
+	if len(in.Declared) == 0 {
+		return nil
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err = enc.Encode(in.Declared)
+	m.Declared = bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+	return err
+}
+
 // tests reads the results of HTTP-API.
 func tests(object id.Object, rows []testRow) (host.TestReport, error) {
 	r := host.TestReport{Object: object}
@@ -259,8 +314,14 @@ func tests(object id.Object, rows []testRow) (host.TestReport, error) {
 
 // decode reads the JSON of HTTP-API into a Reading.
 func decode(what string, body []byte, out *transporttest.Reading) error {
-	if what == transporttest.Versions || what == transporttest.Version {
+	switch what {
+	case transporttest.Versions, transporttest.Version:
 		return decodeVersions(body, out)
+	case transporttest.Diff:
+		out.Diff = body
+		return nil
+	case transporttest.Metadata:
+		return decodeMetadata(body, &out.Metadata)
 	}
 	if what == transporttest.Plugins || what == transporttest.Health || what == transporttest.Ready {
 		return decodeHealth(body, out)

@@ -51,38 +51,46 @@ type flagged func(*exchange, context.Context, id.Object, []host.Field) error
 
 var reads = map[string]flagged{
 	"source": (*exchange).source, "state": (*exchange).state, "logs": (*exchange).logs, "test": (*exchange).test,
-	"versions": (*exchange).versions, "version": (*exchange).version,
+	"versions": (*exchange).versions, "version": (*exchange).version, "diff": (*exchange).diff, "metadata": (*exchange).metadata,
+}
+
+// writes are the changes that a flag makes, by its method.
+var writes = map[string]struct {
+	method  string
+	allowed []string
+	write   flagged
+}{
+	"source": {http.MethodPut, []string{"GET", "HEAD", "PUT", "OPTIONS"}, (*exchange).putSource},
+	"object": {http.MethodDelete, []string{"DELETE", "OPTIONS"}, (*exchange).deleteObject},
 }
 
 // look answers a request with a flag.
 func (x *exchange) look(object id.Object, station id.Station, flag string, query []host.Field) error {
-	read, ok := reads[flag]
-	if !ok {
+	read, reads := reads[flag]
+	change, changes := writes[flag]
+	if !reads && !changes {
 		return notAvailable(flag)
 	}
 	if err := x.hereOnly(station); err != nil {
 		return err
 	}
 	allowed := readMethods
-	if flag == "source" {
-		allowed = []string{"GET", "HEAD", "PUT", "OPTIONS"}
+	if changes {
+		allowed = change.allowed
 	}
-	switch x.r.Method {
-	case http.MethodOptions:
+	switch method := x.r.Method; {
+	case method == http.MethodOptions:
 		return x.options(allowed)
-	case http.MethodGet, http.MethodHead:
+	case changes && method == change.method:
+		ctx, cancel := context.WithTimeout(x.calls, callTime)
+		defer cancel()
+		return change.write(x, ctx, object, query)
+	case reads && (method == http.MethodGet || method == http.MethodHead):
 		ctx, cancel := context.WithTimeout(x.r.Context(), callTime)
 		defer cancel()
 		return read(x, ctx, object, query)
-	case http.MethodPut, http.MethodDelete:
-		if flag == "state" {
-			return notAvailable(x.r.Method + " with " + flag)
-		}
-		if flag == "source" && x.r.Method == http.MethodPut {
-			ctx, cancel := context.WithTimeout(x.calls, callTime)
-			defer cancel()
-			return x.putSource(ctx, object, query)
-		}
+	case flag == "state" && (method == http.MethodPut || method == http.MethodDelete):
+		return notAvailable(method + " with " + flag)
 	}
 	return notAllowed(x.r.Method, allowed)
 }

@@ -203,14 +203,14 @@ func TestRequestHeaders(t *testing.T) {
 func TestFlags(t *testing.T) {
 	s, seen := serve(t).echo(), 0
 	for _, c := range []struct{ method, query string }{
-		{"GET", "metadata=true"}, {"GET", "files=true"},
-		{"GET", "file=x"}, {"PUT", "file=x"}, {"DELETE", "file=x"}, {"GET", "export=true"}, {"PUT", "import=true"}, {"GET", "diff=1..2"},
-		{"GET", "tail=true"}, {"GET", "status=true"}, {"DELETE", "object=true"},
+		{"GET", "files=true"},
+		{"GET", "file=x"}, {"PUT", "file=x"}, {"DELETE", "file=x"}, {"GET", "export=true"}, {"PUT", "import=true"},
+		{"GET", "tail=true"}, {"GET", "status=true"},
 		{"PUT", "state=true&key=k"}, {"DELETE", "state=true&key=k"},
 	} {
 		s.do(c.method, "/objects/a?"+c.query, "").wantError(t, 400, "not_available")
 	}
-	for _, q := range []string{"source=true&x=1", "versions=true&x=1", "version=1&x=1", "source=true&key=1", "state=true&order=asc", "logs=true&since=1", "logs=true&q=x&user=eve", "test=true&name=x"} {
+	for _, q := range []string{"source=true&x=1", "versions=true&x=1", "version=1&x=1", "source=true&key=1", "state=true&order=asc", "logs=true&since=1", "logs=true&q=x&user=eve", "test=true&name=x", "diff=1..2&x=1", "metadata=true&x=1"} {
 		s.do("GET", "/objects/a?"+q, "").wantError(t, 400, "unknown_parameter")
 	}
 	got := s.do("GET", "/objects/a?logs=true&q=x&user=eve&q=y", "")

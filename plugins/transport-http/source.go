@@ -110,6 +110,29 @@ func (x *exchange) version(ctx context.Context, object id.Object, query []host.F
 	return nil
 }
 
+// diff answers ?diff=A..B, which is text and no JSON: people read it, and patch does.
+func (x *exchange) diff(ctx context.Context, object id.Object, query []host.Field) error {
+	p, err := onlyParams(query, "diff")
+	if err != nil {
+		return err
+	}
+	from, to, isRange := strings.Cut(p["diff"], "..")
+	q := host.DiffQuery{Object: object}
+	if q.From, err = strconv.ParseUint(from, 10, 64); err == nil && to != "" {
+		q.To, err = strconv.ParseUint(to, 10, 64)
+	}
+	if err != nil || !isRange || q.From == 0 || to != "" && q.To == 0 {
+		return errs.New(errs.Invalid, "bad_version", `"diff" is two versions, as in 3..5, or 3.. for all that has changed since.`)
+	}
+	text, err := x.host.Diff(ctx, q)
+	if err != nil {
+		return err
+	}
+	x.w.Header()["Content-Type"] = []string{"text/plain; charset=utf-8"}
+	x.send(http.StatusOK, text)
+	return nil
+}
+
 func versionNumber(s string) (uint64, error) {
 	n, err := strconv.ParseUint(s, 10, 64)
 	if err != nil || n == 0 {
@@ -200,6 +223,26 @@ func (x *exchange) ifMatch(ctx context.Context, object id.Object) (string, error
 		return "", errs.New(errs.Invalid, "bad_if_match", "If-Match is one hash, as in the ETag of the source.")
 	}
 	return tag, nil
+}
+
+// deleteObject answers DELETE ?object=true.
+func (x *exchange) deleteObject(ctx context.Context, object id.Object, query []host.Field) error {
+	if _, err := onlyParams(query, "object"); err != nil {
+		return err
+	}
+	match, err := x.ifMatch(ctx, object)
+	if err != nil {
+		return err
+	}
+	if err := x.host.Delete(ctx, host.Deletion{Object: object, IfMatch: match}); err != nil {
+		return err
+	}
+	x.sendJSON(http.StatusOK, struct {
+		Status   string    `json:"status"`
+		Message  string    `json:"message"`
+		ObjectID id.Object `json:"object_id"`
+	}{"ok", "The object is deleted", object})
+	return nil
 }
 
 // rollback answers the reserved action. What is not in the body counts where it

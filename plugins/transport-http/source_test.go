@@ -2,8 +2,10 @@ package transporthttp
 
 import (
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -74,6 +76,18 @@ func TestPutSourceRefused(t *testing.T) {
 		{"a weak tag", "PUT", "a?source=true", `{"code":""}`, `If-Match: W/"x"`, 400, "bad_if_match"},
 		{"two tags", "PUT", "a?source=true", `{"code":""}`, `If-Match: "x", "y"`, 400, "bad_if_match"},
 		{"an object that must be there", "PUT", "none?source=true", `{"code":""}`, "If-Match: *", 412, "precondition_failed"},
+		{"a diff of one version", "GET", "a?diff=1", "", asJSON, 400, "bad_version"},
+		{"a diff from nowhere", "GET", "a?diff=..2", "", asJSON, 400, "bad_version"},
+		{"a diff from version 0", "GET", "a?diff=0..2", "", asJSON, 400, "bad_version"},
+		{"a diff to version 0", "GET", "a?diff=1..0", "", asJSON, 400, "bad_version"},
+		{"a diff of three versions", "GET", "a?diff=1..2..3", "", asJSON, 400, "bad_version"},
+		{"a diff that is put", "PUT", "a?diff=1..2", "", asJSON, 405, "method_not_allowed"},
+		{"a diff on another station", "GET", "a@there?diff=1..2", "", asJSON, 404, "no_such_station"},
+		{"an object that is looked at", "GET", "a?object=true", "", asJSON, 405, "method_not_allowed"},
+		{"a deletion with a parameter", "DELETE", "a?object=true&x=1", "", asJSON, 400, "unknown_parameter"},
+		{"a deletion elsewhere", "DELETE", "a@there?object=true", "", asJSON, 404, "no_such_station"},
+		{"a deletion of another version", "DELETE", "a?object=true", "", `If-Match: "x"`, 412, "precondition_failed"},
+		{"metadata that is put", "PUT", "a?metadata=true", `{}`, asJSON, 405, "method_not_allowed"},
 		{"no number", "GET", "a?version=", "", asJSON, 400, "bad_version"},
 		{"version 0", "GET", "a?version=0", "", asJSON, 400, "bad_version"},
 		{"a limit", "GET", "a?versions=true&limit=1001", "", asJSON, 400, "bad_parameter"},
@@ -91,8 +105,10 @@ func TestPutSourceRefused(t *testing.T) {
 	if d := cmp.Diff(before, all[:2]); d != "" || len(all) != 3 || all[2].IfMatch == "" { // the host itself refuses the other version
 		t.Errorf("%d publications reached the host: %s", len(all), d)
 	}
-	if allow := s.do("OPTIONS", "/objects/a?source=true", "").Header.Get("Allow"); allow != "GET, HEAD, PUT, OPTIONS" {
-		t.Errorf("OPTIONS allows %s", allow)
+	for flag, want := range map[string]string{"source": "GET, HEAD, PUT, OPTIONS", "object": "DELETE, OPTIONS", "metadata": "GET, HEAD, OPTIONS"} {
+		if allow := s.do("OPTIONS", "/objects/a?"+flag+"=true", "").Header.Get("Allow"); allow != want {
+			t.Errorf("OPTIONS of %s allows %s, want %s", flag, allow, want)
+		}
 	}
 }
 
@@ -124,5 +140,50 @@ func TestRollbackFields(t *testing.T) {
 		if p := all[len(all)-1]; got.body != want || p.Author != "a" || p.Message != "m" || string(p.Text) != "return 1" {
 			t.Errorf("%s %s: %s, and the host got %+v", c.query, c.body, got.body, p)
 		}
+	}
+}
+
+// TestDiff: a diff is text, which a browser shows and patch takes.
+func TestDiff(t *testing.T) {
+	s := withSource(t)
+	got := s.do("GET", "/objects/a?diff=1..", "")
+	if got.body != "--- 1\n+++ 2\n-return 1\n+return 2\n" || got.Header.Get("Content-Type") != "text/plain; charset=utf-8" {
+		t.Errorf("got %q as %s", got.body, got.Header.Get("Content-Type"))
+	}
+	if got := s.do("HEAD", "/objects/a?diff=1..2", ""); got.body != "" || got.StatusCode != http.StatusOK || got.ContentLength != 32 {
+		t.Errorf("HEAD gives %d %q of %d bytes", got.StatusCode, got.body, got.ContentLength)
+	}
+}
+
+// TestMetadata: how an answer looks, whose fields begin with those of the script.
+func TestMetadata(t *testing.T) {
+	s := serve(t)
+	for _, c := range []struct{ declared, trouble, want string }{
+		{"", "", `{"methods":[],"object_id":"a","source_path":"a.lua","source_version":1,"hash":"","log_count":0,"version_count":0,"state_keys":[]}`},
+		{`{}`, "", `{"methods":[],"object_id":"a","source_path":"a.lua","source_version":1,"hash":"","log_count":0,"version_count":0,"state_keys":[]}`},
+		{`{"author":"<me>","hash":"0","trouble":null,"version":"1.0"}`, "no",
+			`{"author":"<me>","version":"1.0","methods":[],"object_id":"a","source_path":"a.lua","source_version":1,"hash":"","log_count":0,"version_count":0,"state_keys":[],` +
+				`"trouble":{"kind":"pending","timestamp":"1970-01-01T00:00:00.000001Z","message":"no","serving_version":0}}`},
+	} {
+		m := host.Metadata{Object: "a", Path: "a.lua", Version: 1, Declared: []byte(c.declared)}
+		if c.trouble != "" {
+			m.Trouble = &host.Trouble{Kind: host.Pending, Time: time.UnixMicro(1), Message: c.trouble}
+		}
+		s.host.Add(transporttest.Data{Info: host.ObjectInfo{Object: "a"}, Metadata: m})
+		if got, want := s.do("GET", "/objects/a?metadata=true", "").body, `{"status":"ok","metadata":`+c.want+"}\n"; got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
+}
+
+// TestKnownNames: no name that the station uses is left to scripts.
+func TestKnownNames(t *testing.T) {
+	var names []string
+	for f := range reflect.TypeFor[known]().Fields() {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		names = append(names, name)
+	}
+	if d := cmp.Diff(names, knownNames); d != "" {
+		t.Error(d)
 	}
 }

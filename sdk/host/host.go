@@ -177,6 +177,8 @@ type Identity struct {
 // concurrent use, and each takes its deadline from ctx. Every method that names
 // an object gives errs.NotFound for one that is not in service, and errs.Invalid
 // for malformed input. No result leaves before what it depends on is durable.
+// Source, Logs, Versions, Version, Diff and Metadata work for modules too, by the
+// ids that they are kept under: lib_util_dates is lib/util/dates.lua.
 type Host interface {
 	// Identity says which station this is.
 	Identity(ctx context.Context) (Identity, error)
@@ -242,6 +244,25 @@ type Host interface {
 	// Rollback makes the text of an older version the newest version, as Publish
 	// does. Errors: those of Publish and of Version.
 	Rollback(ctx context.Context, r Rollback) (Published, error)
+
+	// Diff gives a unified diff of two versions of an object's source, with lines as
+	// they are stored; empty where their texts are the same. Errors: also
+	// errs.NotFound (no_such_version).
+	Diff(ctx context.Context, q DiffQuery) ([]byte, error)
+
+	// Delete ends an object: its script's file, state, log, versions and files are
+	// gone when Delete returns. Calls that have begun end as they would, and those
+	// behind them find no object. One that is made again under the id begins empty,
+	// and its version numbers go on. An object whose file was removed can be deleted
+	// too. A script that is saved meanwhile makes the object again. Errors, after
+	// which nothing has changed: errs.Precondition where IfMatch is not the newest
+	// version's hash; errs.Conflict for a module; errs.Unavailable. After
+	// errs.Unknown the object may be deleted.
+	Delete(ctx context.Context, d Deletion) error
+
+	// Metadata gives what the script of an object declares of itself and what the
+	// station knows of it.
+	Metadata(ctx context.Context, q MetadataQuery) (Metadata, error)
 
 	// Plugins says how the station's plugins are, the asking one among them:
 	// storage first, then transports in the order of the configuration. It asks

@@ -26,6 +26,19 @@ type Rollback struct {
 	Message string // likewise; empty means one that names the version
 }
 
+// DiffQuery asks what changed from one version of an object's source to another.
+type DiffQuery struct {
+	Object id.Object
+	From   uint64
+	To     uint64 // 0 means the newest
+}
+
+// Deletion asks for the end of an object.
+type Deletion struct {
+	Object  id.Object
+	IfMatch string // hash of the newest version; empty: whatever that is
+}
+
 // The most bytes of what a version says of itself.
 const (
 	MaxAuthor  = 256
@@ -74,6 +87,22 @@ func (c *client) Rollback(ctx context.Context, r Rollback) (Published, error) {
 	return decodePublished(m), nil
 }
 
+func (c *client) Diff(ctx context.Context, q DiffQuery) ([]byte, error) {
+	m, err := c.c.Diff(ctx, encodeDiffQuery(q))
+	if err != nil {
+		return nil, err
+	}
+	return shim.Bytes(m.GetText()), nil
+}
+
+// Delete gives errs.Unknown as Publish does.
+func (c *client) Delete(ctx context.Context, d Deletion) error {
+	if _, err := c.c.Delete(ctx, encodeDeletion(d)); err != nil {
+		return lost(err, "host.Delete")
+	}
+	return nil
+}
+
 func (s *server) Versions(ctx context.Context, m *pb.VersionsQuery) (*pb.VersionsReply, error) {
 	list, err := s.h.Versions(ctx, storage.DecodeVersionsQuery(m))
 	if err != nil {
@@ -106,6 +135,21 @@ func (s *server) Rollback(ctx context.Context, m *pb.HostRollback) (*pb.HostPubl
 	return encodePublished(p), nil
 }
 
+func (s *server) Diff(ctx context.Context, m *pb.HostDiffQuery) (*pb.HostDiff, error) {
+	text, err := s.h.Diff(ctx, decodeDiffQuery(m))
+	if err != nil {
+		return nil, err
+	}
+	return &pb.HostDiff{Text: text}, nil
+}
+
+func (s *server) Delete(ctx context.Context, m *pb.HostDeletion) (*pb.Empty, error) {
+	if err := s.h.Delete(ctx, decodeDeletion(m)); err != nil {
+		return nil, err
+	}
+	return &pb.Empty{}, nil
+}
+
 func encodePublication(p Publication) *pb.HostPublication {
 	return &pb.HostPublication{
 		Object: string(p.Object), Text: p.Text, IfMatch: []byte(p.IfMatch), Author: []byte(p.Author), Message: []byte(p.Message),
@@ -133,4 +177,20 @@ func encodePublished(p Published) *pb.HostPublished {
 
 func decodePublished(m *pb.HostPublished) Published {
 	return Published{Version: m.GetVersion(), Hash: string(m.GetHash()), Minted: m.GetMinted()}
+}
+
+func encodeDiffQuery(q DiffQuery) *pb.HostDiffQuery {
+	return &pb.HostDiffQuery{Object: string(q.Object), From: q.From, To: q.To}
+}
+
+func decodeDiffQuery(m *pb.HostDiffQuery) DiffQuery {
+	return DiffQuery{Object: id.Object(m.GetObject()), From: m.GetFrom(), To: m.GetTo()}
+}
+
+func encodeDeletion(d Deletion) *pb.HostDeletion {
+	return &pb.HostDeletion{Object: string(d.Object), IfMatch: []byte(d.IfMatch)}
+}
+
+func decodeDeletion(m *pb.HostDeletion) Deletion {
+	return Deletion{Object: id.Object(m.GetObject()), IfMatch: string(m.GetIfMatch())}
 }

@@ -1263,6 +1263,452 @@ func (x *HostPublished) GetMinted() bool {
 	return false
 }
 
+// HostDiffQuery is host.DiffQuery.
+type HostDiffQuery struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Object        string                 `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	From          uint64                 `protobuf:"varint,2,opt,name=from,proto3" json:"from,omitempty"`
+	To            uint64                 `protobuf:"varint,3,opt,name=to,proto3" json:"to,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostDiffQuery) Reset() {
+	*x = HostDiffQuery{}
+	mi := &file_station_v1_host_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostDiffQuery) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostDiffQuery) ProtoMessage() {}
+
+func (x *HostDiffQuery) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostDiffQuery.ProtoReflect.Descriptor instead.
+func (*HostDiffQuery) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *HostDiffQuery) GetObject() string {
+	if x != nil {
+		return x.Object
+	}
+	return ""
+}
+
+func (x *HostDiffQuery) GetFrom() uint64 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+func (x *HostDiffQuery) GetTo() uint64 {
+	if x != nil {
+		return x.To
+	}
+	return 0
+}
+
+// HostDiff is a unified diff.
+type HostDiff struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Text          []byte                 `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostDiff) Reset() {
+	*x = HostDiff{}
+	mi := &file_station_v1_host_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostDiff) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostDiff) ProtoMessage() {}
+
+func (x *HostDiff) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostDiff.ProtoReflect.Descriptor instead.
+func (*HostDiff) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *HostDiff) GetText() []byte {
+	if x != nil {
+		return x.Text
+	}
+	return nil
+}
+
+// HostDeletion is host.Deletion.
+type HostDeletion struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Object        string                 `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	IfMatch       []byte                 `protobuf:"bytes,2,opt,name=if_match,json=ifMatch,proto3" json:"if_match,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostDeletion) Reset() {
+	*x = HostDeletion{}
+	mi := &file_station_v1_host_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostDeletion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostDeletion) ProtoMessage() {}
+
+func (x *HostDeletion) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostDeletion.ProtoReflect.Descriptor instead.
+func (*HostDeletion) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *HostDeletion) GetObject() string {
+	if x != nil {
+		return x.Object
+	}
+	return ""
+}
+
+func (x *HostDeletion) GetIfMatch() []byte {
+	if x != nil {
+		return x.IfMatch
+	}
+	return nil
+}
+
+// HostMetadataQuery is host.MetadataQuery.
+type HostMetadataQuery struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Object        string                 `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	User          string                 `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"`
+	Roles         []string               `protobuf:"bytes,3,rep,name=roles,proto3" json:"roles,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostMetadataQuery) Reset() {
+	*x = HostMetadataQuery{}
+	mi := &file_station_v1_host_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostMetadataQuery) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostMetadataQuery) ProtoMessage() {}
+
+func (x *HostMetadataQuery) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostMetadataQuery.ProtoReflect.Descriptor instead.
+func (*HostMetadataQuery) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *HostMetadataQuery) GetObject() string {
+	if x != nil {
+		return x.Object
+	}
+	return ""
+}
+
+func (x *HostMetadataQuery) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *HostMetadataQuery) GetRoles() []string {
+	if x != nil {
+		return x.Roles
+	}
+	return nil
+}
+
+// HostMetadata is host.Metadata.
+type HostMetadata struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Object        string                 `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	Path          string                 `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	Version       uint64                 `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`
+	Hash          string                 `protobuf:"bytes,4,opt,name=hash,proto3" json:"hash,omitempty"`
+	Declared      []byte                 `protobuf:"bytes,5,opt,name=declared,proto3" json:"declared,omitempty"`
+	Methods       []string               `protobuf:"bytes,6,rep,name=methods,proto3" json:"methods,omitempty"`
+	Versions      uint64                 `protobuf:"varint,7,opt,name=versions,proto3" json:"versions,omitempty"`
+	Entries       uint64                 `protobuf:"varint,8,opt,name=entries,proto3" json:"entries,omitempty"`
+	MoreEntries   bool                   `protobuf:"varint,9,opt,name=more_entries,json=moreEntries,proto3" json:"more_entries,omitempty"`
+	Keys          [][]byte               `protobuf:"bytes,10,rep,name=keys,proto3" json:"keys,omitempty"`
+	MoreKeys      bool                   `protobuf:"varint,11,opt,name=more_keys,json=moreKeys,proto3" json:"more_keys,omitempty"`
+	Trouble       *HostTrouble           `protobuf:"bytes,12,opt,name=trouble,proto3" json:"trouble,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostMetadata) Reset() {
+	*x = HostMetadata{}
+	mi := &file_station_v1_host_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostMetadata) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostMetadata) ProtoMessage() {}
+
+func (x *HostMetadata) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostMetadata.ProtoReflect.Descriptor instead.
+func (*HostMetadata) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *HostMetadata) GetObject() string {
+	if x != nil {
+		return x.Object
+	}
+	return ""
+}
+
+func (x *HostMetadata) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *HostMetadata) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *HostMetadata) GetHash() string {
+	if x != nil {
+		return x.Hash
+	}
+	return ""
+}
+
+func (x *HostMetadata) GetDeclared() []byte {
+	if x != nil {
+		return x.Declared
+	}
+	return nil
+}
+
+func (x *HostMetadata) GetMethods() []string {
+	if x != nil {
+		return x.Methods
+	}
+	return nil
+}
+
+func (x *HostMetadata) GetVersions() uint64 {
+	if x != nil {
+		return x.Versions
+	}
+	return 0
+}
+
+func (x *HostMetadata) GetEntries() uint64 {
+	if x != nil {
+		return x.Entries
+	}
+	return 0
+}
+
+func (x *HostMetadata) GetMoreEntries() bool {
+	if x != nil {
+		return x.MoreEntries
+	}
+	return false
+}
+
+func (x *HostMetadata) GetKeys() [][]byte {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+func (x *HostMetadata) GetMoreKeys() bool {
+	if x != nil {
+		return x.MoreKeys
+	}
+	return false
+}
+
+func (x *HostMetadata) GetTrouble() *HostTrouble {
+	if x != nil {
+		return x.Trouble
+	}
+	return nil
+}
+
+// HostTrouble is host.Trouble.
+type HostTrouble struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	TimeUs        int64                  `protobuf:"varint,2,opt,name=time_us,json=timeUs,proto3" json:"time_us,omitempty"`
+	Hash          string                 `protobuf:"bytes,3,opt,name=hash,proto3" json:"hash,omitempty"`
+	File          string                 `protobuf:"bytes,4,opt,name=file,proto3" json:"file,omitempty"`
+	Line          int32                  `protobuf:"varint,5,opt,name=line,proto3" json:"line,omitempty"`
+	Message       []byte                 `protobuf:"bytes,6,opt,name=message,proto3" json:"message,omitempty"`
+	Serving       uint64                 `protobuf:"varint,7,opt,name=serving,proto3" json:"serving,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostTrouble) Reset() {
+	*x = HostTrouble{}
+	mi := &file_station_v1_host_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostTrouble) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostTrouble) ProtoMessage() {}
+
+func (x *HostTrouble) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostTrouble.ProtoReflect.Descriptor instead.
+func (*HostTrouble) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *HostTrouble) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *HostTrouble) GetTimeUs() int64 {
+	if x != nil {
+		return x.TimeUs
+	}
+	return 0
+}
+
+func (x *HostTrouble) GetHash() string {
+	if x != nil {
+		return x.Hash
+	}
+	return ""
+}
+
+func (x *HostTrouble) GetFile() string {
+	if x != nil {
+		return x.File
+	}
+	return ""
+}
+
+func (x *HostTrouble) GetLine() int32 {
+	if x != nil {
+		return x.Line
+	}
+	return 0
+}
+
+func (x *HostTrouble) GetMessage() []byte {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+func (x *HostTrouble) GetServing() uint64 {
+	if x != nil {
+		return x.Serving
+	}
+	return 0
+}
+
 // HostStateQuery is host.StateQuery.
 type HostStateQuery struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1278,7 +1724,7 @@ type HostStateQuery struct {
 
 func (x *HostStateQuery) Reset() {
 	*x = HostStateQuery{}
-	mi := &file_station_v1_host_proto_msgTypes[18]
+	mi := &file_station_v1_host_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1290,7 +1736,7 @@ func (x *HostStateQuery) String() string {
 func (*HostStateQuery) ProtoMessage() {}
 
 func (x *HostStateQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[18]
+	mi := &file_station_v1_host_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1303,7 +1749,7 @@ func (x *HostStateQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostStateQuery.ProtoReflect.Descriptor instead.
 func (*HostStateQuery) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{18}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *HostStateQuery) GetObject() string {
@@ -1359,7 +1805,7 @@ type HostState struct {
 
 func (x *HostState) Reset() {
 	*x = HostState{}
-	mi := &file_station_v1_host_proto_msgTypes[19]
+	mi := &file_station_v1_host_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1371,7 +1817,7 @@ func (x *HostState) String() string {
 func (*HostState) ProtoMessage() {}
 
 func (x *HostState) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[19]
+	mi := &file_station_v1_host_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1384,7 +1830,7 @@ func (x *HostState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostState.ProtoReflect.Descriptor instead.
 func (*HostState) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{19}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *HostState) GetItems() []*HostStateItem {
@@ -1412,7 +1858,7 @@ type HostStateItem struct {
 
 func (x *HostStateItem) Reset() {
 	*x = HostStateItem{}
-	mi := &file_station_v1_host_proto_msgTypes[20]
+	mi := &file_station_v1_host_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1424,7 +1870,7 @@ func (x *HostStateItem) String() string {
 func (*HostStateItem) ProtoMessage() {}
 
 func (x *HostStateItem) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[20]
+	mi := &file_station_v1_host_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1437,7 +1883,7 @@ func (x *HostStateItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostStateItem.ProtoReflect.Descriptor instead.
 func (*HostStateItem) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{20}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *HostStateItem) GetKey() []byte {
@@ -1464,7 +1910,7 @@ type HostTestRequest struct {
 
 func (x *HostTestRequest) Reset() {
 	*x = HostTestRequest{}
-	mi := &file_station_v1_host_proto_msgTypes[21]
+	mi := &file_station_v1_host_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1476,7 +1922,7 @@ func (x *HostTestRequest) String() string {
 func (*HostTestRequest) ProtoMessage() {}
 
 func (x *HostTestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[21]
+	mi := &file_station_v1_host_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1489,7 +1935,7 @@ func (x *HostTestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostTestRequest.ProtoReflect.Descriptor instead.
 func (*HostTestRequest) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{21}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *HostTestRequest) GetObject() string {
@@ -1510,7 +1956,7 @@ type HostTestReport struct {
 
 func (x *HostTestReport) Reset() {
 	*x = HostTestReport{}
-	mi := &file_station_v1_host_proto_msgTypes[22]
+	mi := &file_station_v1_host_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1522,7 +1968,7 @@ func (x *HostTestReport) String() string {
 func (*HostTestReport) ProtoMessage() {}
 
 func (x *HostTestReport) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[22]
+	mi := &file_station_v1_host_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1535,7 +1981,7 @@ func (x *HostTestReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostTestReport.ProtoReflect.Descriptor instead.
 func (*HostTestReport) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{22}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *HostTestReport) GetObject() string {
@@ -1570,7 +2016,7 @@ type HostTestResult struct {
 
 func (x *HostTestResult) Reset() {
 	*x = HostTestResult{}
-	mi := &file_station_v1_host_proto_msgTypes[23]
+	mi := &file_station_v1_host_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1582,7 +2028,7 @@ func (x *HostTestResult) String() string {
 func (*HostTestResult) ProtoMessage() {}
 
 func (x *HostTestResult) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[23]
+	mi := &file_station_v1_host_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1595,7 +2041,7 @@ func (x *HostTestResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostTestResult.ProtoReflect.Descriptor instead.
 func (*HostTestResult) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{23}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *HostTestResult) GetName() []byte {
@@ -1674,7 +2120,7 @@ type HostTestEntry struct {
 
 func (x *HostTestEntry) Reset() {
 	*x = HostTestEntry{}
-	mi := &file_station_v1_host_proto_msgTypes[24]
+	mi := &file_station_v1_host_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1686,7 +2132,7 @@ func (x *HostTestEntry) String() string {
 func (*HostTestEntry) ProtoMessage() {}
 
 func (x *HostTestEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[24]
+	mi := &file_station_v1_host_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1699,7 +2145,7 @@ func (x *HostTestEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostTestEntry.ProtoReflect.Descriptor instead.
 func (*HostTestEntry) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{24}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *HostTestEntry) GetTimeUs() int64 {
@@ -1740,7 +2186,7 @@ type HostPlugins struct {
 
 func (x *HostPlugins) Reset() {
 	*x = HostPlugins{}
-	mi := &file_station_v1_host_proto_msgTypes[25]
+	mi := &file_station_v1_host_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1752,7 +2198,7 @@ func (x *HostPlugins) String() string {
 func (*HostPlugins) ProtoMessage() {}
 
 func (x *HostPlugins) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[25]
+	mi := &file_station_v1_host_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1765,7 +2211,7 @@ func (x *HostPlugins) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostPlugins.ProtoReflect.Descriptor instead.
 func (*HostPlugins) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{25}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *HostPlugins) GetPlugins() []*HostPlugin {
@@ -1793,7 +2239,7 @@ type HostPlugin struct {
 
 func (x *HostPlugin) Reset() {
 	*x = HostPlugin{}
-	mi := &file_station_v1_host_proto_msgTypes[26]
+	mi := &file_station_v1_host_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1805,7 +2251,7 @@ func (x *HostPlugin) String() string {
 func (*HostPlugin) ProtoMessage() {}
 
 func (x *HostPlugin) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[26]
+	mi := &file_station_v1_host_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1818,7 +2264,7 @@ func (x *HostPlugin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostPlugin.ProtoReflect.Descriptor instead.
 func (*HostPlugin) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{26}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *HostPlugin) GetKind() string {
@@ -1894,7 +2340,7 @@ type HostHealth struct {
 
 func (x *HostHealth) Reset() {
 	*x = HostHealth{}
-	mi := &file_station_v1_host_proto_msgTypes[27]
+	mi := &file_station_v1_host_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1906,7 +2352,7 @@ func (x *HostHealth) String() string {
 func (*HostHealth) ProtoMessage() {}
 
 func (x *HostHealth) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[27]
+	mi := &file_station_v1_host_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1919,7 +2365,7 @@ func (x *HostHealth) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostHealth.ProtoReflect.Descriptor instead.
 func (*HostHealth) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{27}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *HostHealth) GetChecks() []*HostCheck {
@@ -1940,7 +2386,7 @@ type HostCheck struct {
 
 func (x *HostCheck) Reset() {
 	*x = HostCheck{}
-	mi := &file_station_v1_host_proto_msgTypes[28]
+	mi := &file_station_v1_host_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1952,7 +2398,7 @@ func (x *HostCheck) String() string {
 func (*HostCheck) ProtoMessage() {}
 
 func (x *HostCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[28]
+	mi := &file_station_v1_host_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1965,7 +2411,7 @@ func (x *HostCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostCheck.ProtoReflect.Descriptor instead.
 func (*HostCheck) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{28}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *HostCheck) GetName() []byte {
@@ -2084,7 +2530,42 @@ const file_station_v1_host_proto_rawDesc = "" +
 	"\rHostPublished\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\x12\x12\n" +
 	"\x04hash\x18\x02 \x01(\fR\x04hash\x12\x16\n" +
-	"\x06minted\x18\x03 \x01(\bR\x06minted\"\x97\x01\n" +
+	"\x06minted\x18\x03 \x01(\bR\x06minted\"K\n" +
+	"\rHostDiffQuery\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\tR\x06object\x12\x12\n" +
+	"\x04from\x18\x02 \x01(\x04R\x04from\x12\x0e\n" +
+	"\x02to\x18\x03 \x01(\x04R\x02to\"\x1e\n" +
+	"\bHostDiff\x12\x12\n" +
+	"\x04text\x18\x01 \x01(\fR\x04text\"A\n" +
+	"\fHostDeletion\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\tR\x06object\x12\x19\n" +
+	"\bif_match\x18\x02 \x01(\fR\aifMatch\"U\n" +
+	"\x11HostMetadataQuery\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\tR\x06object\x12\x12\n" +
+	"\x04user\x18\x02 \x01(\tR\x04user\x12\x14\n" +
+	"\x05roles\x18\x03 \x03(\tR\x05roles\"\xdb\x02\n" +
+	"\fHostMetadata\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\tR\x06object\x12\x12\n" +
+	"\x04path\x18\x02 \x01(\tR\x04path\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\x04R\aversion\x12\x12\n" +
+	"\x04hash\x18\x04 \x01(\tR\x04hash\x12\x1a\n" +
+	"\bdeclared\x18\x05 \x01(\fR\bdeclared\x12\x18\n" +
+	"\amethods\x18\x06 \x03(\tR\amethods\x12\x1a\n" +
+	"\bversions\x18\a \x01(\x04R\bversions\x12\x18\n" +
+	"\aentries\x18\b \x01(\x04R\aentries\x12!\n" +
+	"\fmore_entries\x18\t \x01(\bR\vmoreEntries\x12\x12\n" +
+	"\x04keys\x18\n" +
+	" \x03(\fR\x04keys\x12\x1b\n" +
+	"\tmore_keys\x18\v \x01(\bR\bmoreKeys\x121\n" +
+	"\atrouble\x18\f \x01(\v2\x17.station.v1.HostTroubleR\atrouble\"\xaa\x01\n" +
+	"\vHostTrouble\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x17\n" +
+	"\atime_us\x18\x02 \x01(\x03R\x06timeUs\x12\x12\n" +
+	"\x04hash\x18\x03 \x01(\tR\x04hash\x12\x12\n" +
+	"\x04file\x18\x04 \x01(\tR\x04file\x12\x12\n" +
+	"\x04line\x18\x05 \x01(\x05R\x04line\x12\x18\n" +
+	"\amessage\x18\x06 \x01(\fR\amessage\x12\x18\n" +
+	"\aserving\x18\a \x01(\x04R\aserving\"\x97\x01\n" +
 	"\x0eHostStateQuery\x12\x16\n" +
 	"\x06object\x18\x01 \x01(\tR\x06object\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\fR\x03key\x12\x17\n" +
@@ -2138,7 +2619,7 @@ const file_station_v1_host_proto_rawDesc = "" +
 	"\x06checks\x18\x01 \x03(\v2\x15.station.v1.HostCheckR\x06checks\"9\n" +
 	"\tHostCheck\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\fR\x04name\x12\x18\n" +
-	"\aproblem\x18\x02 \x01(\fR\aproblem2\xea\a\n" +
+	"\aproblem\x18\x02 \x01(\fR\aproblem2\x9f\t\n" +
 	"\vHostService\x127\n" +
 	"\bIdentity\x12\x11.station.v1.Empty\x1a\x18.station.v1.HostIdentity\x126\n" +
 	"\x06Invoke\x12\x14.station.v1.HostCall\x1a\x16.station.v1.HostResult\x12@\n" +
@@ -2154,7 +2635,10 @@ const file_station_v1_host_proto_rawDesc = "" +
 	"\bVersions\x12\x19.station.v1.VersionsQuery\x1a\x19.station.v1.VersionsReply\x12@\n" +
 	"\aVersion\x12\x1a.station.v1.VersionRequest\x1a\x19.station.v1.SourceVersion\x12A\n" +
 	"\aPublish\x12\x1b.station.v1.HostPublication\x1a\x19.station.v1.HostPublished\x12?\n" +
-	"\bRollback\x12\x18.station.v1.HostRollback\x1a\x19.station.v1.HostPublished\x125\n" +
+	"\bRollback\x12\x18.station.v1.HostRollback\x1a\x19.station.v1.HostPublished\x127\n" +
+	"\x04Diff\x12\x19.station.v1.HostDiffQuery\x1a\x14.station.v1.HostDiff\x125\n" +
+	"\x06Delete\x12\x18.station.v1.HostDeletion\x1a\x11.station.v1.Empty\x12C\n" +
+	"\bMetadata\x12\x1d.station.v1.HostMetadataQuery\x1a\x18.station.v1.HostMetadata\x125\n" +
 	"\aPlugins\x12\x11.station.v1.Empty\x1a\x17.station.v1.HostPlugins\x123\n" +
 	"\x06Health\x12\x11.station.v1.Empty\x1a\x16.station.v1.HostHealthB/Z-github.com/dbbasic/station/sdk/internal/pb;pbb\x06proto3"
 
@@ -2170,7 +2654,7 @@ func file_station_v1_host_proto_rawDescGZIP() []byte {
 	return file_station_v1_host_proto_rawDescData
 }
 
-var file_station_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_station_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_station_v1_host_proto_goTypes = []any{
 	(*HostIdentity)(nil),      // 0: station.v1.HostIdentity
 	(*HostCall)(nil),          // 1: station.v1.HostCall
@@ -2190,76 +2674,89 @@ var file_station_v1_host_proto_goTypes = []any{
 	(*HostPublication)(nil),   // 15: station.v1.HostPublication
 	(*HostRollback)(nil),      // 16: station.v1.HostRollback
 	(*HostPublished)(nil),     // 17: station.v1.HostPublished
-	(*HostStateQuery)(nil),    // 18: station.v1.HostStateQuery
-	(*HostState)(nil),         // 19: station.v1.HostState
-	(*HostStateItem)(nil),     // 20: station.v1.HostStateItem
-	(*HostTestRequest)(nil),   // 21: station.v1.HostTestRequest
-	(*HostTestReport)(nil),    // 22: station.v1.HostTestReport
-	(*HostTestResult)(nil),    // 23: station.v1.HostTestResult
-	(*HostTestEntry)(nil),     // 24: station.v1.HostTestEntry
-	(*HostPlugins)(nil),       // 25: station.v1.HostPlugins
-	(*HostPlugin)(nil),        // 26: station.v1.HostPlugin
-	(*HostHealth)(nil),        // 27: station.v1.HostHealth
-	(*HostCheck)(nil),         // 28: station.v1.HostCheck
-	(*Field)(nil),             // 29: station.v1.Field
-	(*Empty)(nil),             // 30: station.v1.Empty
-	(*LogsQuery)(nil),         // 31: station.v1.LogsQuery
-	(*VersionsQuery)(nil),     // 32: station.v1.VersionsQuery
-	(*VersionRequest)(nil),    // 33: station.v1.VersionRequest
-	(*LogsPage)(nil),          // 34: station.v1.LogsPage
-	(*VersionsReply)(nil),     // 35: station.v1.VersionsReply
-	(*SourceVersion)(nil),     // 36: station.v1.SourceVersion
+	(*HostDiffQuery)(nil),     // 18: station.v1.HostDiffQuery
+	(*HostDiff)(nil),          // 19: station.v1.HostDiff
+	(*HostDeletion)(nil),      // 20: station.v1.HostDeletion
+	(*HostMetadataQuery)(nil), // 21: station.v1.HostMetadataQuery
+	(*HostMetadata)(nil),      // 22: station.v1.HostMetadata
+	(*HostTrouble)(nil),       // 23: station.v1.HostTrouble
+	(*HostStateQuery)(nil),    // 24: station.v1.HostStateQuery
+	(*HostState)(nil),         // 25: station.v1.HostState
+	(*HostStateItem)(nil),     // 26: station.v1.HostStateItem
+	(*HostTestRequest)(nil),   // 27: station.v1.HostTestRequest
+	(*HostTestReport)(nil),    // 28: station.v1.HostTestReport
+	(*HostTestResult)(nil),    // 29: station.v1.HostTestResult
+	(*HostTestEntry)(nil),     // 30: station.v1.HostTestEntry
+	(*HostPlugins)(nil),       // 31: station.v1.HostPlugins
+	(*HostPlugin)(nil),        // 32: station.v1.HostPlugin
+	(*HostHealth)(nil),        // 33: station.v1.HostHealth
+	(*HostCheck)(nil),         // 34: station.v1.HostCheck
+	(*Field)(nil),             // 35: station.v1.Field
+	(*Empty)(nil),             // 36: station.v1.Empty
+	(*LogsQuery)(nil),         // 37: station.v1.LogsQuery
+	(*VersionsQuery)(nil),     // 38: station.v1.VersionsQuery
+	(*VersionRequest)(nil),    // 39: station.v1.VersionRequest
+	(*LogsPage)(nil),          // 40: station.v1.LogsPage
+	(*VersionsReply)(nil),     // 41: station.v1.VersionsReply
+	(*SourceVersion)(nil),     // 42: station.v1.SourceVersion
 }
 var file_station_v1_host_proto_depIdxs = []int32{
-	29, // 0: station.v1.HostCall.query:type_name -> station.v1.Field
-	29, // 1: station.v1.HostCall.header:type_name -> station.v1.Field
-	29, // 2: station.v1.HostCall.form:type_name -> station.v1.Field
+	35, // 0: station.v1.HostCall.query:type_name -> station.v1.Field
+	35, // 1: station.v1.HostCall.header:type_name -> station.v1.Field
+	35, // 2: station.v1.HostCall.form:type_name -> station.v1.Field
 	2,  // 3: station.v1.HostCall.uploads:type_name -> station.v1.HostUploaded
-	29, // 4: station.v1.HostResult.header:type_name -> station.v1.Field
+	35, // 4: station.v1.HostResult.header:type_name -> station.v1.Field
 	4,  // 5: station.v1.HostResult.file:type_name -> station.v1.HostFile
 	10, // 6: station.v1.HostObjects.objects:type_name -> station.v1.HostObject
-	20, // 7: station.v1.HostState.items:type_name -> station.v1.HostStateItem
-	23, // 8: station.v1.HostTestReport.tests:type_name -> station.v1.HostTestResult
-	24, // 9: station.v1.HostTestResult.log:type_name -> station.v1.HostTestEntry
-	26, // 10: station.v1.HostPlugins.plugins:type_name -> station.v1.HostPlugin
-	28, // 11: station.v1.HostHealth.checks:type_name -> station.v1.HostCheck
-	30, // 12: station.v1.HostService.Identity:input_type -> station.v1.Empty
-	1,  // 13: station.v1.HostService.Invoke:input_type -> station.v1.HostCall
-	11, // 14: station.v1.HostService.Objects:input_type -> station.v1.HostObjectsQuery
-	13, // 15: station.v1.HostService.Source:input_type -> station.v1.HostSourceRequest
-	18, // 16: station.v1.HostService.State:input_type -> station.v1.HostStateQuery
-	31, // 17: station.v1.HostService.Logs:input_type -> station.v1.LogsQuery
-	5,  // 18: station.v1.HostService.Upload:input_type -> station.v1.HostUploadRequest
-	7,  // 19: station.v1.HostService.DropUpload:input_type -> station.v1.HostDropUpload
-	8,  // 20: station.v1.HostService.ReadFile:input_type -> station.v1.HostReadFile
-	21, // 21: station.v1.HostService.Test:input_type -> station.v1.HostTestRequest
-	32, // 22: station.v1.HostService.Versions:input_type -> station.v1.VersionsQuery
-	33, // 23: station.v1.HostService.Version:input_type -> station.v1.VersionRequest
-	15, // 24: station.v1.HostService.Publish:input_type -> station.v1.HostPublication
-	16, // 25: station.v1.HostService.Rollback:input_type -> station.v1.HostRollback
-	30, // 26: station.v1.HostService.Plugins:input_type -> station.v1.Empty
-	30, // 27: station.v1.HostService.Health:input_type -> station.v1.Empty
-	0,  // 28: station.v1.HostService.Identity:output_type -> station.v1.HostIdentity
-	3,  // 29: station.v1.HostService.Invoke:output_type -> station.v1.HostResult
-	12, // 30: station.v1.HostService.Objects:output_type -> station.v1.HostObjects
-	14, // 31: station.v1.HostService.Source:output_type -> station.v1.HostSource
-	19, // 32: station.v1.HostService.State:output_type -> station.v1.HostState
-	34, // 33: station.v1.HostService.Logs:output_type -> station.v1.LogsPage
-	6,  // 34: station.v1.HostService.Upload:output_type -> station.v1.HostUpload
-	30, // 35: station.v1.HostService.DropUpload:output_type -> station.v1.Empty
-	9,  // 36: station.v1.HostService.ReadFile:output_type -> station.v1.HostFileReply
-	22, // 37: station.v1.HostService.Test:output_type -> station.v1.HostTestReport
-	35, // 38: station.v1.HostService.Versions:output_type -> station.v1.VersionsReply
-	36, // 39: station.v1.HostService.Version:output_type -> station.v1.SourceVersion
-	17, // 40: station.v1.HostService.Publish:output_type -> station.v1.HostPublished
-	17, // 41: station.v1.HostService.Rollback:output_type -> station.v1.HostPublished
-	25, // 42: station.v1.HostService.Plugins:output_type -> station.v1.HostPlugins
-	27, // 43: station.v1.HostService.Health:output_type -> station.v1.HostHealth
-	28, // [28:44] is the sub-list for method output_type
-	12, // [12:28] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	23, // 7: station.v1.HostMetadata.trouble:type_name -> station.v1.HostTrouble
+	26, // 8: station.v1.HostState.items:type_name -> station.v1.HostStateItem
+	29, // 9: station.v1.HostTestReport.tests:type_name -> station.v1.HostTestResult
+	30, // 10: station.v1.HostTestResult.log:type_name -> station.v1.HostTestEntry
+	32, // 11: station.v1.HostPlugins.plugins:type_name -> station.v1.HostPlugin
+	34, // 12: station.v1.HostHealth.checks:type_name -> station.v1.HostCheck
+	36, // 13: station.v1.HostService.Identity:input_type -> station.v1.Empty
+	1,  // 14: station.v1.HostService.Invoke:input_type -> station.v1.HostCall
+	11, // 15: station.v1.HostService.Objects:input_type -> station.v1.HostObjectsQuery
+	13, // 16: station.v1.HostService.Source:input_type -> station.v1.HostSourceRequest
+	24, // 17: station.v1.HostService.State:input_type -> station.v1.HostStateQuery
+	37, // 18: station.v1.HostService.Logs:input_type -> station.v1.LogsQuery
+	5,  // 19: station.v1.HostService.Upload:input_type -> station.v1.HostUploadRequest
+	7,  // 20: station.v1.HostService.DropUpload:input_type -> station.v1.HostDropUpload
+	8,  // 21: station.v1.HostService.ReadFile:input_type -> station.v1.HostReadFile
+	27, // 22: station.v1.HostService.Test:input_type -> station.v1.HostTestRequest
+	38, // 23: station.v1.HostService.Versions:input_type -> station.v1.VersionsQuery
+	39, // 24: station.v1.HostService.Version:input_type -> station.v1.VersionRequest
+	15, // 25: station.v1.HostService.Publish:input_type -> station.v1.HostPublication
+	16, // 26: station.v1.HostService.Rollback:input_type -> station.v1.HostRollback
+	18, // 27: station.v1.HostService.Diff:input_type -> station.v1.HostDiffQuery
+	20, // 28: station.v1.HostService.Delete:input_type -> station.v1.HostDeletion
+	21, // 29: station.v1.HostService.Metadata:input_type -> station.v1.HostMetadataQuery
+	36, // 30: station.v1.HostService.Plugins:input_type -> station.v1.Empty
+	36, // 31: station.v1.HostService.Health:input_type -> station.v1.Empty
+	0,  // 32: station.v1.HostService.Identity:output_type -> station.v1.HostIdentity
+	3,  // 33: station.v1.HostService.Invoke:output_type -> station.v1.HostResult
+	12, // 34: station.v1.HostService.Objects:output_type -> station.v1.HostObjects
+	14, // 35: station.v1.HostService.Source:output_type -> station.v1.HostSource
+	25, // 36: station.v1.HostService.State:output_type -> station.v1.HostState
+	40, // 37: station.v1.HostService.Logs:output_type -> station.v1.LogsPage
+	6,  // 38: station.v1.HostService.Upload:output_type -> station.v1.HostUpload
+	36, // 39: station.v1.HostService.DropUpload:output_type -> station.v1.Empty
+	9,  // 40: station.v1.HostService.ReadFile:output_type -> station.v1.HostFileReply
+	28, // 41: station.v1.HostService.Test:output_type -> station.v1.HostTestReport
+	41, // 42: station.v1.HostService.Versions:output_type -> station.v1.VersionsReply
+	42, // 43: station.v1.HostService.Version:output_type -> station.v1.SourceVersion
+	17, // 44: station.v1.HostService.Publish:output_type -> station.v1.HostPublished
+	17, // 45: station.v1.HostService.Rollback:output_type -> station.v1.HostPublished
+	19, // 46: station.v1.HostService.Diff:output_type -> station.v1.HostDiff
+	36, // 47: station.v1.HostService.Delete:output_type -> station.v1.Empty
+	22, // 48: station.v1.HostService.Metadata:output_type -> station.v1.HostMetadata
+	31, // 49: station.v1.HostService.Plugins:output_type -> station.v1.HostPlugins
+	33, // 50: station.v1.HostService.Health:output_type -> station.v1.HostHealth
+	32, // [32:51] is the sub-list for method output_type
+	13, // [13:32] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_station_v1_host_proto_init() }
@@ -2275,7 +2772,7 @@ func file_station_v1_host_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_station_v1_host_proto_rawDesc), len(file_station_v1_host_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   29,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -33,6 +33,9 @@ const (
 	HostService_Version_FullMethodName    = "/station.v1.HostService/Version"
 	HostService_Publish_FullMethodName    = "/station.v1.HostService/Publish"
 	HostService_Rollback_FullMethodName   = "/station.v1.HostService/Rollback"
+	HostService_Diff_FullMethodName       = "/station.v1.HostService/Diff"
+	HostService_Delete_FullMethodName     = "/station.v1.HostService/Delete"
+	HostService_Metadata_FullMethodName   = "/station.v1.HostService/Metadata"
 	HostService_Plugins_FullMethodName    = "/station.v1.HostService/Plugins"
 	HostService_Health_FullMethodName     = "/station.v1.HostService/Health"
 )
@@ -57,6 +60,9 @@ type HostServiceClient interface {
 	Version(ctx context.Context, in *VersionRequest, opts ...grpc.CallOption) (*SourceVersion, error)
 	Publish(ctx context.Context, in *HostPublication, opts ...grpc.CallOption) (*HostPublished, error)
 	Rollback(ctx context.Context, in *HostRollback, opts ...grpc.CallOption) (*HostPublished, error)
+	Diff(ctx context.Context, in *HostDiffQuery, opts ...grpc.CallOption) (*HostDiff, error)
+	Delete(ctx context.Context, in *HostDeletion, opts ...grpc.CallOption) (*Empty, error)
+	Metadata(ctx context.Context, in *HostMetadataQuery, opts ...grpc.CallOption) (*HostMetadata, error)
 	Plugins(ctx context.Context, in *Empty, opts ...grpc.CallOption) (*HostPlugins, error)
 	Health(ctx context.Context, in *Empty, opts ...grpc.CallOption) (*HostHealth, error)
 }
@@ -221,6 +227,36 @@ func (c *hostServiceClient) Rollback(ctx context.Context, in *HostRollback, opts
 	return out, nil
 }
 
+func (c *hostServiceClient) Diff(ctx context.Context, in *HostDiffQuery, opts ...grpc.CallOption) (*HostDiff, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(HostDiff)
+	err := c.cc.Invoke(ctx, HostService_Diff_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *hostServiceClient) Delete(ctx context.Context, in *HostDeletion, opts ...grpc.CallOption) (*Empty, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Empty)
+	err := c.cc.Invoke(ctx, HostService_Delete_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *hostServiceClient) Metadata(ctx context.Context, in *HostMetadataQuery, opts ...grpc.CallOption) (*HostMetadata, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(HostMetadata)
+	err := c.cc.Invoke(ctx, HostService_Metadata_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *hostServiceClient) Plugins(ctx context.Context, in *Empty, opts ...grpc.CallOption) (*HostPlugins, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(HostPlugins)
@@ -261,6 +297,9 @@ type HostServiceServer interface {
 	Version(context.Context, *VersionRequest) (*SourceVersion, error)
 	Publish(context.Context, *HostPublication) (*HostPublished, error)
 	Rollback(context.Context, *HostRollback) (*HostPublished, error)
+	Diff(context.Context, *HostDiffQuery) (*HostDiff, error)
+	Delete(context.Context, *HostDeletion) (*Empty, error)
+	Metadata(context.Context, *HostMetadataQuery) (*HostMetadata, error)
 	Plugins(context.Context, *Empty) (*HostPlugins, error)
 	Health(context.Context, *Empty) (*HostHealth, error)
 	mustEmbedUnimplementedHostServiceServer()
@@ -314,6 +353,15 @@ func (UnimplementedHostServiceServer) Publish(context.Context, *HostPublication)
 }
 func (UnimplementedHostServiceServer) Rollback(context.Context, *HostRollback) (*HostPublished, error) {
 	return nil, status.Error(codes.Unimplemented, "method Rollback not implemented")
+}
+func (UnimplementedHostServiceServer) Diff(context.Context, *HostDiffQuery) (*HostDiff, error) {
+	return nil, status.Error(codes.Unimplemented, "method Diff not implemented")
+}
+func (UnimplementedHostServiceServer) Delete(context.Context, *HostDeletion) (*Empty, error) {
+	return nil, status.Error(codes.Unimplemented, "method Delete not implemented")
+}
+func (UnimplementedHostServiceServer) Metadata(context.Context, *HostMetadataQuery) (*HostMetadata, error) {
+	return nil, status.Error(codes.Unimplemented, "method Metadata not implemented")
 }
 func (UnimplementedHostServiceServer) Plugins(context.Context, *Empty) (*HostPlugins, error) {
 	return nil, status.Error(codes.Unimplemented, "method Plugins not implemented")
@@ -576,6 +624,60 @@ func _HostService_Rollback_Handler(srv interface{}, ctx context.Context, dec fun
 	return interceptor(ctx, in, info, handler)
 }
 
+func _HostService_Diff_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(HostDiffQuery)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HostServiceServer).Diff(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: HostService_Diff_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HostServiceServer).Diff(ctx, req.(*HostDiffQuery))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _HostService_Delete_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(HostDeletion)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HostServiceServer).Delete(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: HostService_Delete_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HostServiceServer).Delete(ctx, req.(*HostDeletion))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _HostService_Metadata_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(HostMetadataQuery)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HostServiceServer).Metadata(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: HostService_Metadata_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HostServiceServer).Metadata(ctx, req.(*HostMetadataQuery))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _HostService_Plugins_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(Empty)
 	if err := dec(in); err != nil {
@@ -666,6 +768,18 @@ var HostService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Rollback",
 			Handler:    _HostService_Rollback_Handler,
+		},
+		{
+			MethodName: "Diff",
+			Handler:    _HostService_Diff_Handler,
+		},
+		{
+			MethodName: "Delete",
+			Handler:    _HostService_Delete_Handler,
+		},
+		{
+			MethodName: "Metadata",
+			Handler:    _HostService_Metadata_Handler,
 		},
 		{
 			MethodName: "Plugins",

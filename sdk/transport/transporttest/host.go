@@ -26,6 +26,7 @@ type Host struct {
 	files   files
 
 	published []host.Publication
+	deleted   []host.Deletion
 
 	plugins []host.Plugin
 	health  host.Health
@@ -51,6 +52,7 @@ type Data struct {
 	Tests  host.TestReport
 
 	Versions []storage.Version // oldest first
+	Metadata host.Metadata     // Trouble.Line is for operators
 }
 
 // NewHost gives a host without objects.

@@ -195,22 +195,28 @@ func (l *Lines) call(ctx context.Context, r Request, h host.Host, res *Response)
 	return err
 }
 
-// alter changes the source of an object.
+// alter changes the source of an object, or deletes it.
 func alter(ctx context.Context, c Change, h host.Host, res *answer) error {
 	var done host.Published
 	var err error
-	if c.Publish != nil {
+	switch {
+	case c.Publish != nil:
 		res.Object = c.Publish.Object
-	} else {
+	case c.Rollback != nil:
 		res.Object = c.Rollback.Object
+	case c.Delete != nil:
+		res.Object = c.Delete.Object
 	}
 	if _, err := id.ParseObject(string(res.Object)); err != nil {
 		return err
 	}
-	if c.Publish != nil {
+	switch {
+	case c.Publish != nil:
 		done, err = h.Publish(ctx, *c.Publish)
-	} else {
+	case c.Rollback != nil:
 		done, err = h.Rollback(ctx, *c.Rollback)
+	default:
+		err = h.Delete(ctx, *c.Delete)
 	}
 	res.Version = done.Version
 	return err
@@ -299,6 +305,10 @@ func look(ctx context.Context, r Read, h host.Host, res *Reading) error {
 		res.Versions = make([]storage.Version, 1)
 		res.Versions[0], err = h.Version(ctx, object, r.Number)
 		res.Versions[0].Uses = nil
+	case Diff:
+		res.Diff, err = h.Diff(ctx, host.DiffQuery{Object: object, From: r.Number, To: r.To})
+	case Metadata:
+		res.Metadata, err = h.Metadata(ctx, host.MetadataQuery{Object: object, Caller: id.Caller{Roles: []string{id.RoleOperator}}})
 	default:
 		err = errs.New(errs.Invalid, "", "There is no read of %q.", r.What)
 	}

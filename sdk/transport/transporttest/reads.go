@@ -215,6 +215,11 @@ func checkReadErrors(t testing.TB, h Harness) {
 		{Read{What: Version, Object: "none", Number: 1}, 404, "no_such_object"},
 		{Read{What: Version, Object: "a", Number: 9}, 404, "no_such_version"},
 		{Read{What: Versions, Object: "a", Cursor: "none"}, 400, "bad_cursor"},
+		{Read{What: Diff, Object: "none", Number: 1, To: 2}, 404, "no_such_object"},
+		{Read{What: Diff, Object: "a", Number: 9, To: 1}, 404, "no_such_version"},
+		{Read{What: Diff, Object: "a", Number: 1, To: 9}, 404, "no_such_version"},
+		{Read{What: Metadata, Object: "none"}, 404, "no_such_object"},
+		{Read{What: Metadata, Object: "A"}, 400, "bad_object_id"},
 	} {
 		got := read(t, c, q.read)
 		if got.Status != q.status || got.Code != q.code || got.Message == "" {
@@ -222,7 +227,7 @@ func checkReadErrors(t testing.TB, h Harness) {
 		}
 	}
 	kernel.Down(true)
-	for _, what := range []string{Objects, Source, State, Logs, Tests, Versions, Version} {
+	for _, what := range []string{Objects, Source, State, Logs, Tests, Versions, Version, Diff, Metadata} {
 		if got := read(t, c, Read{What: what, Object: "a", Number: 1}); got.Status != 503 || got.Code != "unavailable" {
 			t.Errorf("%s of a host that is down gave %d %q, want 503 unavailable", what, got.Status, got.Code)
 		}

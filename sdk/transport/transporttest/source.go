@@ -2,7 +2,9 @@ package transporttest
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -82,6 +84,68 @@ func (h *Host) Rollback(ctx context.Context, r host.Rollback) (host.Published, e
 	return h.Publish(ctx, host.Publication{Object: r.Object, Text: v.Text, Author: r.Author, Message: r.Message})
 }
 
+// Diff gives what stands for a diff: both texts, as they are; nothing where they are
+// the same.
+func (h *Host) Diff(ctx context.Context, q host.DiffQuery) ([]byte, error) {
+	if q.To == 0 {
+		d, err := h.look(ctx, q.Object)
+		if err != nil {
+			return nil, err
+		}
+		q.To = uint64(len(d.Versions))
+	}
+	from, err := h.Version(ctx, q.Object, q.From)
+	if err != nil {
+		return nil, err
+	}
+	to, err := h.Version(ctx, q.Object, q.To)
+	if err != nil || from.Number == to.Number {
+		return nil, err
+	}
+	return fmt.Appendf(nil, "--- %d\n+++ %d\n-%s\n+%s\n", from.Number, to.Number, from.Text, to.Text), nil
+}
+
+// Delete keeps the deletion, and the object has no data any more; unless it answers
+// with an error.
+func (h *Host) Delete(ctx context.Context, d host.Deletion) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := h.enter(ctx); err != nil {
+		return err
+	}
+	h.deleted = append(h.deleted, d)
+	if err := h.answers[d.Object].Err; err != nil {
+		return err
+	}
+	was, ok := h.data[d.Object]
+	switch {
+	case !ok:
+		return noObject(d.Object)
+	case d.IfMatch != "" && d.IfMatch != was.Source.Hash:
+		return errs.New(errs.Precondition, "", "The newest version is another.")
+	}
+	delete(h.data, d.Object)
+	return nil
+}
+
+// Metadata gives that of an object that has data.
+func (h *Host) Metadata(ctx context.Context, q host.MetadataQuery) (host.Metadata, error) {
+	d, err := h.look(ctx, q.Object)
+	if t := d.Metadata.Trouble; t != nil && !q.Caller.Has(id.RoleOperator) {
+		hidden := *t
+		hidden.Line = 0
+		d.Metadata.Trouble = &hidden
+	}
+	return d.Metadata, err
+}
+
+// Deleted gives the deletions that have arrived.
+func (h *Host) Deleted() []host.Deletion {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.deleted)
+}
+
 // Published gives the publications that have arrived, rollbacks among them.
 func (h *Host) Published() []host.Publication {
 	h.mu.Lock()
@@ -134,6 +198,92 @@ func checkVersions(t testing.TB, h Harness) {
 	}
 	if n := kernel.WithoutDeadline(); n > 0 {
 		t.Errorf("%d reads reached the host without a deadline", n)
+	}
+}
+
+// checkDiffs: a diff arrives unchanged, of the versions that were asked for.
+func checkDiffs(t testing.TB, h Harness) {
+	kernel, c := start(t, h)
+	kernel.Add(sample("a"))
+	for _, q := range []host.DiffQuery{{From: 1, To: 3}, {From: 3, To: 1}, {From: 1}, {From: 2, To: 2}} {
+		q.Object = "a"
+		want, err := kernel.Diff(t.Context(), q)
+		must(t, err)
+		got := read(t, c, Read{What: Diff, Object: "a", Number: q.From, To: q.To})
+		if got.Status != 200 || string(got.Diff) != string(want) || got.RequestID == "" || got.Station != Config.Station {
+			t.Errorf("%+v: status %d and %q, want %q", q, got.Status, got.Diff, want)
+		}
+	}
+}
+
+// checkMetadata: metadata arrives whole, whatever a script declares.
+func checkMetadata(t testing.TB, h Harness) {
+	kernel, c := start(t, h)
+	whole := host.Metadata{
+		Object: "a", Path: "dir/a.lua", Version: 3, Hash: strings.Repeat("ab", 32), Methods: []string{"GET", "HEAD"},
+		Declared: []byte(`{"actions":["start"],"author":"ü <b>","name":"A \"name\"","nested":{"list":[1,null,true]},"version":"1.0"}`),
+		Versions: 2, Entries: host.MaxCounted, MoreEntries: true, Keys: []string{"a", "ü\n\"<&"}, MoreKeys: true,
+		Trouble: &host.Trouble{
+			Kind: host.Refused, Time: time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC), Hash: strings.Repeat("cd", 32),
+			File: "lib/m.lua", Line: 7, Message: "\"ü\" expected\nnear <eof>", Serving: 2,
+		},
+	}
+	for _, m := range []host.Metadata{whole, {Object: "lib_m", Path: "lib/m.lua", Version: 1, Hash: whole.Hash, Versions: 1}} {
+		kernel.Add(Data{Info: host.ObjectInfo{Object: m.Object}, Metadata: m})
+		got := read(t, c, Read{What: Metadata, Object: string(m.Object)})
+		if d := cmp.Diff(m, got.Metadata, cmpopts.EquateEmpty()); got.Status != 200 || d != "" {
+			t.Errorf("%s: status %d, changed on its way (-want +got):\n%s", m.Object, got.Status, d)
+		}
+	}
+	for _, name := range []string{"object_id", "version_count", "trouble"} { // what a station may say cannot be said by a script
+		m := host.Metadata{Object: "liar", Path: "liar.lua", Declared: fmt.Appendf(nil, `{"%s":{"kind":"conflict"}}`, name)}
+		kernel.Add(Data{Info: host.ObjectInfo{Object: "liar"}, Metadata: m})
+		got := read(t, c, Read{What: Metadata, Object: "liar"}).Metadata
+		if got.Object != "liar" || got.Versions != 0 || got.Trouble != nil {
+			t.Errorf("a script that declares %s is told as %+v", name, got)
+		}
+	}
+	if n := kernel.WithoutDeadline(); n > 0 {
+		t.Errorf("%d reads reached the host without a deadline", n)
+	}
+}
+
+// checkDeletions: a deletion arrives, with its condition.
+func checkDeletions(t testing.TB, h Harness) {
+	kernel, c := start(t, h)
+	for _, object := range []id.Object{"a", "b"} {
+		kernel.Add(sample(object))
+	}
+	kernel.Answer("stays", Answer{Err: errs.New(errs.Conflict, "module", "It is a module.")})
+	for _, q := range []struct {
+		deletion host.Deletion
+		status   int
+		code     string
+	}{
+		{host.Deletion{Object: "a"}, 200, ""},
+		{host.Deletion{Object: "a"}, 404, "no_such_object"},
+		{host.Deletion{Object: "b", IfMatch: strings.Repeat("cd", 32)}, 412, "precondition_failed"},
+		{host.Deletion{Object: "b", IfMatch: sample("b").Source.Hash}, 200, ""},
+		{host.Deletion{Object: "stays"}, 409, "module"},
+		{host.Deletion{Object: "../a"}, 400, "bad_object_id"},
+	} {
+		got := change(t, c, Change{Delete: &q.deletion})
+		if got.Status != q.status || got.Code != q.code || q.status == 200 && (got.Object != q.deletion.Object || got.Version != 0) {
+			t.Errorf("%+v is answered with %+v, want %d %q", q.deletion, got, q.status, q.code)
+		}
+	}
+	if got := read(t, c, Read{What: Objects}); len(got.Objects) > 0 {
+		t.Errorf("there are %+v", got.Objects)
+	}
+	if n := len(kernel.Deleted()); n != 5 {
+		t.Errorf("%d deletions reached the host, want 5: all but the malformed one", n)
+	}
+	if n := kernel.WithoutDeadline(); n > 0 {
+		t.Errorf("%d deletions reached the host without a deadline", n)
+	}
+	kernel.Down(true)
+	if got := change(t, c, Change{Delete: &host.Deletion{Object: "b"}}); got.Status != 503 || got.Code != "unavailable" {
+		t.Errorf("a deletion at a host that is down gave %d %q, want 503 unavailable", got.Status, got.Code)
 	}
 }
 

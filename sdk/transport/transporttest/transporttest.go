@@ -87,6 +87,8 @@ const (
 
 	Versions = "versions"
 	Version  = "version" // one, with its text
+	Diff     = "diff"
+	Metadata = "metadata"
 
 	Plugins = "plugins" // of the station; no object, as with the next two
 	Health  = "health"  // what the station needs, and what is missing
@@ -97,7 +99,8 @@ const (
 type Read struct {
 	What   string
 	Object string // "id"; not with Objects
-	Number uint64 // Version
+	Number uint64 // Version; Diff: the older one
+	To     uint64 // Diff: the newer one, 0 for the newest
 	Prefix string // Objects, State
 	Key    string // State: this one alone, where it is not empty
 	Levels []storage.Level
@@ -117,16 +120,19 @@ type Reading struct {
 
 	Versions []storage.Version // without texts and uses, but for that of Version
 
-	Plugins []host.Plugin // in the host's order
-	Health  host.Health
+	Diff     []byte
+	Metadata host.Metadata // Declared in canonical JSON
+	Plugins  []host.Plugin // in the host's order
+	Health   host.Health
 
 	Next string // cursor of the next page; empty on the last
 }
 
-// Change asks for another source of an object: one of its two is set.
+// Change asks for another source of an object, or for its end: one of the three is set.
 type Change struct {
 	Publish  *host.Publication `json:",omitempty"`
 	Rollback *host.Rollback    `json:",omitempty"`
+	Delete   *host.Deletion    `json:",omitempty"`
 }
 
 // Changed is the answer to a Change: a Response that failed, or what the object
@@ -134,7 +140,7 @@ type Change struct {
 type Changed struct {
 	Response
 	Object  id.Object
-	Version uint64
+	Version uint64 // 0 of a deletion
 }
 
 // Run checks a transport against the contract. There is no optional part.
@@ -178,10 +184,13 @@ var checks = []check{
 	{"Logs", checkLogs},
 	{"Tests", checkTests},
 	{"Versions", checkVersions},
+	{"Diffs", checkDiffs},
+	{"Metadata", checkMetadata},
 	{"ReadErrors", checkReadErrors},
 	{"Health", checkHealth},
 	{"Changes", checkChanges},
 	{"ChangeErrors", checkChangeErrors},
+	{"Deletions", checkDeletions},
 	{"Drain", checkDrain},
 	{"Handover", checkHandover},
 	{"FailedListener", checkFailedListener},

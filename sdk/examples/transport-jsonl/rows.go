@@ -1,0 +1,162 @@
+package main
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/dbbasic/station/sdk/host"
+	"github.com/dbbasic/station/sdk/id"
+	"github.com/dbbasic/station/sdk/plugin"
+	"github.com/dbbasic/station/sdk/storage"
+)
+
+type errorRow struct {
+	Kind       string   `json:"kind"`
+	Status     int      `json:"status"` // as over HTTP
+	Code       string   `json:"code"`
+	Message    string   `json:"message"`
+	Line       int      `json:"line,omitempty"`
+	Traceback  string   `json:"traceback,omitempty"`
+	Allow      []string `json:"allow,omitempty"`
+	RetryAfter float64  `json:"retry_after,omitempty"` // seconds
+}
+
+type fileRow struct {
+	Name string    `json:"name"`
+	Type string    `json:"type"`
+	Size int64     `json:"size"`
+	Hash string    `json:"hash"`
+	Time time.Time `json:"time"`
+}
+
+type identityRow struct {
+	Station id.Station `json:"station"`
+	Version string     `json:"version"`
+}
+
+type objectRow struct {
+	Object  id.Object `json:"object"`
+	Path    string    `json:"path"`
+	File    string    `json:"file"`
+	Version uint64    `json:"version"`
+}
+
+type sourceRow struct {
+	Object  id.Object `json:"object"`
+	Version uint64    `json:"version"`
+	Hash    string    `json:"hash"`
+	Code    string    `json:"code"`
+}
+
+type stateRow struct {
+	Key   string          `json:"key"`
+	Value json.RawMessage `json:"value"`
+}
+
+type entryRow struct {
+	ID      string          `json:"entry_id,omitempty"` // entries of tests have none
+	Time    time.Time       `json:"time"`
+	Level   storage.Level   `json:"level"`
+	Message string          `json:"message"`
+	Fields  json.RawMessage `json:"fields,omitempty"`
+}
+
+type testRow struct {
+	Name      string           `json:"name"`
+	Outcome   host.TestOutcome `json:"outcome"`
+	Reason    string           `json:"reason,omitempty"`
+	Code      string           `json:"code,omitempty"`
+	Line      int              `json:"line,omitempty"`
+	Traceback string           `json:"traceback,omitempty"`
+	Duration  float64          `json:"duration_ms"`
+	Log       []entryRow       `json:"log,omitempty"`
+	Omitted   int              `json:"log_omitted,omitempty"` // entries before those of log
+}
+
+type versionRow struct {
+	Version uint64    `json:"version"`
+	Time    time.Time `json:"time"`
+	Author  string    `json:"author"`
+	Message string    `json:"message"`
+	Hash    string    `json:"hash"`
+	Code    *string   `json:"code,omitempty"` // not in lists
+}
+
+type publishedRow struct {
+	Version uint64 `json:"version"`
+	Hash    string `json:"hash"`
+	New     bool   `json:"new"`
+}
+
+type pluginRow struct {
+	Kind        plugin.Kind `json:"kind"`
+	Name        string      `json:"name"`
+	Version     string      `json:"version"`
+	Healthy     bool        `json:"healthy"`
+	PID         int         `json:"pid,omitempty"`
+	Since       time.Time   `json:"since,omitzero"`
+	Problem     string      `json:"problem,omitempty"`
+	Restarts    int         `json:"restarts"`
+	LastProblem string      `json:"last_problem,omitempty"`
+	LastSeen    time.Time   `json:"last_seen,omitzero"`
+}
+
+type checkRow struct {
+	Name    string `json:"name"`
+	OK      bool   `json:"ok"`
+	Problem string `json:"problem,omitempty"`
+}
+
+// rows gives what the station found as JSON shows it. What this protocol has no
+// shape for is shown as it is.
+func rows(value any) any {
+	switch v := value.(type) {
+	case host.Identity:
+		return identityRow(v)
+	case []host.ObjectInfo:
+		return each(v, func(o host.ObjectInfo) objectRow { return objectRow(o) })
+	case host.Source:
+		return sourceRow{v.Object, v.Version, v.Hash, string(v.Text)}
+	case []host.StateItem:
+		return each(v, func(i host.StateItem) stateRow { return stateRow{i.Key, i.Value} })
+	case []storage.Entry:
+		return each(v, func(e storage.Entry) entryRow {
+			return entryRow{e.ID.String(), e.Time.UTC(), e.Level, e.Message, e.Fields}
+		})
+	case host.TestReport:
+		return each(v.Tests, test)
+	case []storage.Version:
+		return each(v, version)
+	case storage.Version:
+		row, code := version(v), string(v.Text)
+		row.Code = &code
+		return row
+	case host.Published:
+		return publishedRow{v.Version, v.Hash, v.Minted}
+	case []host.Plugin:
+		return each(v, func(p host.Plugin) pluginRow {
+			return pluginRow{p.Kind, p.Name, p.Version, p.Healthy(), p.PID, p.Since.UTC(), p.Problem, p.Restarts, p.LastProblem, p.LastSeen.UTC()}
+		})
+	case host.Health:
+		return each(v.Checks, func(c host.Check) checkRow { return checkRow{c.Name, c.Problem == "", c.Problem} })
+	}
+	return value
+}
+
+// each gives a list that is [] in JSON where it is empty.
+func each[T, R any](list []T, row func(T) R) []R {
+	out := make([]R, len(list))
+	for i, v := range list {
+		out[i] = row(v)
+	}
+	return out
+}
+
+func test(t host.TestResult) testRow {
+	return testRow{t.Name, t.Outcome, t.Reason, t.Code, t.Line, t.Traceback, t.Duration.Seconds() * 1000,
+		each(t.Log, func(e host.TestEntry) entryRow { return entryRow{"", e.Time.UTC(), e.Level, e.Message, e.Fields} }), t.Omitted}
+}
+
+func version(v storage.Version) versionRow {
+	return versionRow{Version: v.Number, Time: v.Time.UTC(), Author: v.Author, Message: v.Message, Hash: v.Hash}
+}
