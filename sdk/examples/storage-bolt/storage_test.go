@@ -22,6 +22,11 @@ func TestConformance(t *testing.T) { storagetest.Run(t, fresh) }
 // TestConformanceThroughGRPC tests it as a station sees it.
 func TestConformanceThroughGRPC(t *testing.T) { storagetest.Run(t, storagetest.ThroughGRPC(fresh)) }
 
+// BenchmarkCommit measures commits of 1, 16 and 64 writers.
+func BenchmarkCommit(b *testing.B) {
+	storagetest.BenchCommits(b, func() storage.Storage { return newStorage(slog.New(slog.DiscardHandler)) })
+}
+
 // fresh gives a storage that waits to be configured.
 func fresh(t *testing.T) storage.Storage {
 	s := newStorage(slog.New(slog.NewTextHandler(t.Output(), nil)))
