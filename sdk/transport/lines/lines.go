@@ -24,15 +24,16 @@ import (
 // What clients may take of the station. Every wait has an end and every buffer a
 // bound: a plugin that one client can fill up takes all others with it.
 const (
-	MaxBody  = 8 << 20          // bytes of a body
-	MaxLine  = 12 << 20         // bytes of a line: the largest body in base64, and some
-	MaxFiles = 100              // files of a form
-	MaxConns = 256              // open connections; others wait in the listener's queue
-	MaxCalls = 128              // requests of one connection that are under way
-	MaxHeld  = 256 << 20        // bytes of all lines above 64 KiB that are in memory
-	IdleTime = 2 * time.Minute  // from one line to the next
-	LineTime = 30 * time.Second // for a line to cross once it has begun, and for a piece that was asked for
-	CallTime = 35 * time.Second // for the host to answer; the kernel's own limit is 30 s
+	MaxBody   = 8 << 20          // bytes of a body
+	MaxLine   = 12 << 20         // bytes of a line: the largest body in base64, and some
+	MaxFields = 10_000           // of a query, a header or a form
+	MaxFiles  = 100              // files of a form
+	MaxConns  = 256              // open connections; others wait in the listener's queue
+	MaxCalls  = 128              // requests of one connection that are under way
+	MaxHeld   = 256 << 20        // bytes of all lines above 64 KiB that are in memory
+	IdleTime  = 2 * time.Minute  // from one line to the next
+	LineTime  = 30 * time.Second // for a line to cross once it has begun, and for a piece that was asked for
+	CallTime  = 35 * time.Second // for the host to answer; the kernel's own limit is 30 s
 )
 
 // Protocol is what the lines of a transport look like. Its methods are safe for
