@@ -45,14 +45,12 @@ func rangeArgs(least, most int) cobra.PositionalArgs {
 	}
 }
 
-// maxArgs refuses more arguments.
-func maxArgs(n int) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if err := cobra.MaximumNArgs(n)(cmd, args); err != nil {
-			return usageError{fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())}
-		}
-		return nil
+// optionalArg refuses more than one argument.
+func optionalArg(cmd *cobra.Command, args []string) error {
+	if err := cobra.MaximumNArgs(1)(cmd, args); err != nil {
+		return usageError{fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())}
 	}
+	return nil
 }
 
 func checkCommand() *cobra.Command {
@@ -70,7 +68,7 @@ PATH is a file or a folder; without one it is the scripts folder.
 The exit code is 0 if all is well, 1 if something is wrong, 2 for a wrong call.`,
 		Example: `  station check
   station check scripts/tutorial/03_counter.lua`,
-		Args: maxArgs(1),
+		Args: optionalArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, err := flags.scripts(args)
 			if err != nil {
@@ -110,7 +108,7 @@ does not load has failed.
 The exit code is 0 if nothing failed, 1 if something did, 2 for a wrong call.`,
 		Example: `  station test
   station test scripts/tutorial/03_counter.lua --run reset`,
-		Args: maxArgs(1),
+		Args: optionalArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, err := flags.scripts(args)
 			if err != nil {
