@@ -18,6 +18,7 @@ const module = "github.com/dbbasic/station"
 // import. A part is a top-level folder, or one of its folders where the rule
 // is finer; the longest match counts.
 var allowed = map[string][]string{
+	"scripts":                {},
 	"sdk":                    {"sdk"},
 	"framework":              {"framework", "sdk"},
 	"framework/luahost":      {"sdk"},
@@ -31,7 +32,7 @@ var allowed = map[string][]string{
 	"framework/scripttest":   {"framework/dispatch", "framework/luahost", "sdk"},
 	"plugins/storage-tsv":    {"sdk"},
 	"plugins/transport-http": {"sdk"},
-	"cmd/station":            {"framework/config", "framework/importer", "framework/kernel", "framework/luahost", "framework/pluginhost", "framework/prototype", "plugins", "sdk"},
+	"cmd/station":            {"framework/config", "framework/importer", "framework/kernel", "framework/luahost", "framework/pluginhost", "framework/prototype", "plugins", "scripts", "sdk"},
 	"cmd/storage-tsv":        {"plugins/storage-tsv", "sdk"},
 	"cmd/transport-http":     {"plugins/transport-http", "sdk"},
 }
@@ -40,7 +41,7 @@ var allowed = map[string][]string{
 var folders = []string{"cmd", "framework", "plugins", "scripts", "sdk"}
 
 func TestImportsGoOneWay(t *testing.T) {
-	for _, p := range packages(t) {
+	for _, p := range packages(t, "..", 10) {
 		part := longest(p.ImportPath)
 		if part == "" {
 			t.Errorf("%s belongs to no part: add it to the rules", p.ImportPath)
@@ -58,7 +59,21 @@ func TestImportsGoOneWay(t *testing.T) {
 	}
 }
 
-// TestBuiltinsAreNamedOnce keeps the list of bundled plugins in one file.
+// TestExamplesImportTheSDK: the plugins of sdk/examples are a module of their own,
+// as an author's are, and know of the station what one has.
+func TestExamplesImportTheSDK(t *testing.T) {
+	for _, p := range packages(t, "../sdk/examples", 2) {
+		for _, imported := range p.Imports {
+			path, ok := strings.CutPrefix(imported, module+"/")
+			if ok && (!within(path, "sdk") || strings.Contains(path+"/", "/internal/")) {
+				t.Errorf("%s imports %s; an example imports the sdk only, and nothing internal of it", p.ImportPath, imported)
+			}
+		}
+	}
+}
+
+// TestBuiltinsAreNamedOnce keeps the list of bundled plugins in one file. Tests
+// may wrap a plugin.
 func TestBuiltinsAreNamedOnce(t *testing.T) {
 	files, err := filepath.Glob("../cmd/station/*.go")
 	if err != nil || len(files) == 0 {
@@ -69,7 +84,7 @@ func TestBuiltinsAreNamedOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if strings.Contains(string(text), module+"/plugins/") && filepath.Base(f) != "builtin.go" {
+		if strings.Contains(string(text), module+"/plugins/") && filepath.Base(f) != "builtin.go" && !strings.HasSuffix(f, "_test.go") {
 			t.Errorf("%s imports a plugin; builtin.go alone does", f)
 		}
 	}
@@ -106,10 +121,11 @@ type listed struct {
 	Imports    []string
 }
 
-func packages(t *testing.T) []listed {
+// packages lists those of the module in a folder, at least so many.
+func packages(t *testing.T, dir string, least int) []listed {
 	t.Helper()
 	cmd := exec.Command("go", "list", "-json=ImportPath,Imports", "./...")
-	cmd.Dir = ".."
+	cmd.Dir = dir
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatalf("go list: %v", err)
@@ -122,7 +138,7 @@ func packages(t *testing.T) []listed {
 		}
 		all = append(all, p)
 	}
-	if len(all) < 10 {
+	if len(all) < least {
 		t.Fatalf("go list gave %d packages only", len(all))
 	}
 	return all

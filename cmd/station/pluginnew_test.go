@@ -10,7 +10,7 @@ import (
 )
 
 // examples are the plugins below sdk/examples, by the kind whose template they are.
-var examples = map[string]string{"transport": "jsonl"}
+var examples = map[string]string{"storage": "bolt", "transport": "jsonl"}
 
 // newPlugin runs `station plugin new` in a folder, and gives that of the plugin.
 func newPlugin(t *testing.T, work, kind, name string, more ...string) string {

@@ -2,7 +2,6 @@ package storagetsv
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"testing"
@@ -14,37 +13,8 @@ import (
 	"github.com/dbbasic/station/sdk/storage/storagetest"
 )
 
-// BenchmarkCommit commits one key and one log entry at a time, durably, in
-// batches of 1, 16 and 64 spread over 64 objects.
 func BenchmarkCommit(b *testing.B) {
-	for _, size := range []int{1, 16, 64} {
-		b.Run(fmt.Sprint(size), func(b *testing.B) {
-			s := New(slog.New(slog.DiscardHandler), "test")
-			if err := s.Configure(b.Context(), plugin.Config{Station: here, DataDir: b.TempDir()}); err != nil {
-				b.Fatal(err)
-			}
-			defer func() { _ = s.Close(context.Background()) }()
-			names := make([]id.Object, 64)
-			for i := range names {
-				names[i] = id.Object(fmt.Sprintf("counter-%d", i))
-			}
-			n := uint64(0)
-			batch := make([]storage.Commit, size)
-			b.ReportAllocs()
-			for b.Loop() {
-				for i := range batch {
-					batch[i] = counting(names[n%64], n/64+1)
-					n++
-				}
-				for _, err := range s.Commit(b.Context(), batch) {
-					if err != nil {
-						b.Fatal(err)
-					}
-				}
-			}
-			b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "commits/s")
-		})
-	}
+	storagetest.BenchCommits(b, func() storage.Storage { return New(slog.New(slog.DiscardHandler), "test") })
 }
 
 // BenchmarkFile writes and reads a file of 100 MiB, in process and through gRPC.

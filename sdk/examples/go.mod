@@ -2,7 +2,10 @@ module github.com/dbbasic/station/sdk/examples
 
 go 1.26.0
 
-require github.com/dbbasic/station v0.0.0
+require (
+	github.com/dbbasic/station v0.0.0
+	go.etcd.io/bbolt v1.5.0
+)
 
 require (
 	github.com/fatih/color v1.13.0 // indirect
@@ -15,6 +18,7 @@ require (
 	github.com/mattn/go-colorable v0.1.12 // indirect
 	github.com/mattn/go-isatty v0.0.17 // indirect
 	github.com/oklog/run v1.1.0 // indirect
+	github.com/tidwall/btree v1.8.2 // indirect
 	go.uber.org/goleak v1.3.0 // indirect
 	golang.org/x/net v0.60.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
@@ -22,6 +26,7 @@ require (
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20260817212433-ac3dfec99bb1 // indirect
 	google.golang.org/grpc v1.85.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
+	pgregory.net/rapid v1.3.0 // indirect
 )
 
 replace github.com/dbbasic/station => ../..

@@ -18,9 +18,9 @@ type Call struct {
 	Station id.Station // where it must run; empty means wherever the kernel routes it
 	Method  string     // GET, POST, PUT, PATCH, DELETE, HEAD or OPTIONS
 	Path    string     // as the client wrote it; "/objects/{id}" over HTTP
-	Query   []Field    // decoded, in the order of the request
-	Header  []Field    // what the script may read; names in canonical form
-	Form    []Field    // decoded form fields, where the body was a form
+	Query   []Field    // decoded, in the order of the request; UTF-8
+	Header  []Field    // names in canonical form, as net/http has them; no Authorization, Cookie or Proxy-Authorization: no script may see those
+	Form    []Field    // decoded form fields, where the body was a form; UTF-8
 	Type    string     // media type of Body without parameters; empty where there is none
 	Body    []byte     // as received; empty where it was a form
 	Uploads []Uploaded // the files of a form, in its order; the call uses them up or the kernel drops them

@@ -103,12 +103,13 @@ func TestReadmeLimits(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, limit := range map[string]string{
-		"body":                               fmt.Sprintf("%d MiB", lines.MaxBody>>20),
-		"line":                               fmt.Sprintf("%d MiB", lines.MaxLine>>20),
-		"all lines above 64 KiB together":    fmt.Sprintf("%d MiB", lines.MaxHeld>>20),
-		"files of a form":                    fmt.Sprint(lines.MaxFiles),
-		"requests of a connection at a time": fmt.Sprint(lines.MaxCalls),
-		"connections":                        fmt.Sprint(lines.MaxConns),
+		"body":                                  fmt.Sprintf("%d MiB", lines.MaxBody>>20),
+		"line":                                  fmt.Sprintf("%d MiB", lines.MaxLine>>20),
+		"all lines above 64 KiB together":       fmt.Sprintf("%d MiB", lines.MaxHeld>>20),
+		"files of a form":                       fmt.Sprint(lines.MaxFiles),
+		"fields of a query, a header or a form": fmt.Sprintf("%d,%03d each", lines.MaxFields/1000, lines.MaxFields%1000),
+		"requests of a connection at a time":    fmt.Sprint(lines.MaxCalls),
+		"connections":                           fmt.Sprint(lines.MaxConns),
 		"the time a line takes, in both directions": fmt.Sprintf("%g s", lines.LineTime.Seconds()),
 		"the time to the next piece":                fmt.Sprintf("%g s", lines.LineTime.Seconds()),
 		"the time to the next line":                 fmt.Sprintf("%g min", lines.IdleTime.Minutes()),

@@ -24,15 +24,16 @@ import (
 // What clients may take of the station. Every wait has an end and every buffer a
 // bound: a plugin that one client can fill up takes all others with it.
 const (
-	MaxBody  = 8 << 20          // bytes of a body
-	MaxLine  = 12 << 20         // bytes of a line: the largest body in base64, and some
-	MaxFiles = 100              // files of a form
-	MaxConns = 256              // open connections; others wait in the listener's queue
-	MaxCalls = 128              // requests of one connection that are under way
-	MaxHeld  = 256 << 20        // bytes of all lines above 64 KiB that are in memory
-	IdleTime = 2 * time.Minute  // from one line to the next
-	LineTime = 30 * time.Second // for a line to cross once it has begun, and for a piece that was asked for
-	CallTime = 35 * time.Second // for the host to answer; the kernel's own limit is 30 s
+	MaxBody   = 8 << 20          // bytes of a body
+	MaxLine   = 12 << 20         // bytes of a line: the largest body in base64, and some
+	MaxFields = 10_000           // of a query, a header or a form
+	MaxFiles  = 100              // files of a form
+	MaxConns  = 256              // open connections; others wait in the listener's queue
+	MaxCalls  = 128              // requests of one connection that are under way
+	MaxHeld   = 256 << 20        // bytes of all lines above 64 KiB that are in memory
+	IdleTime  = 2 * time.Minute  // from one line to the next
+	LineTime  = 30 * time.Second // for a line to cross once it has begun, and for a piece that was asked for
+	CallTime  = 35 * time.Second // for the host to answer; the kernel's own limit is 30 s
 )
 
 // Protocol is what the lines of a transport look like. Its methods are safe for
@@ -61,8 +62,11 @@ const (
 	Test     Action = "test"
 	Versions Action = "versions"
 	Version  Action = "version"
+	Diff     Action = "diff"
+	Metadata Action = "metadata"
 	Publish  Action = "publish"
 	Rollback Action = "rollback"
+	Delete   Action = "delete"
 	Plugins  Action = "plugins"
 	Health   Action = "health" // answered as long as the kernel is alive
 	Ready    Action = "ready"  // the same, or the error of host.Health's Ready
@@ -85,8 +89,9 @@ type Request struct {
 	Cursor string  // of a list: Next of the answer before
 
 	Logs        storage.LogsQuery // Logs: Since, Until, Levels, Text, Fields and Oldest
-	Version     uint64            // Version, Rollback
-	Publication host.Publication  // Publish: all but Object; Rollback: Author and Message
+	Version     uint64            // Version, Rollback; Diff: the older one
+	To          uint64            // Diff: the newer one, 0 for the newest
+	Publication host.Publication  // Publish: all but Object; Rollback: Author and Message; Delete: IfMatch
 
 	Piece *Piece
 }
@@ -127,7 +132,10 @@ type Answer struct {
 //	Test              host.TestReport
 //	Versions          []storage.Version
 //	Version           storage.Version
+//	Diff              string
+//	Metadata          host.Metadata
 //	Publish, Rollback host.Published
+//	Delete            id.Object, which is no more
 //	Plugins           []host.Plugin
 //	Health, Ready     host.Health
 

@@ -105,6 +105,10 @@ func (x *exchange) invoke(object id.Object, station id.Station) error {
 	return nil
 }
 
+// credential holds the headers that no script sees: they may be meant for another
+// script, or for the station.
+var credential = map[string]bool{"Authorization": true, "Cookie": true, "Proxy-Authorization": true}
+
 // call gives the call that the request is for, without its files.
 func (x *exchange) call(object id.Object, station id.Station) (host.Call, error) {
 	c := x.Call
@@ -116,16 +120,22 @@ func (x *exchange) call(object id.Object, station id.Station) (host.Call, error)
 		return c, errs.New(errs.Invalid, "bad_body", "A call has a body or a form, not both.")
 	case len(c.Body) > MaxBody:
 		return c, errs.New(errs.TooLarge, "", "A body may have %d bytes.", MaxBody)
+	case max(len(c.Query), len(c.Header), len(c.Form)) > MaxFields:
+		return c, errs.New(errs.TooLarge, "", "A query, a header and a form may have %d fields each.", MaxFields)
 	case len(x.Files) > MaxFiles:
 		return c, errs.New(errs.TooLarge, "", "A form may have %d files.", MaxFiles)
 	}
-	for i := range c.Header {
-		c.Header[i].Name = textproto.CanonicalMIMEHeaderKey(c.Header[i].Name) // as scripts look for them
+	var header []host.Field
+	for _, f := range c.Header {
+		f.Name = textproto.CanonicalMIMEHeaderKey(f.Name) // as scripts look for them
+		if !credential[f.Name] {
+			header = append(header, f)
+		}
 	}
 	return host.Call{
 		Object: object, Station: station, Method: c.Method, Path: "/objects/" + x.Object, // as over HTTP: scripts see it
-		Query: c.Query, Header: c.Header, Form: c.Form, Type: c.Type, Body: c.Body,
-		RequestID: x.RequestID, Caller: id.Caller{Roles: []string{id.RoleOperator}},
+		Query: c.Query, Header: header, Form: c.Form, Type: c.Type, Body: c.Body,
+		RequestID: x.RequestID, Caller: operator,
 	}, nil
 }
 
