@@ -45,53 +45,6 @@ func rangeArgs(least, most int) cobra.PositionalArgs {
 	}
 }
 
-// optionalArg refuses more than one argument.
-func optionalArg(cmd *cobra.Command, args []string) error {
-	if err := cobra.MaximumNArgs(1)(cmd, args); err != nil {
-		return usageError{fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())}
-	}
-	return nil
-}
-
-func checkCommand() *cobra.Command {
-	var flags scriptFlags
-	cmd := &cobra.Command{
-		Use:   "check [PATH]",
-		Short: "Say which scripts a station would not serve, and why",
-		Long: `Check compiles and loads scripts as a station does before it serves them, and
-prints a line for each that does not load, path:LINE: message. Modules below lib/
-are checked too. It also names two scripts that would be one object, and scripts
-whose path gives no id. No station is needed.
-
-PATH is a file or a folder; without one it is the scripts folder.
-
-The exit code is 0 if all is well, 1 if something is wrong, 2 for a wrong call.`,
-		Example: `  station check
-  station check scripts/tutorial/03_counter.lua`,
-		Args: optionalArg,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := flags.scripts(args)
-			if err != nil {
-				return err
-			}
-			n, problems, err := s.Check(cmd.Context())
-			if err != nil {
-				return err
-			}
-			for _, p := range problems {
-				fmt.Fprintln(cmd.OutOrStdout(), p)
-			}
-			if len(problems) > 0 {
-				return fmt.Errorf("%d of %s", len(problems), counted(n, "script has a problem", "scripts have problems"))
-			}
-			fmt.Fprintln(cmd.OutOrStdout(), counted(n, "script is well", "scripts are well"))
-			return nil
-		},
-	}
-	flags.add(cmd)
-	return cmd
-}
-
 func testCommand() *cobra.Command {
 	var run string
 	var flags scriptFlags
@@ -108,7 +61,7 @@ does not load has failed.
 The exit code is 0 if nothing failed, 1 if something did, 2 for a wrong call.`,
 		Example: `  station test
   station test scripts/tutorial/03_counter.lua --run reset`,
-		Args: optionalArg,
+		Args: rangeArgs(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, err := flags.scripts(args)
 			if err != nil {
