@@ -225,6 +225,9 @@ func plugins(all []process) map[string]int {
 		if len(p.args) == 3 && p.args[1] == "plugin-serve" {
 			found[p.args[2]] = p.pid
 		}
+		if len(p.args) == 1 && strings.HasPrefix(filepath.Base(p.args[0]), "storage-") { // a program of its own
+			found[filepath.Base(p.args[0])] = p.pid
+		}
 	}
 	return found
 }
