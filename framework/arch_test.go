@@ -18,6 +18,7 @@ const module = "github.com/dbbasic/station"
 // import. A part is a top-level folder, or one of its folders where the rule
 // is finer; the longest match counts.
 var allowed = map[string][]string{
+	"scripts":                {},
 	"sdk":                    {"sdk"},
 	"framework":              {"framework", "sdk"},
 	"framework/luahost":      {"sdk"},
@@ -31,7 +32,7 @@ var allowed = map[string][]string{
 	"framework/scripttest":   {"framework/dispatch", "framework/luahost", "sdk"},
 	"plugins/storage-tsv":    {"sdk"},
 	"plugins/transport-http": {"sdk"},
-	"cmd/station":            {"framework/config", "framework/importer", "framework/kernel", "framework/luahost", "framework/pluginhost", "framework/prototype", "plugins", "sdk"},
+	"cmd/station":            {"framework/config", "framework/importer", "framework/kernel", "framework/luahost", "framework/pluginhost", "framework/prototype", "plugins", "scripts", "sdk"},
 	"cmd/storage-tsv":        {"plugins/storage-tsv", "sdk"},
 	"cmd/transport-http":     {"plugins/transport-http", "sdk"},
 }

@@ -72,7 +72,7 @@ func rootCommand() *cobra.Command {
 		return usageError{fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())}
 	})
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(serveCommand(), testCommand(), checkCommand(), importCommand(), configCommand(), typesCommand(), pluginCommand(), versionCommand(), pluginServeCommand())
+	root.AddCommand(serveCommand(), testCommand(), checkCommand(), importCommand(), configCommand(), initCommand(), typesCommand(), pluginCommand(), versionCommand(), pluginServeCommand())
 	return root
 }
 

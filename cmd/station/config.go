@@ -27,12 +27,12 @@ func configFlags(cmd *cobra.Command, file *string) {
 	dataFlags(cmd, file)
 	f := cmd.Flags()
 	f.String("scripts", "./scripts", "folder of the objects' scripts")
-	f.String("listen", config.DefaultListen, "where the HTTP transport answers: HOST:PORT on loopback, where port 0 picks a free one, or unix:PATH")
-	f.String("fsync", "always", `when the storage tsv syncs changes to disk. always: before they are acknowledged.
+	f.String("listen", config.DefaultListen, "where the HTTP transport (the first, if there are several) answers: HOST:PORT on loopback, where port 0 picks a free one, or unix:PATH")
+	f.String("fsync", "always", `when changes are synced to disk, an option of the storage tsv. always: before they are acknowledged.
 interval: within a second; a power cut may take the last second.
 never: about once a minute; a power cut may take what came since.
 A crash or a kill of the station takes nothing in any mode`)
-	f.String("log-retention", "0", "how long the storage tsv keeps log entries, such as 720h or 30d; 0 keeps them for ever")
+	f.String("log-retention", "0", "how long log entries are kept, an option of the storage tsv, such as 720h or 30d; 0 keeps them for ever")
 	var names []string
 	envFlag(cmd, &names)
 }

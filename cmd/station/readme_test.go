@@ -40,7 +40,7 @@ func TestReadme(t *testing.T) {
 	}
 	work, scripts := workFolder(t)
 	s := launchIn(t, work)
-	commands := 0
+	commands, configured := 0, false
 	for _, b := range all {
 		switch b.language {
 		case "lua":
@@ -50,14 +50,21 @@ func TestReadme(t *testing.T) {
 			until(t, "the script is live", func() bool {
 				return get(t.Context(), http.DefaultClient, s.url+"/objects/guestbook").status == http.StatusOK
 			})
+		case "hcl": // its values are not this test's: the station runs without it
+			file := filepath.Join(t.TempDir(), "station.hcl")
+			if err := os.WriteFile(file, []byte(b.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			shell(t, work, "go run ./cmd/station config validate "+file)
+			configured = true
 		case "sh":
 			commands += strings.Count(b.text, "\n")
 		}
 	}
-	if commands < 10 {
-		t.Errorf("only %d commands were found", commands)
+	if commands < 10 || !configured {
+		t.Errorf("only %d commands were found, a configuration: %v", commands, configured)
 	}
-	drawing := func(b block) bool { return b.language == "" }
+	drawing := func(b block) bool { return b.language == "" || b.language == "hcl" }
 	checkCommands(t, s, work, slices.DeleteFunc(all[1:], drawing))
 	s.end()
 }
@@ -91,8 +98,13 @@ func launchIn(t *testing.T, work string) *station {
 func shell(t *testing.T, dir, line string) (out string) {
 	t.Helper()
 	file := strings.HasPrefix(line, "cat ")
+	station, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
 	until(t, line, func() bool {
-		cmd := exec.Command("sh", "-c", strings.Replace(line, "curl ", "curl -sS ", 1))
+		command := strings.Replace(line, "go run ./cmd/station", station, 1)
+		cmd := exec.Command("sh", "-c", strings.Replace(command, "curl ", "curl -sS ", 1))
 		cmd.Dir = dir
 		text, err := cmd.CombinedOutput()
 		if err != nil && !file {

@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
+	"os"
 	"slices"
 	"strings"
 
@@ -13,6 +16,7 @@ import (
 
 	"github.com/dbbasic/station/framework/config"
 	"github.com/dbbasic/station/framework/kernel"
+	"github.com/dbbasic/station/scripts"
 )
 
 func serveCommand() *cobra.Command {
@@ -56,11 +60,20 @@ func serve(ctx context.Context, stdout io.Writer, log *slog.Logger, c *config.Co
 	for _, name := range unset {
 		log.Warn("env lists a variable that is not set", "name", name)
 	}
+	folder, inside, err := scriptsOf(c)
+	if err != nil {
+		return err
+	}
+	served := ""
+	if folder == "" {
+		log.Warn("there is no scripts folder: the bundled objects are served from inside the program, and files are not watched; \"station init\" writes them out", "folder", c.Scripts)
+		served = ", with the bundled objects"
+	}
 	k := kernel.Config{
-		Station: c.Station, Version: version(), Data: c.Data, Scripts: c.Scripts, Env: env, Log: log,
+		Station: c.Station, Version: version(), Data: c.Data, Scripts: folder, Bundled: inside, Env: env, Log: log,
 		Storage: kernel.Plugin{Name: c.Storage.Name, Command: c.Storage.Command, Options: c.Storage.Options},
 		Ready: func(at []net.Addr) {
-			fmt.Fprintf(stdout, "station %s is ready at %s\n", c.Station, places(c.Transports, at))
+			fmt.Fprintf(stdout, "station %s is ready at %s%s\n", c.Station, places(c.Transports, at), served)
 		},
 	}
 	for _, t := range c.Transports {
@@ -69,6 +82,22 @@ func serve(ctx context.Context, stdout io.Writer, log *slog.Logger, c *config.Co
 		})
 	}
 	return kernel.Run(ctx, k)
+}
+
+// scriptsOf gives the folder of the scripts, or those inside the program where there
+// is no folder and nobody has named one.
+func scriptsOf(c *config.Config) (folder string, inside fs.FS, err error) {
+	if c.ScriptsNamed {
+		return c.Scripts, nil, nil
+	}
+	_, err = os.Stat(c.Scripts)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", scripts.Files, nil
+	case err != nil:
+		return "", nil, err
+	}
+	return c.Scripts, nil, nil
 }
 
 // places names the address of each transport, one that a browser takes first.

@@ -94,6 +94,14 @@ func writeTypes(stdout io.Writer, dir string, force bool) (err error) {
 	return errors.Join(stub, rc)
 }
 
+// otherContentError is a file that was not replaced.
+type otherContentError struct{ path string }
+
+// Error implements error.
+func (e otherContentError) Error() string {
+	return e.path + " has other content and was left as it is: move it away, or replace it with --force"
+}
+
 // writeOwn writes a file, where there is one of other content only if it may
 // replace that.
 func writeOwn(stdout io.Writer, root *os.Root, name string, text []byte, mayReplace func(old []byte) bool) error {
@@ -107,7 +115,7 @@ func writeOwn(stdout io.Writer, root *os.Root, name string, text []byte, mayRepl
 		fmt.Fprintln(stdout, "unchanged", path)
 		return nil
 	case !mayReplace(old):
-		return fmt.Errorf("%s has other content and was left as it is: move it away, or replace it with --force", path)
+		return otherContentError{path}
 	}
 	if err := root.WriteFile(name, text, 0o644); err != nil {
 		return err

@@ -81,20 +81,43 @@ func List(folder string) (Listing, error) {
 	}
 	defer root.Close() //nolint:errcheck // it was only read
 	s := newScan(root)
-	if err := fs.WalkDir(root.FS(), ".", s.visit); err != nil {
+	if err := s.walk(root.FS()); err != nil {
 		return Listing{}, fmt.Errorf("scripts folder %s: %w", folder, err)
 	}
-	sort.Slice(s.found.Scripts, func(i, j int) bool { return s.found.Scripts[i].Object < s.found.Scripts[j].Object })
+	return s.found, nil
+}
+
+// ListInside reads the scripts that a program has inside itself, which do not
+// change while it runs. Two of one id are an error.
+func ListInside(files fs.FS) (Listing, error) {
+	s := &scan{seen: map[id.Object]string{}, read: func(name string) ([]byte, stamp, error) {
+		text, err := fs.ReadFile(files, name)
+		return text, stamp{}, err
+	}}
+	if err := s.walk(files); err != nil {
+		return Listing{}, fmt.Errorf("bundled scripts: %w", err)
+	}
+	if len(s.found.Twice) > 0 {
+		return Listing{}, s.found.Twice[0]
+	}
 	return s.found, nil
 }
 
 type scan struct {
-	root  *os.Root
+	read  func(name string) ([]byte, stamp, error)
 	seen  map[id.Object]string
 	found Listing
 }
 
-func newScan(root *os.Root) *scan { return &scan{root: root, seen: map[id.Object]string{}} }
+func newScan(root *os.Root) *scan {
+	return &scan{seen: map[id.Object]string{}, read: func(name string) ([]byte, stamp, error) { return read(root, name) }}
+}
+
+func (s *scan) walk(files fs.FS) error {
+	err := fs.WalkDir(files, ".", s.visit)
+	sort.Slice(s.found.Scripts, func(i, j int) bool { return s.found.Scripts[i].Object < s.found.Scripts[j].Object })
+	return err
+}
 
 func (s *scan) visit(name string, d fs.DirEntry, err error) error {
 	if err != nil {
@@ -133,7 +156,7 @@ func (s *scan) take(name string) {
 		return
 	}
 	s.seen[object] = name
-	text, at, err := read(s.root, name)
+	text, at, err := s.read(name)
 	if err == nil && len(text) == 0 {
 		err = errors.New("the file is empty, as if it were being written")
 	}

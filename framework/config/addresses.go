@@ -10,8 +10,8 @@ import (
 // address reads where a transport answers.
 func (l *loader) address(b *block) {
 	t := target("")
-	if b.name == "http" {
-		t = forHTTP
+	if b.name == "http" && !l.http { // a variable or a flag means the first one
+		t, l.http = forHTTP, true
 	}
 	a := b.body.Attributes["listen"]
 	s := l.setting(b.title(), listenSetting, a, t)
@@ -20,7 +20,7 @@ func (l *loader) address(b *block) {
 		s.Value = DefaultListen
 	}
 	if s.Value == "" {
-		if a == nil || s.From != Default { // else the value that is given was refused, and is told already
+		if !b.broken && (a == nil || s.From != Default) { // else the value that is given was refused, and is told already
 			l.wrong(b.at, "%s needs to be told where it answers: listen = %q, or listen = \"unix:PATH\".", b.title(), DefaultListen)
 		}
 		return
@@ -53,21 +53,13 @@ func (l *loader) apart(transports []*block) {
 }
 
 // unused notes the overrides that nothing takes.
-func (l *loader) unused(storage *block, transports []*block) {
-	https := 0
-	for _, b := range transports {
-		if b.name == "http" {
-			https++
-		}
-	}
+func (l *loader) unused(storage *block) {
 	for _, known := range Overrides {
 		o, given := l.over(known.target, known.Setting)
 		switch {
 		case !given:
-		case known.target == forHTTP && https == 0:
+		case known.target == forHTTP && !l.http:
 			l.misused(o, "This is for the transport \"http\", and the station has none.")
-		case known.target == forHTTP && https > 1:
-			l.misused(o, "This is for the transport \"http\", and the station has %d of them: say it in the file.", https)
 		case known.target == forStorage && !storage.broken:
 			if _, ok := storage.info.Options.Option(known.Setting); !ok {
 				l.misused(o, "%s has no option %q; it has %s.", storage.title(), known.Setting, orNone(storage.info.Options))

@@ -106,7 +106,7 @@ func Load(ctx context.Context, src Sources) (*Config, error) {
 	for _, b := range transports {
 		l.out.Transports = append(l.out.Transports, l.plugin(b))
 	}
-	l.unused(storage, transports)
+	l.unused(storage)
 	if l.failed() {
 		return nil, l.error()
 	}
@@ -117,6 +117,7 @@ func Load(ctx context.Context, src Sources) (*Config, error) {
 type loader struct {
 	src      Sources
 	file     string // as messages name it
+	http     bool   // a block of the transport "http" has been read
 	problems []Problem
 	out      Config
 }

@@ -69,8 +69,11 @@ func (o *objects) delete(ctx context.Context, d host.Deletion) error {
 // setAside takes the file out of its place that an object's deletion removes. A text
 // that nobody has looked at yet stays: it was saved meanwhile.
 func (o *objects) setAside(a catalogue.Aside) error {
-	if o.folder == nil {
-		return errs.New(errs.Conflict, "no_file", "The scripts of this station lie inside its program, and cannot be deleted.")
+	if object, _, err := catalogue.Name(a.Path); err == nil && o.inside[object] {
+		return errs.New(errs.Conflict, "no_file", "The script of %q lies inside this station's program, and would be back at its next start: write the scripts out with \"station init\".", object)
+	}
+	if o.folder == nil { // it has no file
+		return nil
 	}
 	file, err := o.folder.Read(a.Path)
 	if err == nil {
@@ -104,8 +107,10 @@ func (o *objects) decide(ctx context.Context, object id.Object) error {
 		o.ended(object)
 		return nil
 	}
-	if _, err := o.folder.PutBack(aside); err != nil {
-		return err
+	if o.folder != nil {
+		if _, err := o.folder.PutBack(aside); err != nil {
+			return err
+		}
 	}
 	o.mu.Lock()
 	delete(o.ending, object)
@@ -125,7 +130,11 @@ func (o *objects) ended(object id.Object) {
 	delete(o.troubles, object)
 	delete(o.paths, object)
 	o.mu.Unlock()
-	if err := o.folder.Discard(aside); err != nil {
+	var err error
+	if o.folder != nil {
+		err = o.folder.Discard(aside)
+	}
+	if err != nil {
 		o.log.Warn("the file of a deleted object is left under a hidden name, and goes at the next start", "object", object, "path", aside.Path, "error", err)
 	}
 	o.log.Info("object was deleted", "object", object, "path", aside.Path)

@@ -6,6 +6,7 @@ package kernel
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"path/filepath"
@@ -23,12 +24,14 @@ import (
 	"github.com/dbbasic/station/sdk/storage"
 )
 
-// Config is what a station is started with. All fields but Env and Ready are required.
+// Config is what a station is started with. All fields but Env and
+// Ready are required, and one of Scripts and Bundled.
 type Config struct {
 	Station    id.Station
 	Version    string // of the binary
 	Data       string // folder; made where there is none
-	Scripts    string // folder; must exist
+	Scripts    string // folder; must exist. Empty where the bundled scripts are served
+	Bundled    fs.FS  // scripts inside the program, served where Scripts names no folder
 	Storage    Plugin
 	Transports []Transport // at least one
 	Log        *slog.Logger
@@ -60,7 +63,7 @@ func Run(ctx context.Context, c Config) error {
 		return fmt.Errorf("data folder: %w", err)
 	}
 	c.Data = data
-	scripts, err := catalogue.Scan(c.Scripts)
+	scripts, err := list(c)
 	if err != nil {
 		return err
 	}
@@ -83,6 +86,14 @@ func Run(ctx context.Context, c Config) error {
 		return nil
 	}
 	return err
+}
+
+// list gives the scripts of a station.
+func list(c Config) (catalogue.Listing, error) {
+	if c.Scripts == "" {
+		return catalogue.ListInside(c.Bundled)
+	}
+	return catalogue.Scan(c.Scripts)
 }
 
 func run(ctx context.Context, c Config, plugins *pluginhost.Host, scripts catalogue.Listing, sockets []*listen.Socket) error {
@@ -115,11 +126,13 @@ func run(ctx context.Context, c Config, plugins *pluginhost.Host, scripts catalo
 	}()
 	limits := luahost.DefaultLimits()
 	limits.Budget = budget
-	folder, err := catalogue.OpenFolder(c.Scripts, scripts)
-	if err != nil {
-		return err
+	var folder *catalogue.Folder
+	if c.Scripts != "" {
+		if folder, err = catalogue.OpenFolder(c.Scripts, scripts); err != nil {
+			return err
+		}
+		defer folder.Close() //nolint:errcheck // it was only read
 	}
-	defer folder.Close() //nolint:errcheck // it was only read
 	o := newObjects(d, &store, folder, c.Log)
 	o.limits, o.env = limits, c.Env
 	if err := o.load(ctx, scripts); err != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -35,6 +36,7 @@ type bench struct {
 	*objects
 	t      *testing.T
 	dir    string
+	inside fs.FS // scripts inside the program; nil where they lie in dir
 	memory *storagetest.Memory
 	log    *lockedLog
 	down   atomic.Bool
@@ -99,10 +101,19 @@ func (b *bench) start() {
 	d := dispatch.New(dispatch.Options{
 		Station: "s1", Store: store, Cluster: cluster.None{}, Clock: hlc.NewClock(time.Now, 0), Log: log, Limits: dispatch.DefaultLimits(),
 	})
-	l, err := catalogue.Scan(b.dir)
+	c := Config{Scripts: b.dir, Bundled: b.inside}
+	if b.inside != nil {
+		c.Scripts = ""
+	}
+	l, err := list(c)
 	b.must(err)
-	folder, err := catalogue.OpenFolder(b.dir, l)
-	b.must(err)
+	var folder *catalogue.Folder
+	closeFolder := func() error { return nil }
+	if b.inside == nil {
+		folder, err = catalogue.OpenFolder(b.dir, l)
+		b.must(err)
+		closeFolder = folder.Close
+	}
 	b.objects = newObjects(d, store, folder, log)
 	b.limits = luahost.DefaultLimits()
 	b.must(b.load(b.t.Context(), l))
@@ -111,7 +122,7 @@ func (b *bench) start() {
 		stop()
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
-		if err := errors.Join(d.Close(ctx), folder.Close()); err != nil {
+		if err := errors.Join(d.Close(ctx), closeFolder()); err != nil {
 			b.t.Error(err)
 		}
 		b.memory.Crash()

@@ -28,7 +28,8 @@ type objects struct {
 	log      *slog.Logger
 	limits   luahost.Limits
 	env      luahost.Env
-	folder   *catalogue.Folder  // nil where scripts have no files
+	folder   *catalogue.Folder  // nil where the scripts lie inside the program
+	inside   map[id.Object]bool // the objects whose scripts do
 	watcher  *catalogue.Watcher // of folder
 
 	linking sync.RWMutex // held for writing while a module changes; taken before locks
@@ -56,7 +57,7 @@ type sources interface {
 func newObjects(d *dispatch.Dispatcher, s sources, f *catalogue.Folder, log *slog.Logger) *objects {
 	return &objects{
 		dispatch: d, store: s, log: log, folder: f, all: map[id.Object]served{}, paths: map[id.Object]string{},
-		second: map[string]id.Object{}, troubles: map[id.Object]host.Trouble{}, library: map[id.Object]served{}, ending: map[id.Object]catalogue.Aside{},
+		inside: map[id.Object]bool{}, second: map[string]id.Object{}, troubles: map[id.Object]host.Trouble{}, library: map[id.Object]served{}, ending: map[id.Object]catalogue.Aside{},
 		modules: modules{newest: luahost.Modules{}, versions: map[id.Object]uint64{}, loose: map[id.Object]bool{}},
 	}
 }
@@ -86,6 +87,9 @@ func (o *objects) load(ctx context.Context, l catalogue.Listing) error {
 	var scripts []catalogue.Script
 	for _, s := range found {
 		o.paths[s.Object] = s.Path
+		if o.folder == nil {
+			o.inside[s.Object] = true
+		}
 		if s.Module == "" {
 			scripts = append(scripts, s)
 			continue
@@ -112,6 +116,7 @@ func (o *objects) load(ctx context.Context, l catalogue.Listing) error {
 // fileless gives what is to be done for objects without a script that can be read:
 // what was stored before its file was, and what serves until the file can be read.
 func (o *objects) fileless(ctx context.Context, l catalogue.Listing, heads map[id.Object]storage.ObjectInfo) (work []func() error) {
+	without := 0
 	unread := map[id.Object]place{}
 	for _, s := range l.Skipped {
 		if object, module, err := catalogue.Name(s.Path); err == nil {
@@ -129,9 +134,14 @@ func (o *objects) fileless(ctx context.Context, l catalogue.Listing, heads map[i
 				return err
 			})
 		case strings.HasPrefix(string(object), modulePrefix): // its file is where its versions come from
-		case o.folder != nil && info.Head > info.Working:
+		case info.Head > info.Working:
 			work = append(work, func() error { return o.reconcile(ctx, newPlace(object), nil, info) })
+		default:
+			without++
 		}
+	}
+	if o.folder == nil && without > 0 {
+		o.log.Warn("objects are out of service: their scripts lie in a folder that this station was not started with", "objects", without)
 	}
 	return work
 }

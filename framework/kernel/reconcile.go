@@ -71,7 +71,11 @@ func (o *objects) reconcile(ctx context.Context, at place, file *catalogue.Scrip
 	if err != nil {
 		return err
 	}
-	switch compare(hash, info.Hash, held.Hash) {
+	stands := compare(hash, info.Hash, held.Hash)
+	if stands, err = o.insideStands(ctx, stands, hash, info); err != nil {
+		return err
+	}
+	switch stands {
 	case inStep:
 		if info.Working != info.Head {
 			if err := o.dispatch.SetWorking(ctx, at.object, info.Head); err != nil {
@@ -90,6 +94,30 @@ func (o *objects) reconcile(ctx context.Context, at place, file *catalogue.Scrip
 		return o.remove(ctx, at)
 	}
 	return nil
+}
+
+// insideStands is how a text inside the program stands. It is no edit where it is
+// one that the object has had: what went on from it went on in a scripts folder,
+// without which the station was started now.
+func (o *objects) insideStands(ctx context.Context, s standing, hash string, info storage.ObjectInfo) (standing, error) {
+	if o.folder != nil || info.Hash == "" || s != edited && s != conflict {
+		return s, nil
+	}
+	for q := (storage.VersionsQuery{Object: info.Object, Limit: storage.MaxPage}); ; {
+		page, err := o.store.Versions(ctx, q)
+		if err != nil {
+			return s, err
+		}
+		for _, v := range page {
+			if v.Hash == hash {
+				return behind, nil
+			}
+		}
+		if len(page) < q.Limit {
+			return s, nil
+		}
+		q.Before = page[len(page)-1].Number
+	}
 }
 
 // held gives the version that the file is known to hold; without a hash where that is none.
@@ -115,6 +143,9 @@ func (o *objects) refresh(ctx context.Context, at place, held storage.Version, i
 		if !loads { // it was imported, and is no script for this station: from here on it is one that was removed
 			return o.dispatch.SetWorking(ctx, at.object, info.Head)
 		}
+	}
+	if o.folder == nil { // nothing can be written, and the newest version serves
+		return o.serveNewest(ctx, at, head.Text, info, true)
 	}
 	old := held.Text
 	if !o.folder.Has(at.path) {
@@ -156,7 +187,7 @@ func (o *objects) loads(ctx context.Context, v storage.Version) (bool, error) {
 func (o *objects) take(ctx context.Context, at place, file catalogue.Script, info storage.ObjectInfo) error {
 	proposal := cluster.Proposal{Object: at.object, Base: info.Head, Version: storage.Version{
 		Time: time.Now().UTC().Truncate(time.Microsecond), Author: "station",
-		Message: "Read from " + at.path, Hash: file.Hash, Text: file.Text,
+		Message: o.from() + at.path, Hash: file.Hash, Text: file.Text,
 	}}
 	if at.module != "" {
 		return o.takeModule(ctx, at, proposal, info)
@@ -167,6 +198,14 @@ func (o *objects) take(ctx context.Context, at place, file catalogue.Script, inf
 		return o.refuse(ctx, at, file.Text, info, err)
 	}
 	return o.mint(ctx, at, proposal, p, info, true)
+}
+
+// from is how the message of a version begins that was made of a script.
+func (o *objects) from() string {
+	if o.folder == nil {
+		return "Bundled as "
+	}
+	return "Read from "
 }
 
 // mint makes a version of a program that loads, and serves it.
@@ -272,8 +311,13 @@ func (o *objects) contradict(ctx context.Context, at place, file catalogue.Scrip
 	if err != nil {
 		return err
 	}
-	o.trouble(ctx, at, host.Trouble{Kind: host.Conflict, Hash: file.Hash, File: at.path, Serving: serving, Message: fmt.Sprintf(
-		"the file is a change of version %d, and the newest is version %d: put the change into that one's text, or remove the file to have it written anew", info.Working, info.Head)})
+	message := "the file is a change of version %d, and the newest is version %d: put the change into that one's text, or remove the file to have it written anew"
+	if o.folder == nil {
+		message = "the text inside this program is a change of version %d, and the newest is version %d: write the scripts out with \"station init\" to put the change into that one's text"
+	}
+	o.trouble(ctx, at, host.Trouble{
+		Kind: host.Conflict, Hash: file.Hash, File: at.path, Serving: serving, Message: fmt.Sprintf(message, info.Working, info.Head),
+	})
 	return nil
 }
 

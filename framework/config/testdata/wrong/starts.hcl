@@ -1,0 +1,4 @@
+storage "dead" {
+  program = "./dead"
+  fsync   = "always"
+}

@@ -1,0 +1,3 @@
+data = "./data
+storage "tsv" {
+  fsync = "always"

@@ -1,0 +1,4 @@
+data = "a"
+data = "b"
+storage "tsv" { }
+storage "tsv" { }
