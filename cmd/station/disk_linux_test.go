@@ -49,10 +49,19 @@ func TestFullDisk(t *testing.T) {
 	if got := s.storedCount(); got != count {
 		t.Errorf("the count is %d, %d was answered", got, count)
 	}
+	ready := func() answer { return get(t.Context(), c, s.url+"/health/ready") }
+	until(t, "the station says that it is not ready, and why", func() bool {
+		a := ready()
+		return a.status == http.StatusServiceUnavailable && strings.Contains(a.body, "storage: It takes no changes") && strings.Contains(a.body, "The disk is full")
+	})
+	if a := get(t.Context(), c, s.url+"/health"); a.status != http.StatusOK {
+		t.Errorf("with a full disk the station is not alive: %d %s", a.status, a.body)
+	}
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
 	until(t, "the counter counts again", func() bool { return get(t.Context(), c, s.url+counterPath).status == http.StatusOK })
+	until(t, "the station is ready again", func() bool { return ready().status == http.StatusOK })
 	got := s.storedCount()
 	s.end()
 	if got < count+1 {

@@ -39,6 +39,7 @@ var jsonlProgram = exampleProgram("transport-jsonl")
 
 // tableScript is the object that the table below calls.
 const tableScript = `
+object = { name = "of the table" }
 function GET(request, call)
   local what = request.what
   if what == "echo" then
@@ -144,7 +145,7 @@ func protocolTable() []row {
 		{name: "status and headers", ask: call("GET", "created"), status: 201, gives: `{"id":7}`, more: says("the headers", func(r told) any { return r.Location + " " + r.Note }, "/objects/x?id=7 a, b")},
 		{name: "fail", ask: call("GET", "fail"), status: 409, code: "taken", gives: `It is taken: "ü".`},
 		{name: "fail with any status", ask: call("GET", "teapot"), status: 418, code: "teapot", gives: "No coffee."},
-		{name: "a bug", ask: call("GET", "bug"), status: 500, code: "script_failed", gives: "script.lua:11: boom", more: says("line and traceback", func(r told) any { return fmt.Sprint(r.Line, r.Traced) }, "11 true")},
+		{name: "a bug", ask: call("GET", "bug"), status: 500, code: "script_failed", gives: "script.lua:12: boom", more: says("line and traceback", func(r told) any { return fmt.Sprint(r.Line, r.Traced) }, "12 true")},
 		{name: "too many steps", ask: call("GET", "spin"), status: 500, code: "step_limit", gives: ".*steps.*"},
 		{name: "a call of itself", ask: call("GET", "self"), status: 200, gives: "508"},
 		{name: "JSON that is none", ask: inquiry{do: "call", object: "OBJ", method: "POST", media: "application/json", body: `{"by":`}, status: 400, code: "bad_json"},
@@ -164,7 +165,7 @@ func protocolTable() []row {
 			gives: `[{"by":2,"deep":[1,"x"],"level":"INFO","message":"adding"},{"by":3,"deep":[1,"x"],"level":"INFO","message":"adding"}]`},
 		{name: "errors in the log", ask: obj("logs", func(q *inquiry) { q.levels, q.limit = []string{"ERROR"}, 1 }), status: 200, gives: `\[{"code":"step_limit",.*"level":"ERROR".*}\]`},
 		{name: "a cursor that is none", ask: obj("logs", func(q *inquiry) { q.cursor = "none" }), status: 400, code: "bad_cursor"},
-		{name: "the source", ask: obj("source", nil), status: 200, gives: `\[{"code":"\\nfunction GET.*","hash":"[0-9a-f]{64}","object":"OBJ","version":1}\]`},
+		{name: "the source", ask: obj("source", nil), status: 200, gives: `\[{"code":"\\nobject = .*","hash":"[0-9a-f]{64}","object":"OBJ","version":1}\]`},
 		{name: "tests", ask: obj("test", nil), status: 200, gives: `\[{"log":0,"name":"test_sum","outcome":"passed"},{"code":"script_failed","line":\d+,"log":1,"name":"test_wrong","outcome":"failed","reason":".*it is wrong","traceback":".*"}\]`},
 
 		{name: "a source that does not load", ask: obj("publish", func(q *inquiry) { q.code = "x = 1\nfunction (" }), status: 422, code: "source_invalid", more: says("the line", func(r told) any { return r.Line }, 2)},
@@ -177,6 +178,9 @@ func protocolTable() []row {
 		{name: "version 0", ask: obj("version", nil), status: 400, code: "bad_version"},
 		{name: "back to none", ask: obj("rollback", func(q *inquiry) { q.version = 9 }), status: 404, code: "no_such_version"},
 		{name: "back", ask: obj("rollback", func(q *inquiry) { q.version, q.author = 1, "ada" }), status: 200, gives: `[{"version":3}]`},
+		{name: "what changed", ask: obj("diff", func(q *inquiry) { q.version, q.to = 2, 3 }), status: 200, gives: `\[{"diff":"--- OBJ.lua\\tversion 2\\n\+\+\+ OBJ.lua\\tversion 3\\n@@ .*\\n-function GET\(\) return 2 end\\n.*"}\]`},
+		{name: "what changed in none", ask: obj("diff", func(q *inquiry) { q.version, q.to = 2, 9 }), status: 404, code: "no_such_version"},
+		{name: "metadata", ask: obj("metadata", nil), status: 200, gives: `\[{"declared":{"name":"of the table"},"entries":\d+,"hash":"[0-9a-f]{64}","keys":\["a","b:1","b:2","count"\],"methods":\[.*\],"object":"OBJ","path":"OBJ.lua","version":3,"versions":3}\]`},
 		{name: "the objects", ask: inquiry{do: "objects", prefix: "OBJ"}, status: 200, gives: `[{"file":"OBJ.lua","object":"OBJ","path":"OBJ.lua","version":3}]`},
 
 		{name: "files", ask: upload("s", formFile{"f", `C:\dir\a b.txt`, "text/plain", "one\r\n--"}, formFile{"f", "empty", "", ""}), status: 201, gives: `["a b.txt text/plain 7","empty  0"]`},
@@ -195,6 +199,9 @@ func protocolTable() []row {
 		{name: "a commit after it", ask: inquiry{do: "call", object: "OBJ", method: "POST", form: [][2]string{{"by", "1"}}}, status: 200, gives: `{"count":6}`},
 		{name: "a transport is killed", kill: "transport-http", ask: call("GET", ""), status: 200, gives: `{"count":6}`},
 		{name: "the other one is killed", kill: "transport-jsonl", ask: call("GET", ""), status: 200, gives: `{"count":6}`},
+		{name: "the end of another version", ask: obj("delete", func(q *inquiry) { q.ifMatch = strings.Repeat("0", 64) }), status: 412, code: "precondition_failed"},
+		{name: "the end", ask: obj("delete", nil), status: 200, gives: `[{"deleted":"OBJ"}]`},
+		{name: "a call after it", ask: call("GET", ""), status: 404, code: "not_found"},
 		{name: "health", ask: inquiry{do: "health"}, status: 200, gives: `\[{"name":"plugins",.*}\]`},
 	}
 }

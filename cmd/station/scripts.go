@@ -55,45 +55,6 @@ func maxArgs(n int) cobra.PositionalArgs {
 	}
 }
 
-func checkCommand() *cobra.Command {
-	var flags scriptFlags
-	cmd := &cobra.Command{
-		Use:   "check [PATH]",
-		Short: "Say which scripts a station would not serve, and why",
-		Long: `Check compiles and loads scripts as a station does before it serves them, and
-prints a line for each that does not load, path:LINE: message. Modules below lib/
-are checked too. It also names two scripts that would be one object, and scripts
-whose path gives no id. No station is needed.
-
-PATH is a file or a folder; without one it is the scripts folder.
-
-The exit code is 0 if all is well, 1 if something is wrong, 2 for a wrong call.`,
-		Example: `  station check
-  station check scripts/tutorial/03_counter.lua`,
-		Args: maxArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := flags.scripts(args)
-			if err != nil {
-				return err
-			}
-			n, problems, err := s.Check(cmd.Context())
-			if err != nil {
-				return err
-			}
-			for _, p := range problems {
-				fmt.Fprintln(cmd.OutOrStdout(), p)
-			}
-			if len(problems) > 0 {
-				return fmt.Errorf("%d of %s", len(problems), counted(n, "script has a problem", "scripts have problems"))
-			}
-			fmt.Fprintln(cmd.OutOrStdout(), counted(n, "script is well", "scripts are well"))
-			return nil
-		},
-	}
-	flags.add(cmd)
-	return cmd
-}
-
 func testCommand() *cobra.Command {
 	var run string
 	var flags scriptFlags

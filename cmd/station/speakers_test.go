@@ -23,7 +23,7 @@ import (
 // inquiry is a request in no protocol's words: a call, or what else is done with an
 // object or the station.
 type inquiry struct {
-	do     string // call, objects, source, state, logs, test, versions, version, publish, rollback, plugins, health, ready
+	do     string // call, objects, source, state, logs, test, versions, version, diff, metadata, publish, rollback, delete, plugins, health, ready
 	object string
 
 	method              string // call
@@ -35,7 +35,7 @@ type inquiry struct {
 	levels              []string
 	oldest              bool
 	limit               int
-	version             uint64
+	version, to         uint64
 	code, ifMatch       string
 	author, message     string
 }
@@ -132,6 +132,14 @@ func (o overHTTP) request(t *testing.T, a inquiry) *http.Request {
 		path = "/health/ready"
 	case "version":
 		q.Set("version", strconv.FormatUint(a.version, 10))
+	case "diff":
+		q.Set("diff", fmt.Sprintf("%d..%d", a.version, a.to))
+	case "delete":
+		method = http.MethodDelete
+		q.Set("object", "true")
+		if a.ifMatch != "" {
+			header.Set("If-Match", `"`+a.ifMatch+`"`)
+		}
 	case "publish":
 		method, media = http.MethodPut, "application/json"
 		q.Set("source", "true")
@@ -204,6 +212,9 @@ func formBody(t *testing.T, a inquiry) (media, body string) {
 // rowsOfHTTP gives what a request other than a call found, in the words of the lines.
 func rowsOfHTTP(t *testing.T, do string, body []byte) (rows, next string) {
 	t.Helper()
+	if do == "diff" {
+		return steady(t, do, map[string]any{"diff": string(body)}), ""
+	}
 	var in map[string]any
 	decode(t, body, &in)
 	next, _ = in["next_cursor"].(string)
@@ -235,6 +246,16 @@ func rowsOfHTTP(t *testing.T, do string, body []byte) (rows, next string) {
 		found = rename(in)
 	case "version":
 		found = rename(in["version"])
+	case "metadata":
+		for name, to := range map[string]string{"source_path": "path", "source_version": "version", "log_count": "entries", "version_count": "versions", "state_keys": "keys"} {
+			renamed[name] = to
+		}
+		m := rename(in["metadata"]).(map[string]any)
+		m["declared"] = map[string]any{"name": m["name"]} // which stands among the others
+		delete(m, "name")
+		found = m
+	case "delete":
+		found = map[string]any{"deleted": in["object_id"]}
 	case "publish":
 		found = map[string]any{"version": in["version_id"]}
 	case "rollback":
@@ -342,7 +363,7 @@ func (o overLines) request(t *testing.T, a inquiry) map[string]any {
 	}
 	line := map[string]any{"id": 1, "do": do, "object": a.object}
 	for name, v := range map[string]any{"method": a.method, "type": a.media, "prefix": a.prefix, "cursor": a.cursor,
-		"if_match": a.ifMatch, "author": a.author, "message": a.message, "limit": a.limit, "version": a.version, "oldest": a.oldest} {
+		"if_match": a.ifMatch, "author": a.author, "message": a.message, "limit": a.limit, "version": a.version, "to": a.to, "oldest": a.oldest} {
 		line[name] = v
 	}
 	for name, list := range map[string][][2]string{"query": a.query, "header": a.header, "form": a.form} {

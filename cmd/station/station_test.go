@@ -55,7 +55,11 @@ var binary = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
+// TestMain lets the test binary be the faulty plugins too.
 func TestMain(m *testing.M) {
+	if len(os.Args) == 4 && os.Args[1] == "faulty-plugin" {
+		faultyPlugin(os.Args[2], faultFile(os.Args[3]))
+	}
 	code := m.Run()
 	if path, err := binary(); err == nil {
 		_ = os.RemoveAll(filepath.Dir(path)) // in the system's temporary folder

@@ -28,11 +28,15 @@ func (a Aside) name() string {
 // asideOf reads the name of a file that was set aside.
 func asideOf(name string) (Aside, bool) {
 	dir, base := path.Split(name)
-	bare, life, marked := strings.Cut(base, asideMark)
+	at := strings.LastIndex(base, asideMark)
+	if at < 0 {
+		return Aside{}, false
+	}
+	bare, life := base[:at], base[at+len(asideMark):]
 	bare, isHidden := strings.CutPrefix(bare, ".")
 	n, err := strconv.ParseUint(life, 10, 64)
 	a := Aside{Path: dir + bare, Life: n}
-	return a, marked && isHidden && err == nil && isScript(a.Path) && a.name() == name
+	return a, isHidden && err == nil && isScript(a.Path) && a.name() == name
 }
 
 // SetAside moves the file of a script out of its place, until Discard or PutBack. A

@@ -15,6 +15,7 @@ import (
 	"github.com/dbbasic/station/framework/scripttest"
 	"github.com/dbbasic/station/sdk/errs"
 	"github.com/dbbasic/station/sdk/host"
+	"github.com/dbbasic/station/sdk/id"
 )
 
 // Scripts names scripts on disk, for work on them without a station.
@@ -43,19 +44,35 @@ func (p Problem) String() string {
 
 var errStopped = errors.New("stopped before the end")
 
+// Checked is what a check found.
+type Checked struct {
+	Count    int // of scripts, those included that are no objects
+	Problems []Problem
+	Folder   string // that the scripts' paths begin in
+	Scripts  []CheckedScript
+}
+
+// CheckedScript is a script that may be an object or a module.
+type CheckedScript struct {
+	Object id.Object // for a module the id under which it is kept
+	Path   string    // from where the program runs
+}
+
 // Check compiles and loads scripts as a station does before it serves them, and
-// gives their number and what is wrong with them, each once. An error means that
-// they cannot be read, or that ctx ended.
-func (s Scripts) Check(ctx context.Context) (int, []Problem, error) {
+// gives what is wrong with them, each once. An error means that they cannot be read,
+// or that ctx ended.
+func (s Scripts) Check(ctx context.Context) (Checked, error) {
 	found, f, err := s.find()
 	if err != nil {
-		return 0, nil, err
+		return Checked{}, err
 	}
+	out := Checked{Folder: f.path, Count: len(found.Scripts) + len(found.Skipped) + len(found.Twice)}
 	problems := misplaced(f.path, found)
 	for _, c := range found.Scripts {
 		if ctx.Err() != nil {
-			return 0, nil, errStopped
+			return Checked{}, errStopped
 		}
+		out.Scripts = append(out.Scripts, CheckedScript{Object: c.Object, Path: filepath.Join(f.path, c.Path)})
 		vm, err := f.script(c).load()
 		if err == nil {
 			vm.Close()
@@ -67,7 +84,8 @@ func (s Scripts) Check(ctx context.Context) (int, []Problem, error) {
 			problems = append(problems, p)
 		}
 	}
-	return len(found.Scripts) + len(found.Skipped) + len(found.Twice), problems, nil
+	out.Problems = problems
+	return out, nil
 }
 
 // folder is where scripts are, and what they run with.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -21,8 +22,9 @@ const (
 // says itself is for debugging: the supervisor reports deaths in better words.
 // It is safe for concurrent use.
 type sink struct {
-	log *slog.Logger
-	own string // the name under which go-plugin itself speaks
+	log     *slog.Logger
+	name    string // of the plugin
+	process string // the name under which go-plugin hands on lines; it speaks itself under others
 
 	mu     sync.Mutex
 	second time.Time // when the count began
@@ -31,12 +33,12 @@ type sink struct {
 }
 
 func newSink(to *slog.Logger, s Spec) *sink {
-	return &sink{log: to.With("plugin", s.Name), own: s.Name}
+	return &sink{log: to.With("plugin", s.Name), name: s.Name, process: s.Name + "." + filepath.Base(s.Command.Path)}
 }
 
 // logger is what go-plugin logs to.
 func (s *sink) logger() hclog.Logger {
-	l := hclog.NewInterceptLogger(&hclog.LoggerOptions{Name: s.own, Output: io.Discard, Level: hclog.Trace}) // go-plugin drops what is below the level
+	l := hclog.NewInterceptLogger(&hclog.LoggerOptions{Name: s.name, Output: io.Discard, Level: hclog.Trace}) // go-plugin drops what is below the level
 	l.RegisterSink(s)
 	return l
 }
@@ -45,7 +47,7 @@ func (s *sink) logger() hclog.Logger {
 func (s *sink) Accept(name string, level hclog.Level, msg string, args ...any) {
 	to := levelOf(level)
 	var kept []any
-	raw := name != s.own
+	raw := true
 	for pair := range slices.Chunk(args, 2) {
 		if len(pair) == 2 && pair[0] == "timestamp" {
 			raw = false // go-plugin has read the line as one of the log; the station's own has a time
@@ -54,7 +56,7 @@ func (s *sink) Accept(name string, level hclog.Level, msg string, args ...any) {
 		}
 	}
 	switch {
-	case name == s.own:
+	case name != s.process:
 		to = slog.LevelDebug
 	case raw:
 		to, msg = ofText(to, msg)

@@ -258,9 +258,25 @@ func TestPanicInAHandlerIsAnError(t *testing.T) {
 	}
 }
 
+// What a plugin writes to standard output is nobody's, and keeps nobody.
+func TestStandardOutputIsDrained(t *testing.T) {
+	var s pluginhost.Storage
+	sup := supervise(t, newHost(t), "babbles on stdout", s.Use(config))
+	done := make(chan error, 1)
+	go func() { done <- s.Commit(context.Background(), commit("a"))[0] }()
+	select {
+	case err := <-done:
+		if err != nil || sup.Status().Restarts != 0 {
+			t.Errorf("the commit gives %v: %+v", err, sup.Status())
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("the commit does not end")
+	}
+}
+
 func TestPluginThatCannotServe(t *testing.T) {
 	for how, want := range map[string]string{
-		"exit": "did not start", "garbage": "did not start", "refuse": "the folder d is locked", "other version": "ncompatible API version", "other kind": `says that it is a cluster plugin`,
+		"exit": "did not start", "garbage": "did not start", "long line": "did not start", "refuse": "the folder d is locked", "other version": "ncompatible API version", "other kind": `says that it is a cluster plugin`,
 	} {
 		t.Run(how, func(t *testing.T) {
 			var s pluginhost.Storage

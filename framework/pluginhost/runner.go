@@ -1,6 +1,7 @@
 package pluginhost
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -98,8 +99,33 @@ func (p *process) Kill(context.Context) error {
 	return nil
 }
 
-// Stdout implements runner.Runner.
-func (p *process) Stdout() io.ReadCloser { return p.stdout }
+// Stdout implements runner.Runner. go-plugin wants to read one line.
+func (p *process) Stdout() io.ReadCloser { return &firstLine{ReadCloser: p.stdout} }
+
+// firstLine reads one line, and lets the rest go by until the writer is gone. A
+// reader of lines, as go-plugin is, gives up at a line that is too long; the plugin's
+// next write would wait for ever.
+type firstLine struct {
+	io.ReadCloser
+	over bool
+}
+
+// Read implements io.Reader.
+func (r *firstLine) Read(b []byte) (int, error) {
+	if r.over {
+		_, err := io.Copy(io.Discard, r.ReadCloser)
+		if err == nil {
+			err = io.EOF
+		}
+		return 0, err
+	}
+	n, err := r.ReadCloser.Read(b)
+	if i := bytes.IndexByte(b[:n], '\n'); i >= 0 {
+		r.over = true
+		return i + 1, err
+	}
+	return n, err
+}
 
 // Stderr implements runner.Runner.
 func (p *process) Stderr() io.ReadCloser { return p.stderr }

@@ -63,6 +63,17 @@ func behave(how string) {
 		for n := range 10_000 {
 			fmt.Fprintln(os.Stderr, "babble", n)
 		}
+	case "babbles on stdout":
+		stdout := os.NewFile(1, "stdout")
+		memory.OnCommit = func(context.Context, []storage.Commit) error {
+			for _, out := range []*os.File{stdout, os.Stdout} { // past go-plugin and through it
+				fmt.Fprint(out, strings.Repeat("no line ", 1<<18), "\n1|1|unix|/nowhere|grpc\n")
+			}
+			return nil
+		}
+	case "long line":
+		fmt.Print(strings.Repeat("x", 1<<20))
+		os.Exit(0)
 	case "crash":
 		memory.OnCommit = func(context.Context, []storage.Commit) error {
 			go panic("on purpose\nin two lines")

@@ -25,6 +25,11 @@ type Transport interface {
 	// DrainTime, and returns nil. It is called once, after Configure. An error
 	// means that the transport cannot go on; the kernel starts a new one.
 	//
+	// A call that the host has been asked for goes on when its client goes away:
+	// what it does must not depend on when that was. A file that the host breaks
+	// off never looks whole to the client. A file name reaches the host without the
+	// client's folders.
+	//
 	// The kernel keeps ln open beyond the plugin: while a dead transport is
 	// started again, clients wait in the listener's queue. Serve must not remove
 	// what ln is bound to.

@@ -203,7 +203,7 @@ func (c *client) Read(ctx context.Context, r transporttest.Read) (transporttest.
 	if do == transporttest.Tests {
 		do = string(lines.Test)
 	}
-	m := message{"do": do, "object": r.Object, "prefix": r.Prefix, "limit": r.Limit, "cursor": r.Cursor, "oldest": r.Oldest, "version": r.Number}
+	m := message{"do": do, "object": r.Object, "prefix": r.Prefix, "limit": r.Limit, "cursor": r.Cursor, "oldest": r.Oldest, "version": r.Number, "to": r.To}
 	if r.Key != "" {
 		m["key"] = r.Key
 	}
@@ -242,6 +242,15 @@ func readResult(r transporttest.Read, text json.RawMessage, out *transporttest.R
 			return host.TestResult{Name: t.Name, Outcome: t.Outcome, Reason: t.Reason, Code: t.Code, Line: t.Line, Traceback: t.Traceback,
 				Duration: time.Duration(t.Duration*1000+0.5) * time.Microsecond, Log: log, Omitted: t.Omitted}
 		})
+	case transporttest.Diff:
+		var d struct{ Diff string }
+		err = json.Unmarshal(text, &d)
+		out.Diff = []byte(d.Diff)
+	case transporttest.Metadata:
+		var m metadataRow
+		err = json.Unmarshal(text, &m)
+		out.Metadata = host.Metadata{Object: m.Object, Path: m.Path, Version: m.Version, Hash: m.Hash, Declared: m.Declared, Methods: m.Methods,
+			Versions: m.Versions, Entries: m.Entries, MoreEntries: m.MoreEntries, Keys: m.Keys, MoreKeys: m.MoreKeys, Trouble: (*host.Trouble)(m.Trouble)}
 	case transporttest.Plugins:
 		out.Plugins, err = decoded(text, func(p pluginRow) host.Plugin {
 			return host.Plugin{Kind: p.Kind, Name: p.Name, Version: p.Version, PID: p.PID, Since: p.Since,
@@ -281,14 +290,17 @@ func storedVersion(v versionRow) storage.Version {
 func (c *client) Change(ctx context.Context, ch transporttest.Change) (transporttest.Changed, error) {
 	var m message
 	var object id.Object
-	if p := ch.Publish; p != nil {
-		object = p.Object
-		m = message{"do": lines.Publish, "object": object, "code": string(p.Text), "if_match": p.IfMatch, "author": p.Author, "message": p.Message}
-	} else {
+	switch {
+	case ch.Publish != nil:
+		p := ch.Publish
+		object, m = p.Object, message{"do": lines.Publish, "code": string(p.Text), "if_match": p.IfMatch, "author": p.Author, "message": p.Message}
+	case ch.Rollback != nil:
 		r := ch.Rollback
-		object = r.Object
-		m = message{"do": lines.Rollback, "object": object, "version": r.Version, "author": r.Author, "message": r.Message}
+		object, m = r.Object, message{"do": lines.Rollback, "version": r.Version, "author": r.Author, "message": r.Message}
+	default:
+		object, m = ch.Delete.Object, message{"do": lines.Delete, "if_match": ch.Delete.IfMatch}
 	}
+	m["object"] = object
 	res, err := c.ask(ctx, m)
 	out := transporttest.Changed{Response: res.response(), Object: object}
 	if err != nil || res.Error != nil {

@@ -24,6 +24,13 @@ var _ lines.Protocol = protocol{}
 // their order counts.
 type pair [2]string
 
+// formFile is what a client says of a file before its pieces.
+type formFile struct {
+	Field string `json:"field"`
+	Name  string `json:"name"`
+	Type  string `json:"type"`
+}
+
 // request is a line of a client.
 type request struct {
 	ID        uint64       `json:"id"`
@@ -40,11 +47,7 @@ type request struct {
 	Bytes  []byte          `json:"base64"`
 	Type   string          `json:"type"` // media type of the body
 	Form   []pair          `json:"form"`
-	Files  []struct {
-		Field string `json:"field"`
-		Name  string `json:"name"`
-		Type  string `json:"type"`
-	} `json:"files"`
+	Files  []formFile      `json:"files"`
 
 	// lists
 	Prefix   string          `json:"prefix"`
@@ -60,6 +63,7 @@ type request struct {
 
 	// versions
 	Version uint64  `json:"version"`
+	To      uint64  `json:"to"`
 	Code    *string `json:"code"`
 	IfMatch string  `json:"if_match"`
 	Author  string  `json:"author"`
@@ -83,16 +87,12 @@ func (protocol) Decode(line []byte) (lines.Request, error) {
 	r := lines.Request{
 		ID: in.ID, Do: in.Do, Object: in.Object, RequestID: in.RequestID,
 		Call:   host.Call{Method: in.Method, Query: fields(in.Query), Header: fields(in.Header), Form: fields(in.Form), Type: in.Type},
-		Prefix: in.Prefix, Key: in.Key, Limit: in.Limit, Cursor: in.Cursor, Version: in.Version,
+		Prefix: in.Prefix, Key: in.Key, Limit: in.Limit, Cursor: in.Cursor, Version: in.Version, To: in.To,
 		Logs:        storage.LogsQuery{Since: in.Since, Until: in.Until, Levels: in.Levels, Text: in.Contains, Oldest: in.Oldest},
 		Publication: host.Publication{IfMatch: in.IfMatch, Author: in.Author, Message: in.Message},
 	}
-	for _, f := range in.Fields {
-		r.Logs.Fields = append(r.Logs.Fields, storage.FieldFilter{Name: f[0], Value: f[1]})
-	}
-	for _, f := range in.Files {
-		r.Files = append(r.Files, host.Uploaded{Field: f.Field, Name: f.Name, Type: f.Type})
-	}
+	r.Logs.Fields = each(in.Fields, func(f pair) storage.FieldFilter { return storage.FieldFilter{Name: f[0], Value: f[1]} })
+	r.Files = each(in.Files, func(f formFile) host.Uploaded { return host.Uploaded{Field: f.Field, Name: f.Name, Type: f.Type} })
 	switch {
 	case in.Chunk != nil:
 		r.Piece = &lines.Piece{Bytes: *in.Chunk, More: in.More}
@@ -107,11 +107,8 @@ func (protocol) Decode(line []byte) (lines.Request, error) {
 	return r, in.body(&r.Call)
 }
 
-func fields(list []pair) (fields []host.Field) {
-	for _, p := range list {
-		fields = append(fields, host.Field{Name: p[0], Value: p[1]})
-	}
-	return fields
+func fields(list []pair) []host.Field {
+	return each(list, func(p pair) host.Field { return host.Field{Name: p[0], Value: p[1]} })
 }
 
 // body takes the body of a call.
@@ -159,9 +156,7 @@ func (protocol) Encode(a *lines.Answer) ([]byte, error) {
 	}
 	if r := a.Result; r != nil {
 		out.Status = r.Status
-		for _, f := range r.Header {
-			out.Header = append(out.Header, pair{f.Name, f.Value})
-		}
+		out.Header = each(r.Header, func(f host.Field) pair { return pair{f.Name, f.Value} })
 		if f := r.File; f != nil {
 			out.File = &fileRow{f.Name, f.Type, f.Size, f.Hash, f.Time.UTC()}
 		}

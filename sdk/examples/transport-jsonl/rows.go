@@ -29,11 +29,6 @@ type fileRow struct {
 	Time time.Time `json:"time"`
 }
 
-type identityRow struct {
-	Station id.Station `json:"station"`
-	Version string     `json:"version"`
-}
-
 type objectRow struct {
 	Object  id.Object `json:"object"`
 	Path    string    `json:"path"`
@@ -88,6 +83,31 @@ type publishedRow struct {
 	New     bool   `json:"new"`
 }
 
+type metadataRow struct {
+	Object      id.Object       `json:"object"`
+	Path        string          `json:"path"`
+	Version     uint64          `json:"version"`
+	Hash        string          `json:"hash"`
+	Declared    json.RawMessage `json:"declared,omitempty"`
+	Methods     []string        `json:"methods"`
+	Versions    uint64          `json:"versions"`
+	Entries     uint64          `json:"entries"`
+	MoreEntries bool            `json:"more_entries,omitempty"`
+	Keys        []string        `json:"keys"`
+	MoreKeys    bool            `json:"more_keys,omitempty"`
+	Trouble     *troubleRow     `json:"trouble,omitempty"`
+}
+
+type troubleRow struct {
+	Kind    host.TroubleKind `json:"kind"`
+	Time    time.Time        `json:"time"`
+	Hash    string           `json:"hash,omitempty"`
+	File    string           `json:"file,omitempty"`
+	Line    int              `json:"line,omitempty"`
+	Message string           `json:"message"`
+	Serving uint64           `json:"serving"`
+}
+
 type pluginRow struct {
 	Kind        plugin.Kind `json:"kind"`
 	Name        string      `json:"name"`
@@ -112,7 +132,7 @@ type checkRow struct {
 func rows(value any) any {
 	switch v := value.(type) {
 	case host.Identity:
-		return identityRow(v)
+		return map[string]any{"station": v.Station, "version": v.Version}
 	case []host.ObjectInfo:
 		return each(v, func(o host.ObjectInfo) objectRow { return objectRow(o) })
 	case host.Source:
@@ -133,6 +153,12 @@ func rows(value any) any {
 		return row
 	case host.Published:
 		return publishedRow{v.Version, v.Hash, v.Minted}
+	case string:
+		return map[string]any{"diff": v}
+	case id.Object:
+		return map[string]any{"deleted": v}
+	case host.Metadata:
+		return metadataRow{v.Object, v.Path, v.Version, v.Hash, v.Declared, v.Methods, v.Versions, v.Entries, v.MoreEntries, v.Keys, v.MoreKeys, (*troubleRow)(v.Trouble)}
 	case []host.Plugin:
 		return each(v, func(p host.Plugin) pluginRow {
 			return pluginRow{p.Kind, p.Name, p.Version, p.Healthy(), p.PID, p.Since.UTC(), p.Problem, p.Restarts, p.LastProblem, p.LastSeen.UTC()}

@@ -21,9 +21,13 @@ var actions = map[Action]action{
 	Identity: {true, (*exchange).identity}, Objects: {true, (*exchange).objects},
 	Source: {false, (*exchange).source}, State: {false, (*exchange).state}, Logs: {false, (*exchange).logs},
 	Test: {false, (*exchange).test}, Versions: {false, (*exchange).versions}, Version: {false, (*exchange).version},
-	Publish: {false, (*exchange).publish}, Rollback: {false, (*exchange).rollback},
+	Diff: {false, (*exchange).diff}, Metadata: {false, (*exchange).metadata},
+	Publish: {false, (*exchange).publish}, Rollback: {false, (*exchange).rollback}, Delete: {false, (*exchange).delete},
 	Plugins: {true, (*exchange).plugins}, Health: {true, (*exchange).health}, Ready: {true, (*exchange).ready},
 }
+
+// operator is who asks: there is no login.
+var operator = id.Caller{Roles: []string{id.RoleOperator}}
 
 // ask does everything but calls: it waits for one answer of the host.
 func (x *exchange) ask(do action, object id.Object, station id.Station) error {
@@ -132,6 +136,23 @@ func (x *exchange) rollback(ctx context.Context, object id.Object) (any, string,
 	p := x.Publication
 	done, err := x.host.Rollback(ctx, host.Rollback{Object: object, Version: x.Version, Author: p.Author, Message: p.Message})
 	return done, "", err
+}
+
+func (x *exchange) delete(ctx context.Context, object id.Object) (any, string, error) {
+	return object, "", x.host.Delete(ctx, host.Deletion{Object: object, IfMatch: x.Publication.IfMatch})
+}
+
+func (x *exchange) diff(ctx context.Context, object id.Object) (any, string, error) {
+	if x.Version == 0 {
+		return nil, "", badVersion()
+	}
+	text, err := x.host.Diff(ctx, host.DiffQuery{Object: object, From: x.Version, To: x.To})
+	return string(text), "", err
+}
+
+func (x *exchange) metadata(ctx context.Context, object id.Object) (any, string, error) {
+	m, err := x.host.Metadata(ctx, host.MetadataQuery{Object: object, Caller: operator})
+	return m, "", err
 }
 
 func (x *exchange) plugins(ctx context.Context, _ id.Object) (any, string, error) {

@@ -62,8 +62,11 @@ const (
 	Test     Action = "test"
 	Versions Action = "versions"
 	Version  Action = "version"
+	Diff     Action = "diff"
+	Metadata Action = "metadata"
 	Publish  Action = "publish"
 	Rollback Action = "rollback"
+	Delete   Action = "delete"
 	Plugins  Action = "plugins"
 	Health   Action = "health" // answered as long as the kernel is alive
 	Ready    Action = "ready"  // the same, or the error of host.Health's Ready
@@ -86,8 +89,9 @@ type Request struct {
 	Cursor string  // of a list: Next of the answer before
 
 	Logs        storage.LogsQuery // Logs: Since, Until, Levels, Text, Fields and Oldest
-	Version     uint64            // Version, Rollback
-	Publication host.Publication  // Publish: all but Object; Rollback: Author and Message
+	Version     uint64            // Version, Rollback; Diff: the older one
+	To          uint64            // Diff: the newer one, 0 for the newest
+	Publication host.Publication  // Publish: all but Object; Rollback: Author and Message; Delete: IfMatch
 
 	Piece *Piece
 }
@@ -128,7 +132,10 @@ type Answer struct {
 //	Test              host.TestReport
 //	Versions          []storage.Version
 //	Version           storage.Version
+//	Diff              string
+//	Metadata          host.Metadata
 //	Publish, Rollback host.Published
+//	Delete            id.Object, which is no more
 //	Plugins           []host.Plugin
 //	Health, Ready     host.Health
 

@@ -135,7 +135,7 @@ func (x *exchange) call(object id.Object, station id.Station) (host.Call, error)
 	return host.Call{
 		Object: object, Station: station, Method: c.Method, Path: "/objects/" + x.Object, // as over HTTP: scripts see it
 		Query: c.Query, Header: header, Form: c.Form, Type: c.Type, Body: c.Body,
-		RequestID: x.RequestID, Caller: id.Caller{Roles: []string{id.RoleOperator}},
+		RequestID: x.RequestID, Caller: operator,
 	}, nil
 }
 

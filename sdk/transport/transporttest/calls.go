@@ -92,7 +92,8 @@ func checkQuery(t testing.TB, h Harness) {
 	}
 }
 
-// checkHeaders: headers pass in both directions, repeated ones in order.
+// checkHeaders: headers pass in both directions, repeated ones in order, under their
+// canonical names; credentials do not.
 func checkHeaders(t testing.TB, h Harness) {
 	kernel, c := start(t, h)
 	kernel.Answer("h", Answer{Result: host.Result{Status: 200, Body: []byte("text"), Header: []host.Field{
@@ -100,9 +101,15 @@ func checkHeaders(t testing.TB, h Harness) {
 		{Name: "X-Many", Value: "one"}, {Name: "X-Many", Value: "two"}, {Name: "X-One", Value: "a, b; c=\"d\""},
 	}}})
 	res := do(t, c, Request{Object: "h", Method: "GET", Header: []host.Field{
-		{Name: "X-Sent", Value: "one"}, {Name: "X-Sent", Value: "two"}, {Name: "X-Other", Value: "a, b"},
+		{Name: "X-Sent", Value: "one"}, {Name: "x-sent", Value: "two"}, {Name: "x-oTHER", Value: "a, b"},
+		{Name: "Authorization", Value: "Basic eA=="}, {Name: "cookie", Value: "a=b"}, {Name: "Proxy-Authorization", Value: "x"},
 	}})
 	got := only(t, kernel, "h").Header
+	for _, name := range withheld {
+		if v := values(got, name); len(v) > 0 {
+			t.Errorf("%s reached the host as %q: no script may see it", name, v)
+		}
+	}
 	for name, want := range map[string][]string{"X-Sent": {"one", "two"}, "X-Other": {"a, b"}} {
 		if diff := cmp.Diff(want, values(got, name)); diff != "" {
 			t.Errorf("%s reached the host changed (-sent +got):\n%s", name, diff)

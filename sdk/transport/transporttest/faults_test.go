@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"runtime"
@@ -120,6 +121,16 @@ func faults(leak <-chan struct{}) []fault {
 			return h.Invoke(context.WithoutCancel(ctx), c)
 		}},
 		{name: "query without repetition", check: "Query", invoke: onCall(func(c *host.Call) { c.Query = c.Query[:min(2, len(c.Query))] })},
+		{name: "credentials for scripts", check: "Headers", invoke: onCall(func(c *host.Call) { c.Header = append(c.Header, host.Field{Name: "Cookie", Value: "a=b"}) })},
+		{name: "headers in small letters", check: "Headers", invoke: onCall(func(c *host.Call) {
+			for i := range c.Header {
+				c.Header[i].Name = strings.ToLower(c.Header[i].Name)
+			}
+		})},
+		{name: "calls that end with their client", check: "ClientGone", serve: func(ctx context.Context, ln net.Listener, h host.Host, l transport.Transport) error {
+			b := &bound{Host: h, Listener: ln}
+			return l.Serve(ctx, b, b)
+		}},
 		{name: "lost request header", check: "Headers", invoke: onCall(func(c *host.Call) { c.Header = nil })},
 		{name: "lost response header", check: "Headers", invoke: onResult(func(r *host.Result) { r.Header = nil })},
 		{name: "lost station", check: "Address", invoke: onCall(func(c *host.Call) { c.Station = "" })},
@@ -185,6 +196,47 @@ func faults(leak <-chan struct{}) []fault {
 		}},
 	}...)
 }
+
+// bound gives up the calls under way when a client goes away.
+type bound struct {
+	host.Host
+	net.Listener
+	mu    sync.Mutex
+	calls []context.CancelFunc
+}
+
+func (b *bound) Invoke(ctx context.Context, c host.Call) (host.Result, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	b.mu.Lock()
+	b.calls = append(b.calls, cancel)
+	b.mu.Unlock()
+	return b.Host.Invoke(ctx, c)
+}
+
+func (b *bound) Accept() (net.Conn, error) {
+	conn, err := b.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	r, w := io.Pipe()
+	go func() {
+		_, err := io.Copy(w, conn)
+		_ = w.CloseWithError(err)
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		for _, cancel := range b.calls {
+			cancel()
+		}
+	}()
+	return piped{conn, r}, nil
+}
+
+type piped struct {
+	net.Conn
+	in io.Reader
+}
+
+func (p piped) Read(b []byte) (int, error) { return p.in.Read(b) }
 
 // cutOff gives up its calls when ctx ends.
 type cutOff struct {

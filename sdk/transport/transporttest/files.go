@@ -23,6 +23,8 @@ type files struct {
 	kept     map[string][]byte
 	read     int64             // bytes that were read of all uploads
 	contents map[string][]byte // by object, "/" and name
+	breaks   bool              // files break off after whole bytes
+	whole    int
 }
 
 // AddFile gives an object a file, and what a Result says of it.
@@ -42,6 +44,19 @@ func (h *Host) FileLimit(n int) {
 	defer h.mu.Unlock()
 	h.files.limit = n
 }
+
+// BreakFiles lets files break off with an error after so many bytes, or ends that
+// where the number is negative.
+func (h *Host) BreakFiles(after int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.files.breaks, h.files.whole = after >= 0, after
+}
+
+// errorReader fails.
+type errorReader struct{ err error }
+
+func (r errorReader) Read([]byte) (int, error) { return 0, r.err }
 
 // Uploads counts the uploads that have not been dropped. The fake's calls use none up.
 func (h *Host) Uploads() int {
@@ -127,6 +142,10 @@ func (h *Host) ReadFile(_ context.Context, object id.Object, name, hash string, 
 		return nil, errs.New(errs.Unavailable, "file_changed", "The file %q was replaced or deleted meanwhile.", name)
 	case from < 0 || from > int64(len(content)):
 		return nil, errs.New(errs.Invalid, "bad_offset", "The file has no offset %d.", from)
+	}
+	if h.files.breaks {
+		broken := errs.New(errs.Corrupt, "", "The file is damaged.")
+		return io.NopCloser(io.MultiReader(bytes.NewReader(content[from:max(from, int64(h.files.whole))]), errorReader{broken})), nil
 	}
 	return io.NopCloser(bytes.NewReader(content[from:])), nil
 }

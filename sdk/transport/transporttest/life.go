@@ -112,6 +112,37 @@ func checkFailedListener(t testing.TB, h Harness) {
 	}
 }
 
+// checkClientGone: a call goes on when its client goes away, and serves others
+// meanwhile.
+func checkClientGone(t testing.TB, h Harness) {
+	s := newStation(t, h)
+	s.serve()
+	release := make(chan struct{})
+	s.host.Answer("slow", Answer{Hold: release, Echo: true})
+	s.host.Answer("a", Answer{Echo: true})
+	ctx, leave := context.WithCancel(context.Background())
+	defer leave()
+	gone := s.dial()
+	left := make(chan struct{})
+	go func() {
+		defer close(left)
+		_, _ = gone.Do(ctx, Request{Object: "slow", Method: "POST", Body: []byte("slow")})
+	}()
+	eventually(t, "the call reaches the host", func() bool { return len(s.host.Calls("slow")) == 1 })
+	leave()
+	<-left
+	gone.Close()
+	c := s.dial()
+	for range 50 { // in which time a transport sees that the client is gone
+		do(t, c, Request{Object: "a", Method: "GET"})
+	}
+	if n := s.host.Ended("slow"); n > 0 {
+		t.Errorf("the call ended when its client went away")
+	}
+	close(release)
+	eventually(t, "the call ends", func() bool { return s.host.Ended("slow") == 1 })
+}
+
 // checkNoLeak: a transport leaves no goroutine behind, whatever its clients did.
 func checkNoLeak(t testing.TB, h Harness) {
 	before := goleak.IgnoreCurrent()

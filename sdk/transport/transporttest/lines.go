@@ -8,8 +8,11 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/textproto"
+	"path"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -25,8 +28,8 @@ import (
 )
 
 const (
-	linesBody = 2 << 20       // bytes of a body that Lines takes
-	lineBytes = 2 * linesBody // of a whole line
+	linesBody = 2 << 20  // bytes of a body that Lines takes
+	lineBytes = 16 << 20 // of a whole line, with its files
 	linesCall = 35 * time.Second
 )
 
@@ -179,7 +182,7 @@ func (l *Lines) call(ctx context.Context, r Request, h host.Host, res *Response)
 		return errs.New(errs.TooLarge, "", "The body is larger than %d bytes.", linesBody)
 	}
 	call := host.Call{
-		Object: object, Station: station, Method: r.Method, Path: r.Object, Query: r.Query, Header: r.Header, Form: r.Form,
+		Object: object, Station: station, Method: r.Method, Path: r.Object, Query: r.Query, Header: headers(r.Header), Form: r.Form,
 		Type: r.Type, Body: r.Body, RequestID: res.RequestID, Caller: id.Caller{Roles: []string{id.RoleOperator}},
 	}
 	if err := upload(ctx, r.Files, h, &call); err != nil {
@@ -194,6 +197,21 @@ func (l *Lines) call(ctx context.Context, r Request, h host.Host, res *Response)
 	}
 	return err
 }
+
+// headers gives what scripts may see.
+func headers(sent []host.Field) []host.Field {
+	var fields []host.Field
+	for _, f := range sent {
+		f.Name = textproto.CanonicalMIMEHeaderKey(f.Name)
+		if !slices.Contains(withheld, f.Name) {
+			fields = append(fields, f)
+		}
+	}
+	return fields
+}
+
+// withheld are the headers that no script sees.
+var withheld = []string{"Authorization", "Cookie", "Proxy-Authorization"}
 
 // alter changes the source of an object, or deletes it.
 func alter(ctx context.Context, c Change, h host.Host, res *answer) error {
@@ -233,7 +251,7 @@ func upload(ctx context.Context, parts []Part, h host.Host, c *host.Call) error 
 			}
 			return err
 		}
-		c.Uploads = append(c.Uploads, host.Uploaded{Field: p.Field, Name: p.Name, Type: p.Type, Size: u.Size, Upload: u.ID})
+		c.Uploads = append(c.Uploads, host.Uploaded{Field: p.Field, Name: path.Base(strings.ReplaceAll(p.Name, `\`, "/")), Type: p.Type, Size: u.Size, Upload: u.ID})
 	}
 	return nil
 }

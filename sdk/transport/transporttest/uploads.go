@@ -25,7 +25,7 @@ func checkUploads(t testing.TB, h Harness) {
 	kernel.Answer("u", Answer{Result: host.Result{Status: 200}})
 	parts := []Part{
 		{"doc", "a b.txt", "text/plain", []byte("one\r\n--\x00\xff")}, {"empty", "ü.bin", "application/x-test", nil},
-		{"doc", "large", "image/png", allBytes(1 << 12)},
+		{"doc", "9 MiB", "image/png", allBytes(36 << 10)}, {"dir", `C:\dir\sub/c.txt`, "text/plain", []byte("c")},
 	}
 	form := []host.Field{{Name: "f", Value: "1"}, {Name: "ü", Value: "x\r\ny"}, {Name: "f", Value: "2"}}
 	if res := do(t, c, Request{Object: "u", Method: "POST", Form: form, Files: parts}); res.Status != 200 {
@@ -40,6 +40,9 @@ func checkUploads(t testing.TB, h Harness) {
 	}
 	for i, u := range call.Uploads {
 		p := parts[i]
+		if p.Field == "dir" {
+			p.Name = "c.txt" // the client's folders are its own
+		}
 		content, kept := kernel.Uploaded(u.Upload)
 		if u.Field != p.Field || u.Name != p.Name || u.Type != p.Type || u.Size != int64(len(p.Content)) {
 			t.Errorf("the upload %+v stands for %q %q of type %q with %d bytes", u, p.Field, p.Name, p.Type, len(p.Content))
@@ -82,10 +85,32 @@ func checkUploadsRefused(t testing.TB, h Harness) {
 	}
 }
 
+// checkBrokenFiles: a file that the host breaks off, at once or late, never looks
+// whole, and the next one is.
+func checkBrokenFiles(t testing.TB, h Harness) {
+	kernel, c := start(t, h)
+	content := allBytes(4 << 10)
+	f := kernel.AddFile("f", "n", "application/x-test", content)
+	kernel.Answer("f", Answer{Result: host.Result{Status: 200, File: &f}})
+	for _, whole := range []int{0, len(content) - 1} {
+		kernel.BreakFiles(whole)
+		ctx, cancel := within()
+		res, err := c.Do(ctx, Request{Object: "f", Method: "GET"})
+		cancel()
+		if err == nil && res.Code == "" {
+			t.Errorf("a file that broke off after %d bytes is answered with %d and %d bytes", whole, res.Status, len(res.Body))
+		}
+		kernel.BreakFiles(-1)
+		if res := do(t, c, Request{Object: "f", Method: "GET"}); res.Status != 200 || !bytes.Equal(res.Body, content) {
+			t.Errorf("the same file then is answered with %d and %d bytes", res.Status, len(res.Body))
+		}
+	}
+}
+
 // checkFiles: a file is sent byte for byte with its type, and never another one.
 func checkFiles(t testing.TB, h Harness) {
 	kernel, c := start(t, h)
-	for i, content := range [][]byte{nil, []byte("x\r\n"), allBytes(1 << 12)} {
+	for i, content := range [][]byte{nil, []byte("x\r\n"), allBytes(36 << 10)} {
 		object := []id.Object{"f0", "f1", "f2"}[i]
 		f := kernel.AddFile(object, "name ü", "application/x-test", content)
 		kernel.Answer(object, Answer{Result: host.Result{Status: 200, File: &f, Header: []host.Field{{Name: "X-One", Value: "1"}}}})
