@@ -248,3 +248,84 @@ func TestKilledWhilePutting(t *testing.T) {
 	}
 	t.Logf("%d of %d saves were acknowledged, %d are versions; after %d of 8 kills the file was not the last of those that were", len(acknowledged), n, len(all), behind)
 }
+
+// remove deletes the object over HTTP, and says whether that was acknowledged.
+func (s *saving) remove() bool {
+	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodDelete, s.url+"/objects/a?object=true", nil)
+	if err != nil {
+		s.t.Error(err)
+		return false
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = resp.Body.Close() }() // nothing of it is read
+	return resp.StatusCode == http.StatusOK
+}
+
+// serves gives the save that the running station serves, 0 where there is no object, and
+// waits until the file is that one or gone.
+func (s *saving) serves() (n int) {
+	s.t.Helper()
+	until(s.t, "the file is what is served", func() bool {
+		a := get(s.t.Context(), http.DefaultClient, s.url+"/objects/a")
+		text, err := os.ReadFile(s.path())
+		if a.status == http.StatusNotFound {
+			n = 0
+			return os.IsNotExist(err)
+		}
+		n = a.count
+		return a.status == http.StatusOK && err == nil && string(text) == saved(n)
+	})
+	return n
+}
+
+// TestKilledWhileDeleting kills a station again and again while its object is made and
+// deleted over HTTP. After each start the object is as the last change left it that was
+// acknowledged, or the one that was on its way, and nothing lies beside its file.
+func TestKilledWhileDeleting(t *testing.T) {
+	s := newSaving(t)
+	s.save(1)
+	n, last, onItsWay := 1, 1, 1 // 0 stands for no object
+	acknowledged, undecided := 0, 0
+	for range 8 {
+		s.start()
+		now := s.serves()
+		if now != last && now != onItsWay {
+			t.Fatalf("save %d is served (0: none); %d was acknowledged, and %d on its way", now, last, onItsWay)
+		}
+		if now != last {
+			undecided++
+		}
+		killed := make(chan struct{})
+		go func() {
+			defer close(killed)
+			time.Sleep(time.Duration(10+rand.IntN(60)) * time.Millisecond)
+			s.kill()
+		}()
+		for last = now; ; last = onItsWay {
+			done := false
+			if onItsWay = 0; last > 0 {
+				done = s.remove()
+			} else {
+				n++
+				onItsWay = n
+				done = s.put(n)
+			}
+			if !done {
+				break
+			}
+			acknowledged++
+		}
+		<-killed
+	}
+	s.start()
+	s.serves()
+	names, err := os.ReadDir(filepath.Dir(s.path()))
+	if err != nil || len(names) > 1 || len(names) == 1 && names[0].Name() != "a.lua" {
+		t.Errorf("in the scripts folder there are %v, %v", names, err)
+	}
+	s.end()
+	t.Logf("%d changes were acknowledged; %d of 8 that were on their way are stored", acknowledged, undecided)
+}
