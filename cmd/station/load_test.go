@@ -54,10 +54,25 @@ func TestServe(t *testing.T) {
 	<-again.done
 }
 
+// onStorages runs a test with each storage: its program, and the flags of a station
+// that uses it.
+func onStorages(t *testing.T, test func(t *testing.T, program string, flags []string)) {
+	t.Run("tsv", func(t *testing.T) { test(t, "storage-tsv", nil) })
+	t.Run("bolt", func(t *testing.T) {
+		config := filepath.Join(t.TempDir(), "station.hcl")
+		if err := os.WriteFile(config, []byte(boltConfig(t)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		test(t, "storage-bolt", []string{"--config", config})
+	})
+}
+
 // TestIncrements counts from many connections at once: no increment is lost
 // and none is answered twice.
-func TestIncrements(t *testing.T) {
-	s := start(t, t.TempDir())
+func TestIncrements(t *testing.T) { onStorages(t, countIncrements) }
+
+func countIncrements(t *testing.T, _ string, flags []string) {
+	s := start(t, t.TempDir(), flags...)
 	var n atomic.Int64
 	began := time.Now()
 	all := s.load(func() bool { return n.Add(1) <= int64(*increments) })
@@ -77,11 +92,13 @@ func TestIncrements(t *testing.T) {
 
 // TestKernelKilled kills the kernel under load: whatever was answered with a
 // 200 is in the state and in the log afterwards, and no plugin outlives it.
-func TestKernelKilled(t *testing.T) {
+func TestKernelKilled(t *testing.T) { onStorages(t, killKernel) }
+
+func killKernel(t *testing.T, _ string, flags []string) {
 	data := t.TempDir()
 	acknowledged := map[int]bool{}
 	for kill := 1; kill <= *kernelKills; kill++ {
-		s := start(t, data)
+		s := start(t, data, flags...)
 		plugins := s.plugins()
 		if len(plugins) != 2 {
 			t.Fatalf("the plugins are %v", plugins)
@@ -102,7 +119,7 @@ func TestKernelKilled(t *testing.T) {
 			within(t, name+" ends after its kernel", until(t, name+" ends", func() bool { return ended(t, pid) }), time.Second)
 		}
 		began := time.Now()
-		s = start(t, data)
+		s = start(t, data, flags...)
 		within(t, "the next start", time.Since(began), 2*time.Second)
 		s.checkCounter(acknowledged, len(acknowledged), -1)
 		s.end()
@@ -111,8 +128,10 @@ func TestKernelKilled(t *testing.T) {
 
 // TestStorageKilled kills the storage plugin under load: answers are 200 or
 // 503, and the count is what the log says.
-func TestStorageKilled(t *testing.T) {
-	s := start(t, t.TempDir())
+func TestStorageKilled(t *testing.T) { onStorages(t, killStorage) }
+
+func killStorage(t *testing.T, program string, flags []string) {
+	s := start(t, t.TempDir(), flags...)
 	var stop atomic.Bool
 	answers := make(chan []answer)
 	var asked atomic.Int64 // increments, answered or not
@@ -125,7 +144,7 @@ func TestStorageKilled(t *testing.T) {
 			return time.Since(up) > 1200*time.Millisecond && asked.Load() > before+1000
 		})
 		before = asked.Load()
-		pid := s.plugins()["storage-tsv"]
+		pid := s.plugins()[program]
 		if pid == 0 {
 			t.Fatal("the storage plugin does not run")
 		}
@@ -133,7 +152,7 @@ func TestStorageKilled(t *testing.T) {
 			t.Fatal(err)
 		}
 		began := time.Now()
-		until(t, "another storage plugin runs", func() bool { p := s.plugins()["storage-tsv"]; return p != 0 && p != pid })
+		until(t, "another storage plugin runs", func() bool { p := s.plugins()[program]; return p != 0 && p != pid })
 		// The log is read from storage; state that is warm is answered without it.
 		until(t, "the counter's log answers", func() bool {
 			return get(t.Context(), probe, s.url+counterPath+"?logs=true&limit=1").status == http.StatusOK

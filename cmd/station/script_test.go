@@ -35,16 +35,25 @@ import (
 //	waitfile FILE               wait until there is a file
 //	exits CODE PROGRAM [arg...] run a program, which must exit with this code
 //	log PATTERN...              each must stand in the station's own log
-func TestScripts(t *testing.T) {
+func TestScripts(t *testing.T) { runScripts(t, "testdata/script", "") }
+
+// runScripts runs the scripts of a folder; config, where there is one, is the
+// text of the station.hcl in the folder of each.
+func runScripts(t *testing.T, dir, config string) {
 	path, err := binary()
 	if err != nil {
 		t.Fatal(err)
 	}
 	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
+		Dir:                 dir,
 		RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
 			env.Vars = append(env.Vars, "STATION="+path, "PATH="+filepath.Dir(path)+string(os.PathListSeparator)+os.Getenv("PATH"))
+			if config != "" {
+				if err := writeNew(filepath.Join(env.WorkDir, "station.hcl"), config); err != nil {
+					return err
+				}
+			}
 			env.Values[sessionKey{}] = &session{}
 			scripts := filepath.Join(env.WorkDir, "scripts") // of its own, which it may change
 			return os.CopyFS(scripts, os.DirFS(filepath.Join(root, "scripts")))
@@ -53,6 +62,16 @@ func TestScripts(t *testing.T) {
 			"serve": scriptServe, "halt": scriptHalt, "kill9": scriptKill, "http": scriptHTTP, "upload": scriptUpload, "log": scriptLog, "await": scriptAwait, "waitfile": scriptWaitFile, "exits": scriptExits,
 		},
 	})
+}
+
+// writeNew writes a file that must not be there.
+func writeNew(path, text string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Close())
 }
 
 type sessionKey struct{}

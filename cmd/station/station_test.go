@@ -172,15 +172,16 @@ type station struct {
 	t *testing.T
 }
 
-// start runs `station serve` over a data folder, with the bundled scripts and
-// a free port.
-func start(t *testing.T, data string) *station {
+// start runs `station serve` over a data folder, with the bundled scripts, a free
+// port, and more flags.
+func start(t *testing.T, data string, more ...string) *station {
 	t.Helper()
 	path, err := binary()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return launch(t, exec.Command(path, "serve", "--data", data, "--scripts", filepath.Join(root, "scripts"), "--listen", "127.0.0.1:0"))
+	args := append([]string{"serve", "--data", data, "--scripts", filepath.Join(root, "scripts"), "--listen", "127.0.0.1:0"}, more...)
+	return launch(t, exec.Command(path, args...))
 }
 
 // launch runs a command that serves a station until the test ends.
@@ -228,6 +229,9 @@ func plugins(all []process) map[string]int {
 	for _, p := range all {
 		if len(p.args) == 3 && p.args[1] == "plugin-serve" {
 			found[p.args[2]] = p.pid
+		}
+		if len(p.args) == 1 && strings.HasPrefix(filepath.Base(p.args[0]), "storage-") { // a program of its own
+			found[filepath.Base(p.args[0])] = p.pid
 		}
 	}
 	return found

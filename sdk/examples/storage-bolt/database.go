@@ -12,6 +12,7 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/dbbasic/station/sdk/errs"
 	"github.com/dbbasic/station/sdk/storage/kv"
@@ -36,7 +37,7 @@ type database struct {
 
 // openDatabase opens the database in a data folder, and makes it where it is missing.
 func openDatabase(dir, file string) (kv.DB, error) {
-	if file != filepath.Base(file) || !filepath.IsLocal(file) {
+	if file == "." || file != filepath.Base(file) || !filepath.IsLocal(file) {
 		return nil, errs.New(errs.Invalid, "", "The option file is %q; it must be the name of a file without a folder.", file)
 	}
 	path := filepath.Join(dir, file)
@@ -47,15 +48,15 @@ func openDatabase(dir, file string) (kv.DB, error) {
 		// anew, and an Update that does it waits for all Views that run.
 		InitialMmapSize: 1 << 30,
 	})
-	if errors.Is(err, bolt.ErrTimeout) {
+	if errors.Is(err, bolterrors.ErrTimeout) {
 		return nil, errs.New(errs.Unavailable, "", "The database %s is in use by process %s.", path, heldBy(path))
 	}
 	if err != nil {
-		return nil, errs.Wrap(errs.Unavailable, "storage.Configure", err, "The database %s cannot be opened: %v.", path, err)
+		return nil, errs.Wrap(errs.Unavailable, "storage.Configure", err, "The database %s cannot be opened.", path)
 	}
 	d := &database{DB: db}
 	if err := d.prepare(dir, path); err != nil {
-		return nil, errs.Wrap(errs.Unavailable, "storage.Configure", errors.Join(err, d.Close()), "The database %s cannot be used: %v.", path, err)
+		return nil, errs.Wrap(errs.Unavailable, "storage.Configure", errors.Join(err, d.Close()), "The database %s cannot be used.", path)
 	}
 	return d, nil
 }
@@ -136,13 +137,11 @@ func (t transaction) Range(from, to []byte, down bool, use func(key, value []byt
 		}
 		return nil
 	}
-	k, v := c.Seek(to)
-	if k == nil { // nothing stands at the end or behind it
-		k, v = c.Last()
-	} else {
-		k, v = c.Prev()
+	before := c.Prev
+	if k, _ := c.Seek(to); k == nil { // nothing stands at the end or behind it
+		before = c.Last
 	}
-	for ; k != nil && bytes.Compare(k, from) >= 0 && use(k, v); k, v = c.Prev() {
+	for k, v := before(); k != nil && bytes.Compare(k, from) >= 0 && use(k, v); k, v = c.Prev() {
 	}
 	return nil
 }

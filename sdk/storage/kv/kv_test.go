@@ -2,9 +2,7 @@ package kv_test
 
 import (
 	"context"
-	"flag"
 	"log/slog"
-	"os"
 	"testing"
 
 	"github.com/dbbasic/station/sdk/plugin"
@@ -13,21 +11,6 @@ import (
 	"github.com/dbbasic/station/sdk/storage/kv/kvtest"
 	"github.com/dbbasic/station/sdk/storage/storagetest"
 )
-
-// checks is how often each property is tried where -rapid.checks is not given.
-const checks = "30"
-
-func TestMain(m *testing.M) {
-	flag.Parse()
-	given := false
-	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" })
-	if !given {
-		if err := flag.Set("rapid.checks", checks); err != nil {
-			panic(err)
-		}
-	}
-	os.Exit(m.Run())
-}
 
 // newStore gives a store over a disk in memory, which waits to be configured.
 func newStore(t testing.TB, m *kvtest.Memory) *kv.Store {

@@ -4,8 +4,6 @@ import (
 	"encoding/binary"
 	"sync"
 	"time"
-
-	"github.com/dbbasic/station/sdk/errs"
 )
 
 // What has many rows, the life of an object or the bytes of a file, has a space: a
@@ -165,7 +163,7 @@ func (s *Store) sweep(stopped func() bool) {
 
 // swept tells of a sweep that failed. What is left is looked at again in a minute.
 func (s *Store) swept(err error) {
-	if err != nil && !errs.Is(err, errs.Unknown) {
+	if err != nil && !s.dead.Load() {
 		s.o.Log.Warn("what is not needed any more could not be taken out of the database", "error", err)
 	}
 }

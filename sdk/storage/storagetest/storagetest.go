@@ -12,6 +12,7 @@ package storagetest
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"strings"
 	"testing"
@@ -27,8 +28,19 @@ import (
 // which must show what was acknowledged before.
 type Maker func(t *testing.T) storage.Storage
 
-// Run runs the suite, one subtest per law, each on a fresh data folder.
+// tries is how often each property is tried where -rapid.checks does not say it.
+const tries = "30"
+
+// Run runs the suite, one subtest per law, each on a fresh data folder. The flag
+// -rapid.checks of the test says how often its properties are tried.
 func Run(t *testing.T, fresh Maker) {
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" })
+	if !given {
+		if err := flag.Set("rapid.checks", tries); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, c := range checks {
 		t.Run(c.name, func(t *testing.T) {
 			c.run(newSubject(t, t, fresh))
