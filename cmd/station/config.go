@@ -129,7 +129,7 @@ Without FILE it is the one that serve would read.
 The exit code is 0 if all is well, 1 if something is wrong, 2 for a wrong call.`,
 		Example: `  station config validate
   station config validate /etc/station/station.hcl`,
-		Args: maxArgs(1),
+		Args: rangeArgs(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				if file != "" {

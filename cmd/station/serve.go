@@ -40,7 +40,7 @@ it has its default. "station config show" says what holds and where it comes fro
 			c, err := loadConfig(cmd, file)
 			if err != nil {
 				if cmd.Context().Err() != nil { // told to stop while it was starting
-					return nil
+					return nil //nolint:nilerr // that was its end, and no fault
 				}
 				return err
 			}
