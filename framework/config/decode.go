@@ -1,6 +1,8 @@
 package config
 
 import (
+	"fmt"
+	"math"
 	"math/big"
 
 	"github.com/hashicorp/hcl/v2"
@@ -133,10 +135,14 @@ func scalar(v cty.Value, at hcl.Range) literal {
 }
 
 // number writes a number in decimal, whole numbers without a point. One that no
-// integer can be is not written in full, which could be long.
+// integer can be is not written in full, which could be long; and one that is
+// too large or too small for a float64 not exactly, which could take hours.
 func number(f *big.Float) string {
 	if n, exact := f.Int64(); exact == big.Exact {
 		return big.NewInt(n).String()
+	}
+	if exp := f.MantExp(nil); exp < -1000 || exp > 1000 {
+		return fmt.Sprintf("%.0fe%+.0f", math.Copysign(1, float64(f.Sign())), float64(exp)*math.Log10(2)) // roughly
 	}
 	return f.Text('g', 10)
 }

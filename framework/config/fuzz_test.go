@@ -45,6 +45,16 @@ func TestHostileFiles(t *testing.T) {
 	}
 }
 
+// TestHugeNumbers: what a number would be written out as does not matter. The
+// storage is asked, so that its options are read.
+func TestHugeNumbers(t *testing.T) {
+	for _, n := range []string{"1e999999999", "-1e999999999", "1e-999999999", "-1e-99999999"} {
+		t.Run(n, func(t *testing.T) {
+			loadHostile(t, t.TempDir(), "data = "+n+"\nenv = ["+n+"]\nstorage \"tsv\" { fsync = "+n+" }\n")
+		})
+	}
+}
+
 func loadHostile(t *testing.T, dir, text string) {
 	t.Helper()
 	file := filepath.Join(dir, "station.hcl")
