@@ -201,9 +201,17 @@ func TestNothingKept(t *testing.T) {
 	if _, err := f.WriteFile(t.Context(), "a", bytes.NewReader([]byte("x"))); !errs.Is(err, errs.Unavailable) {
 		t.Errorf("WriteFile gave %v", err)
 	}
+	if h := f.Health(t.Context()); h.OK || h.Problem != "The disk is full." {
+		t.Errorf("with a full disk Health is %+v", h)
+	}
+	f.Sweep()
+	if f.Health(t.Context()).OK {
+		t.Error("the disk is full as before, and Health says that all is well")
+	}
 	f.disk.OnUpdate = nil
+	f.Sweep() // without a commit, which nobody sends to a station that is not ready
 	if f.ended.Load() != 0 || !f.Health(t.Context()).OK {
-		t.Errorf("the store ended")
+		t.Errorf("the store ended %d times, and Health is %+v", f.ended.Load(), f.Health(t.Context()))
 	}
 	f.must(c)
 	f.swept()

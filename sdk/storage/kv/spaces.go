@@ -85,7 +85,7 @@ func (s *Store) find(f func(r Reader, pin func(space uint64)) error) (err error)
 }
 
 // sweepEvery is how often the sweeper looks without being woken: for uploads that
-// are too old, and again at what failed.
+// are too old, again at what failed, and whether a database takes changes again.
 const sweepEvery = time.Minute
 
 // sweeper is the goroutine that takes doomed spaces away.
@@ -139,6 +139,7 @@ func (w *sweeper) stop() {
 
 // sweep takes away each doomed space that nobody uses.
 func (s *Store) sweep(stopped func() bool) {
+	s.probe()
 	s.expire()
 	for last := uint64(0); !stopped(); {
 		list, err := s.doomed(last)

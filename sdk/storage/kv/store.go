@@ -191,7 +191,7 @@ func (s *Store) view(f func(Reader) error) error {
 
 // readError gives an error of the database a kind.
 func readError(err error) error {
-	if _, ok := errors.AsType[*errs.Error](err); ok || err == nil {
+	if err == nil || isKind(err) {
 		return err
 	}
 	return errs.Wrap(errs.Unavailable, "kv.View", err, "The database cannot be read.")
@@ -210,6 +210,7 @@ func (s *Store) update(f func(Writer) error) error {
 
 // change is an Update, with write held. An error of f, or of kind
 // errs.Unavailable, means that nothing was kept; after any other the store ends.
+// Health is that of the last one: a database that cannot be changed is not well.
 func (s *Store) change(f func(Writer) error) error {
 	if s.dead.Load() { // the process may take a moment to end
 		return errs.New(errs.Unavailable, "", "The storage is not open.")
@@ -221,17 +222,35 @@ func (s *Store) change(f func(Writer) error) error {
 	})
 	switch {
 	case err == nil:
+		s.sick.Store(nil)
 		return nil
+	case errors.Is(inner, errNothing):
+		return inner
 	case inner != nil:
-		if _, ok := errors.AsType[*errs.Error](inner); ok {
-			return inner
+		if err = inner; !isKind(err) {
+			err = errs.Wrap(errs.Unavailable, "kv.Update", inner, "The database cannot be changed; nothing was stored.")
 		}
-		return errs.Wrap(errs.Unavailable, "kv.Update", inner, "The database cannot be changed; nothing was stored.")
-	case errs.Is(err, errs.Unavailable):
-		return err
+	case !errs.Is(err, errs.Unavailable):
+		s.end(err)
+		return errs.Wrap(errs.Unknown, "kv.Update", err, "The database failed; the change may not be durable.")
 	}
-	s.end(err)
-	return errs.Wrap(errs.Unknown, "kv.Update", err, "The database failed; the change may not be durable.")
+	if errs.Is(err, errs.Unavailable) {
+		s.unwell(errs.From(err).Text())
+	}
+	return err
+}
+
+func isKind(err error) bool {
+	_, ok := errors.AsType[*errs.Error](err)
+	return ok
+}
+
+// probe changes nothing, durably, where the last change failed: a station that says
+// that it is not well is sent none by which it would learn that it is again.
+func (s *Store) probe() {
+	if s.sick.Load() != nil {
+		_ = s.update(func(w Writer) error { return putNumber(w, "next", s.next) }) // Health says what it gives
+	}
 }
 
 // end is for a change whose outcome is unknown. Nothing is served after it.
