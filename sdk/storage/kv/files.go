@@ -1,6 +1,7 @@
 package kv
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -142,8 +143,8 @@ func (c *content) Read(b []byte) (int, error) {
 
 // next reads the row that holds what stands at at.
 func (c *content) next() error {
-	if err := c.ctx.Err(); err != nil { // its rows are not kept any longer
-		return errs.Wrap(errs.Unavailable, "storage.ReadFile", err, "The data of object %q was given up before its end.", c.object)
+	if err := c.givenUp(); err != nil {
+		return err
 	}
 	chunk := int64(c.s.limits.chunk)
 	n := c.at / chunk
@@ -153,7 +154,7 @@ func (c *content) next() error {
 			return err
 		}
 		if int64(len(row)) != min(chunk, c.size-n*chunk) {
-			return c.corrupt()
+			return cmp.Or(c.givenUp(), c.corrupt())
 		}
 		c.rest = append(c.rest[:0:0], row[c.at-n*chunk:]...)
 		return nil
@@ -166,6 +167,14 @@ func (c *content) next() error {
 		return nil
 	}
 	return c.compare()
+}
+
+// givenUp is for a context that has ended: the rows are not kept any longer.
+func (c *content) givenUp() error {
+	if err := c.ctx.Err(); err != nil {
+		return errs.Wrap(errs.Unavailable, "storage.ReadFile", err, "The data of object %q was given up before its end.", c.object)
+	}
+	return nil
 }
 
 // compare says that what was read is what was stored.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/dbbasic/station/sdk/plugin"
 	"github.com/dbbasic/station/sdk/storage"
 	"github.com/dbbasic/station/sdk/storage/kv"
+	"github.com/dbbasic/station/sdk/storage/kv/kvtest"
 )
 
 // TestReadersKeepWhatTheyRead: a file, an upload and an export are read to their
@@ -71,6 +73,46 @@ func TestEndedContext(t *testing.T) {
 	f.swept()
 	if _, err := io.ReadAll(r); !errs.Is(err, errs.Unavailable) {
 		t.Errorf("reading on gives %v", err)
+	}
+}
+
+// interrupted is a database in which something happens right before a View.
+type interrupted struct {
+	kv.DB
+	before atomic.Pointer[func()] // of the next one
+}
+
+func (d *interrupted) View(f func(kv.Reader) error) error {
+	if before := d.before.Swap(nil); before != nil {
+		(*before)()
+	}
+	return d.DB.View(f)
+}
+
+// TestContextEndsWithinARead: rows that are gone since the context ended right then
+// are no damage.
+func TestContextEndsWithinARead(t *testing.T) {
+	var db interrupted
+	f := &fixture{t: t, disk: kvtest.NewMemory(), wrap: func(to kv.DB) kv.DB { db.DB = to; return &db }}
+	f.open()
+	f.must(withFile(commit("a", 1, 1), "f", f.upload(bytes.Repeat([]byte("x"), 2000))))
+	f.swept()
+	ctx, cancel := contextOf(t)
+	_, r, err := f.ReadFile(ctx, "a", "f", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close() }()
+	end := func() {
+		cancel()
+		f.must(commit("a", 2, 2))
+		for left := 1; left > 0; _, left, _ = kv.Lost(f.db) {
+			f.Sweep() // the View may be the sweeper's own
+		}
+	}
+	db.before.Store(&end)
+	if _, err := io.ReadAll(r); !errs.Is(err, errs.Unavailable) {
+		t.Errorf("reading gives %v", err)
 	}
 }
 
