@@ -2,6 +2,7 @@ package pluginhost_test
 
 import (
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -50,6 +51,22 @@ func TestLastProblemIsKept(t *testing.T) {
 	if st := status(t, h); st.Healthy() || st.PID != 0 || !st.Since.IsZero() || st.Problem == "" {
 		t.Errorf("after Stop %+v", st)
 	}
+}
+
+// A plugin that answers pings and is not in use yet shows why.
+func TestProblemStaysUntilThePluginIsUp(t *testing.T) {
+	h := newHost(t)
+	var s pluginhost.Storage
+	sup := supervise(t, h, "slow", s.Use(config))
+	kill(t, sup.Status().PID, syscall.SIGKILL)
+	until(t, "the death is seen", func() bool { return status(t, h).PID == 0 })
+	until(t, "the plugin is up again", func() bool {
+		st := status(t, h)
+		if st.PID == 0 && !strings.Contains(st.Problem, "killed") {
+			t.Fatalf("%+v; want to see why it is down", st)
+		}
+		return st.Healthy()
+	})
 }
 
 // Three pings in a row that fail end a plugin; two do not.

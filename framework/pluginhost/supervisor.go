@@ -271,6 +271,7 @@ func (s *Supervisor) pinging(ctx context.Context, p *Plugin, well func()) error 
 		misses = 0
 		s.setStatus(func(st *Status) {
 			switch {
+			case health.OK && st.PID == 0: // why it is not in use stays
 			case health.OK:
 				st.Problem = ""
 			case health.Problem == "":

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	goplugin "github.com/hashicorp/go-plugin"
 
@@ -95,6 +96,8 @@ type told struct {
 func (s *told) Health(ctx context.Context) plugin.Health {
 	n := s.pings.Add(1)
 	switch {
+	case s.how == "slow":
+		return plugin.Health{OK: true}
 	case s.how == "sick", s.how == "recovers" && n == 2:
 		return plugin.Health{Problem: "The disk\nis full."}
 	case s.how == "pings fail", s.how == "two pings of three fail" && n%3 != 0:
@@ -117,6 +120,9 @@ func (s *told) Info() plugin.Info {
 func (s *told) Configure(ctx context.Context, c plugin.Config) error {
 	if s.how == "refuse" {
 		return errs.New(errs.Unavailable, "", "the folder %s is locked", c.DataDir)
+	}
+	if s.how == "slow" { // for several pings
+		time.Sleep(2500 * time.Millisecond)
 	}
 	return s.Storage.Configure(ctx, c)
 }
