@@ -1,6 +1,8 @@
 package pluginhost_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -67,6 +69,24 @@ func TestProblemStaysUntilThePluginIsUp(t *testing.T) {
 		}
 		return st.Healthy()
 	})
+}
+
+// A plugin ends in order also if it is told so right after its start.
+func TestStopRightAfterTheStart(t *testing.T) {
+	h := newHost(t)
+	for range 30 {
+		var s pluginhost.Storage
+		c := config
+		c.DataDir = t.TempDir()
+		sup, err := h.Supervise(t.Context(), spec("notes its end"), s.Use(c))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sup.Stop()
+		if _, err := os.Stat(filepath.Join(c.DataDir, "closed")); err != nil {
+			t.Fatalf("the plugin was not closed: %v", err)
+		}
+	}
 }
 
 // Three pings in a row that fail end a plugin; two do not.

@@ -182,13 +182,16 @@ func (s *Supervisor) watch(ctx context.Context, p *Plugin) (healthy time.Duratio
 	failed := make(chan error, 2) // one from each goroutine below
 	served := make(chan error, 1) // what Serve gave
 	var all sync.WaitGroup
-	all.Go(func() { failed <- s.pinging(use, p, func() { healthy = time.Since(began) }) })
+	fail := func(err error) {
+		if use.Err() == nil { // else that is why, and no failure
+			failed <- err
+		}
+	}
+	all.Go(func() { fail(s.pinging(use, p, func() { healthy = time.Since(began) })) })
 	all.Go(func() {
 		err := s.serve(use, p)
 		served <- err
-		if use.Err() == nil {
-			failed <- err
-		}
+		fail(err)
 	})
 
 	select {

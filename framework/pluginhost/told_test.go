@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -89,6 +90,7 @@ func behave(how string) {
 type told struct {
 	storage.Storage
 	how   string
+	dir   string
 	pings atomic.Int64
 }
 
@@ -124,7 +126,17 @@ func (s *told) Configure(ctx context.Context, c plugin.Config) error {
 	if s.how == "slow" { // for several pings
 		time.Sleep(2500 * time.Millisecond)
 	}
+	s.dir = c.DataDir
 	return s.Storage.Configure(ctx, c)
+}
+
+func (s *told) Close(ctx context.Context) error {
+	if s.how == "notes its end" {
+		if err := os.WriteFile(filepath.Join(s.dir, "closed"), nil, 0o600); err != nil {
+			return err
+		}
+	}
+	return s.Storage.Close(ctx)
 }
 
 func (s *told) Load(ctx context.Context, o id.Object) (storage.Object, error) {
