@@ -104,7 +104,7 @@ func (x *exchange) piece() (piece, error) {
 // sendFile answers with a file: the first piece comes with the answer, each other
 // one when the client asks for it. A file that breaks off ends with an error.
 func (x *exchange) sendFile(object id.Object, res *host.Result) error {
-	ctx, cancel := context.WithCancel(x.here)
+	ctx, cancel := context.WithCancel(x.calls) // the first piece is for a client too that has said all it has to say
 	defer cancel()
 	watch := time.AfterFunc(x.most.call, cancel)
 	defer watch.Stop()

@@ -163,6 +163,17 @@ func TestFilesOnRequest(t *testing.T) {
 		t.Errorf("a HEAD got %+v", a)
 	}
 
+	small := s.host.AddFile("small", "n", "text/plain", content[:10])
+	s.host.Answer("small", transporttest.Answer{Result: host.Result{Status: 200, File: &small}})
+	for range 20 { // a client that has said all it has to say, as "printf … | nc -N" has
+		c = s.dial()
+		c.say(Request{ID: 1, Do: Invoke, Object: "small", Call: host.Call{Method: "GET"}})
+		must(t, c.CloseWrite())
+		if a := c.hear(); a.Err != nil || a.More || !bytes.Equal(a.Piece, content[:10]) {
+			t.Fatalf("a client that asks for one file and no more got %+v", a)
+		}
+	}
+
 	slow := serve(t, func(l *limits) { l.crossing = 100 * time.Millisecond })
 	f = slow.host.AddFile("f", "n", "", content)
 	slow.host.Answer("f", transporttest.Answer{Result: host.Result{Status: 200, File: &f}})

@@ -131,7 +131,7 @@ func (h *Host) DropUpload(_ context.Context, _ id.Object, upload string) error {
 }
 
 // ReadFile gives a file that was added.
-func (h *Host) ReadFile(_ context.Context, object id.Object, name, hash string, from int64) (io.ReadCloser, error) {
+func (h *Host) ReadFile(ctx context.Context, object id.Object, name, hash string, from int64) (io.ReadCloser, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	content, ok := h.files.contents[string(object)+"/"+name]
@@ -147,5 +147,18 @@ func (h *Host) ReadFile(_ context.Context, object id.Object, name, hash string, 
 		broken := errs.New(errs.Corrupt, "", "The file is damaged.")
 		return io.NopCloser(io.MultiReader(bytes.NewReader(content[from:max(from, int64(h.files.whole))]), errorReader{broken})), nil
 	}
-	return io.NopCloser(bytes.NewReader(content[from:])), nil
+	return io.NopCloser(&heldBy{ctx, bytes.NewReader(content[from:])}), nil
+}
+
+// heldBy reads until its context ends, as what comes from a kernel does.
+type heldBy struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (r *heldBy) Read(b []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, errs.Wrap(errs.Unavailable, "host.ReadFile", err, "The file was given up before its end.")
+	}
+	return r.Reader.Read(b)
 }
