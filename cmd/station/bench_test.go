@@ -26,6 +26,7 @@ type bench struct {
 	dir      string // configuration and data
 	tmp      string // the station's temporary folder
 	faults   faultFile
+	binary   string // of the station
 	program  string // of the faulty plugin
 	round    int
 	seen     map[int]bool
@@ -44,6 +45,9 @@ func newBench(t *testing.T, kind string, pin bool) *bench {
 	b := &bench{t: t, kind: kind, dir: t.TempDir(), seen: map[int]bool{}, acknowledged: map[int]bool{}}
 	b.faults = faultFile(filepath.Join(b.dir, "fault"))
 	var err error
+	if b.binary, err = binary(); err != nil {
+		t.Fatal(err)
+	}
 	if b.tmp, err = os.MkdirTemp("/tmp", "sf"); err != nil { // short, as the path of a socket must be
 		t.Fatal(err)
 	}
@@ -86,11 +90,7 @@ func (b *bench) replace(text []byte) {
 
 func (b *bench) begin() {
 	b.t.Helper()
-	path, err := binary()
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	cmd := exec.Command(path, "serve", "--config", filepath.Join(b.dir, "station.hcl"))
+	cmd := exec.Command(b.binary, "serve", "--config", filepath.Join(b.dir, "station.hcl"))
 	cmd.Env = append(os.Environ(), "TMPDIR="+b.tmp)
 	b.station = launch(b.t, cmd)
 	b.look()
