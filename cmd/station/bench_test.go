@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -162,7 +163,10 @@ func (p pluginState) steady() bool { return p.Healthy && time.Since(p.UpSince) >
 func (b *bench) plugins() map[string]pluginState {
 	b.t.Helper()
 	var answer struct{ Plugins []pluginState }
-	b.read("/plugins", &answer)
+	a := get(b.t.Context(), once(), b.url+"/plugins")
+	if err := json.Unmarshal([]byte(a.body), &answer); a.status != http.StatusOK || err != nil {
+		b.t.Fatalf("GET /plugins: %d %s (%v)", a.status, a.body, err)
+	}
 	found := map[string]pluginState{}
 	for _, p := range answer.Plugins {
 		found[p.Kind] = p
@@ -188,7 +192,8 @@ func (b *bench) signal(pid int, sig syscall.Signal) {
 }
 
 // once gives a client with a connection for each request: net/http sends a GET
-// again by itself where a connection that it kept is closed.
+// again by itself where a connection that it kept is closed. It keeps none open,
+// of which a station has 4,096 at most.
 func once() *http.Client {
 	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
 }
