@@ -23,6 +23,8 @@ func boltConfig(t *testing.T) string {
 
 // tsvScripts are the scripts that say nothing of another storage, and why.
 var tsvScripts = map[string]string{
+	"config.txtar":  "it looks at the defaults, tsv among them, and brings files of its own",
+	"init.txtar":    "it begins without a configuration, and writes that with tsv",
 	"options.txtar": "it sets the options of tsv",
 }
 

@@ -81,9 +81,9 @@ func configFile(named string) (string, error) {
 	return config.Find()
 }
 
-// loadConfig reads the configuration of a station from wherever it is. Its plugins
-// are started and asked what can be set.
-func loadConfig(cmd *cobra.Command, named string) (*config.Config, error) {
+// loadConfig reads the configuration of a station from wherever it is. Plugins
+// of which something is set are started and asked what that means; whole asks all.
+func loadConfig(cmd *cobra.Command, named string, whole bool) (*config.Config, error) {
 	file, err := configFile(named)
 	if err != nil {
 		return nil, err
@@ -97,7 +97,7 @@ func loadConfig(cmd *cobra.Command, named string) (*config.Config, error) {
 		return nil, err
 	}
 	defer plugins.Close()
-	c, err := config.Load(cmd.Context(), config.Sources{File: file, Over: overrides(cmd), Bundled: own, Ask: plugins.Ask})
+	c, err := config.Load(cmd.Context(), config.Sources{File: file, Over: overrides(cmd), Bundled: own, Ask: plugins.Ask, Whole: whole})
 	if wrong := (*config.Error)(nil); errors.As(err, &wrong) && wrong.Usage() {
 		return nil, usageError{err}
 	}
@@ -129,7 +129,7 @@ Without FILE it is the one that serve would read.
 The exit code is 0 if all is well, 1 if something is wrong, 2 for a wrong call.`,
 		Example: `  station config validate
   station config validate /etc/station/station.hcl`,
-		Args: maxArgs(1),
+		Args: rangeArgs(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				if file != "" {
@@ -146,7 +146,7 @@ The exit code is 0 if all is well, 1 if something is wrong, 2 for a wrong call.`
 
 func validate(cmd *cobra.Command, file string) error {
 	out := cmd.OutOrStdout()
-	_, err := loadConfig(cmd, file)
+	_, err := loadConfig(cmd, file, true)
 	var wrong *config.Error
 	switch {
 	case errors.As(err, &wrong) && !wrong.Usage():
@@ -189,7 +189,7 @@ line of the file, a variable or a flag.`,
 			if format != "table" && format != "json" {
 				return usageError{fmt.Errorf("-o is %q; it must be table or json", format)}
 			}
-			c, err := loadConfig(cmd, file)
+			c, err := loadConfig(cmd, file, true)
 			if err != nil {
 				return err
 			}

@@ -59,7 +59,7 @@ The exit code is 0 if all was taken, 1 if something was left, 2 for a wrong call
   station import ../prototype/data --data /var/lib/station --report problems.tsv`,
 		Args: exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			settings, err := loadConfig(cmd, file)
+			settings, err := loadConfig(cmd, file, false)
 			if err != nil {
 				return err
 			}

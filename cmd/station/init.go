@@ -29,7 +29,7 @@ A file of other content is left as it is, and the exit code is 1. So is one that
 station has written there since.`,
 		Example: `  station init
   station init /srv/station`,
-		Args: maxArgs(1),
+		Args: rangeArgs(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := "."
 			if len(args) > 0 {

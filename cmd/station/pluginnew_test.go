@@ -12,6 +12,8 @@ import (
 // examples are the plugins below sdk/examples, by the kind whose template they are.
 var examples = map[string]string{"storage": "bolt", "transport": "jsonl"}
 
+// That what the command writes builds, and passes its tests, TestPluginsPage shows.
+
 // newPlugin runs `station plugin new` in a folder, and gives that of the plugin.
 func newPlugin(t *testing.T, work, kind, name string, more ...string) string {
 	t.Helper()
@@ -35,34 +37,6 @@ func stationCommand(t *testing.T, work string, args ...string) (string, int) {
 		t.Fatal(err)
 	}
 	return string(out), cmd.ProcessState.ExitCode()
-}
-
-// goCommand runs the go command in the folder of a plugin.
-func goCommand(t *testing.T, dir string, args ...string) {
-	t.Helper()
-	cmd := exec.Command("go", args...)
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOWORK=off")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, out)
-	}
-}
-
-// TestPluginNew: what the command writes builds, and its tests pass.
-func TestPluginNew(t *testing.T) {
-	for kind := range examples {
-		t.Run(kind, func(t *testing.T) {
-			dir := newPlugin(t, t.TempDir(), kind, "my-own", "--sdk", root)
-			goCommand(t, dir, "mod", "tidy")
-			goCommand(t, dir, "vet", "./...")
-			goCommand(t, dir, "test", "./...")
-			goCommand(t, dir, "build", "-o", kind+"-my-own", ".")
-			cmd := exec.Command(filepath.Join(dir, kind+"-my-own"))
-			if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "plugin") {
-				t.Errorf("the plugin without a station: %v, %s", err, out)
-			}
-		})
-	}
 }
 
 // TestExamplesAreTemplates: an example is what the command writes for its name, its

@@ -45,16 +45,6 @@ func rangeArgs(least, most int) cobra.PositionalArgs {
 	}
 }
 
-// maxArgs refuses more arguments.
-func maxArgs(n int) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if err := cobra.MaximumNArgs(n)(cmd, args); err != nil {
-			return usageError{fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())}
-		}
-		return nil
-	}
-}
-
 func testCommand() *cobra.Command {
 	var run string
 	var flags scriptFlags
@@ -71,7 +61,7 @@ does not load has failed.
 The exit code is 0 if nothing failed, 1 if something did, 2 for a wrong call.`,
 		Example: `  station test
   station test scripts/tutorial/03_counter.lua --run reset`,
-		Args: maxArgs(1),
+		Args: rangeArgs(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, err := flags.scripts(args)
 			if err != nil {

@@ -37,10 +37,10 @@ it has its default. "station config show" says what holds and where it comes fro
   MAIL_KEY=... station serve --env MAIL_KEY`,
 		Args: exactArgs(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := loadConfig(cmd, file)
+			c, err := loadConfig(cmd, file, false)
 			if err != nil {
 				if cmd.Context().Err() != nil { // told to stop while it was starting
-					return nil
+					return nil //nolint:nilerr // that was its end, and no fault
 				}
 				return err
 			}

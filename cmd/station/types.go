@@ -55,7 +55,7 @@ left as it is, and the exit code is 1.`,
 		Example: `  station types
   station types scripts
   station types --force`,
-		Args: maxArgs(1),
+		Args: rangeArgs(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := "."
 			if len(args) > 0 {

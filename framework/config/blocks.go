@@ -273,18 +273,30 @@ func (l *loader) bundled(b *block, hb *hclsyntax.Block) pluginhost.Command {
 	return pluginhost.Command{}
 }
 
-// ask learns from the plugins' processes what can be set, from all at once.
-func (l *loader) ask(ctx context.Context, all []*block) {
-	var asking sync.WaitGroup
-	for _, b := range all {
-		if !b.broken {
-			asking.Go(func() {
-				b.info, b.err = l.src.Ask(ctx, pluginhost.Spec{Kind: b.kind, Name: b.name, Command: b.command})
-			})
+// given reports whether anything is said of a plugin that only the plugin can read.
+func (l *loader) given(b *block) bool {
+	run := settingsOf(b.kind)
+	for name := range b.body.Attributes {
+		if _, ok := run.Option(name); !ok {
+			return true
 		}
 	}
+	return slices.ContainsFunc(Overrides, func(o Overridable) bool {
+		_, over := l.over(o.target, o.Setting)
+		return over && o.target == forStorage && b.kind == plugin.Storage
+	})
+}
+
+// ask learns from plugins' processes what can be set, from all at once.
+func (l *loader) ask(ctx context.Context, plugins []*block) {
+	var asking sync.WaitGroup
+	for _, b := range plugins {
+		asking.Go(func() {
+			b.info, b.err = l.src.Ask(ctx, pluginhost.Spec{Kind: b.kind, Name: b.name, Command: b.command})
+		})
+	}
 	asking.Wait()
-	for _, b := range all {
+	for _, b := range plugins {
 		if b.err != nil && ctx.Err() == nil {
 			b.broken = true
 			at := b.at

@@ -10,6 +10,7 @@ package config
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/dbbasic/station/framework/listen"
@@ -27,6 +28,7 @@ type Sources struct {
 	Over    []Override // in rising order: a later one counts
 	Bundled map[plugin.Kind]map[string]pluginhost.Command
 	Ask     func(context.Context, pluginhost.Spec) (plugin.Info, error) // who a plugin is, by starting it
+	Whole   bool                                                        // also ask plugins of which no option is given, for Settings to have all
 }
 
 // Override is a value from a variable or a flag.
@@ -57,7 +59,7 @@ type Config struct {
 	Env          []string
 	Storage      Plugin
 	Transports   []Plugin  // at least one
-	Settings     []Setting // all of them, in the order of a file
+	Settings     []Setting // in the order of a file; those of plugins that were not asked are missing
 }
 
 // Plugin is one plugin that the station runs.
@@ -98,7 +100,7 @@ func Load(ctx context.Context, src Sources) (*Config, error) {
 	l.station(content)
 	storage, transports := l.blocks(content)
 	all := append([]*block{storage}, transports...)
-	l.ask(ctx, all)
+	l.ask(ctx, slices.DeleteFunc(slices.Clone(all), func(b *block) bool { return b.broken || !src.Whole && !l.given(b) }))
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}

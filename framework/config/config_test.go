@@ -7,7 +7,9 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -37,7 +39,7 @@ var schemas = map[string]plugin.Schema{
 func sources(file string, over ...config.Override) config.Sources {
 	own := pluginhost.Command{Path: "/station"}
 	return config.Sources{
-		File: file, Over: over,
+		File: file, Over: over, Whole: true,
 		Bundled: map[plugin.Kind]map[string]pluginhost.Command{plugin.Storage: {"tsv": own}, plugin.Transport: {"http": own}},
 		Ask: func(_ context.Context, s pluginhost.Spec) (plugin.Info, error) {
 			schema, ok := schemas[string(s.Kind)+" "+s.Name]
@@ -271,6 +273,44 @@ func TestManyProblems(t *testing.T) {
 	_, err := config.Load(t.Context(), sources("station.hcl"))
 	if err == nil || strings.Count(err.Error(), "\n") != 50 || !strings.HasSuffix(err.Error(), "and 10 more") {
 		t.Errorf("got %v; want 50 lines and how many are left", err)
+	}
+}
+
+// TestOnlyWhatIsSetIsAsked: a start does not wait for plugins that have nothing to read.
+func TestOnlyWhatIsSetIsAsked(t *testing.T) {
+	fsync := config.Override{Setting: "fsync", Value: "never", From: config.Flag, At: "--fsync"}
+	listen := config.Override{Setting: "listen", Value: "127.0.0.1:1", From: config.Flag, At: "--listen"}
+	for text, c := range map[string]struct {
+		over []config.Override
+		want []string
+	}{
+		"":                                     {},
+		"# by its address":                     {over: []config.Override{listen}},
+		"# by a flag":                          {over: []config.Override{fsync}, want: []string{"tsv"}},
+		"storage \"tsv\" {\n env = [\"A\"]\n}": {},
+		"storage \"tsv\" {\n loud = true\n}":   {want: []string{"tsv"}},
+		"transport \"http\" {\n max_connections = 10\n}\nstorage \"tsv\" {\n loud = true\n}": {want: []string{"http", "tsv"}},
+	} {
+		inFolder(t, text)
+		src := sources("station.hcl", c.over...)
+		src.Whole = false
+		var asked []string
+		var mu sync.Mutex
+		ask := src.Ask
+		src.Ask = func(ctx context.Context, s pluginhost.Spec) (plugin.Info, error) {
+			mu.Lock()
+			asked = append(asked, s.Name)
+			mu.Unlock()
+			return ask(ctx, s)
+		}
+		got := load(t, src)
+		slices.Sort(asked)
+		if !slices.Equal(asked, c.want) {
+			t.Errorf("with %q %v were asked, want %v", text, asked, c.want)
+		}
+		if set := len(got.Storage.Options) > 0; set != slices.Contains(c.want, "tsv") {
+			t.Errorf("with %q the storage's options are %v", text, got.Storage.Options)
+		}
 	}
 }
 

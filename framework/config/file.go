@@ -43,10 +43,6 @@ func (l *loader) read() *hclsyntax.Body {
 }
 
 func (l *loader) parse(text []byte) *hclsyntax.Body {
-	if depth(text) > maxDepth {
-		l.problems = append(l.problems, Problem{At: l.file, Text: fmt.Sprintf("Brackets are nested more than %d deep; no setting needs more than two.", maxDepth)})
-		return &hclsyntax.Body{}
-	}
 	file, diags := hclsyntax.ParseConfig(text, l.file, hcl.InitialPos)
 	for _, d := range diags {
 		if d.Severity != hcl.DiagError {
@@ -88,23 +84,4 @@ func readFile(path string) ([]byte, error) {
 		return nil, fmt.Errorf("the file has more than %d KiB, which no station needs", maxFile>>10)
 	}
 	return text, nil
-}
-
-// maxDepth is how deep brackets may be nested: the parser is recursive.
-const maxDepth = 100
-
-// depth counts opening brackets that are not closed, wherever they stand. In texts
-// and comments they count too, which is harmless: what is counted is a bound.
-func depth(text []byte) int {
-	most, now := 0, 0
-	for _, c := range text {
-		switch c {
-		case '(', '[', '{':
-			now++
-			most = max(most, now)
-		case ')', ']', '}':
-			now = max(0, now-1)
-		}
-	}
-	return most
 }

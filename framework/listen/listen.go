@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -46,7 +47,7 @@ func Parse(text, dir string) (Address, error) {
 	if err != nil || port == "" {
 		return Address{}, fmt.Errorf("%q is no address: it must be HOST:PORT such as 127.0.0.1:8001, or unix:PATH", text)
 	}
-	if _, err := net.LookupPort("tcp", port); err != nil {
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return Address{}, fmt.Errorf("%q is no address: the port must be a number up to 65535, where 0 picks a free one", text)
 	}
 	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {

@@ -36,6 +36,6 @@ func envGet(L *lua.LState) int {
 		return 1
 	}
 	L.Push(lua.LNil)
-	L.Push(lua.LString("the station gives its scripts no variable '" + clip(name, 64) + "': --env does not list it, or it is not set"))
+	L.Push(lua.LString("the station gives its scripts no variable '" + clip(name, 64) + "': env does not list it, or it is not set"))
 	return 2
 }

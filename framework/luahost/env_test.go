@@ -36,7 +36,7 @@ func TestEnv(t *testing.T) {
 			return { key, env.get("KEY"), env.get("EMPTY"), tostring(v), why, tostring(env.get("key")) }
 		end`)
 	got := answer(t, vm, newFake(), request("GET"))
-	want := `["s3cret","s3cret","","nil","the station gives its scripts no variable 'STATION_TEST_UNLISTED': --env does not list it, or it is not set","nil"]`
+	want := `["s3cret","s3cret","","nil","the station gives its scripts no variable 'STATION_TEST_UNLISTED': env does not list it, or it is not set","nil"]`
 	if got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}

@@ -69,7 +69,7 @@ func TestOrigin(t *testing.T) {
 
 func TestPaths(t *testing.T) {
 	s := serve(t).echo()
-	for _, path := range []string{"/", "/object", "//objects", "/objects/a/", "/objects/a/b", "/objects//a", "/./objects", "/health", "/Objects", "/objects%2fa"} {
+	for _, path := range []string{"/", "/object", "//objects", "/objects/a/", "/objects/a/b", "/objects//a", "/./objects", "/healthy", "/health/", "/Objects", "/objects%2fa"} {
 		s.do("GET", path, "").wantError(t, 404, "no_such_path")
 	}
 	s.raw("OPTIONS", "OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n").wantError(t, 404, "no_such_path")

@@ -259,3 +259,29 @@ func TestForeignDatabase(t *testing.T) {
 		t.Errorf("a newer format: %v", err)
 	}
 }
+
+// TestImportMeetsACommit: an object that comes while it is being imported is the one
+// that stays.
+func TestImportMeetsACommit(t *testing.T) {
+	f := newFixture(t)
+	f.fill("a", 1, 1, 30)
+	archive := f.export("a")
+	half := len(archive) / 2
+	meets := readFunc(func([]byte) (int, error) {
+		f.must(commit("b", 1, 1))
+		return 0, io.EOF
+	})
+	_, err := f.Import(t.Context(), "b", io.MultiReader(bytes.NewReader(archive[:half]), meets, bytes.NewReader(archive[half:])))
+	if !errs.Is(err, errs.Conflict) {
+		t.Errorf("the import gives %v, want errs.Conflict", err)
+	}
+	if o, err := f.Load(t.Context(), "b"); err != nil || o.Sequence != 1 || len(o.State) != 1 {
+		t.Errorf("the object is %+v, %v", o, err)
+	}
+	f.swept()
+	f.digests("a", "b")
+}
+
+type readFunc func(b []byte) (int, error)
+
+func (f readFunc) Read(b []byte) (int, error) { return f(b) }

@@ -14,7 +14,7 @@ import (
 
 // TestBadLines: what is no request is answered, and the connection goes on.
 func TestBadLines(t *testing.T) {
-	s := serve(t, func(l *limits) { l.line = 200 << 10 })
+	s := serve(t, func(l *limits) { l.line = 500 << 10 })
 	s.host.Answer("a", transporttest.Answer{Echo: true})
 	c := s.dial()
 	for _, bad := range []struct {
@@ -25,7 +25,7 @@ func TestBadLines(t *testing.T) {
 	}{
 		{"{", 0, errs.Invalid, "bad_line"}, {"", 0, errs.Invalid, "bad_line"},
 		{`{"ID":0,"Do":"identity"}`, 0, errs.Invalid, "bad_id"}, {`{"ID":3,"Do":"dance"}`, 3, errs.Invalid, "bad_action"}, {`{"ID":3}`, 3, errs.Invalid, "bad_action"},
-		{strings.Repeat(" ", 300<<10), 0, errs.TooLarge, "too_large"}, {`{"ID":4,"Do":"source","Object":"A"}`, 4, errs.Invalid, "bad_object_id"},
+		{strings.Repeat(" ", 600<<10), 0, errs.TooLarge, "too_large"}, {`{"ID":4,"Do":"source","Object":"A"}`, 4, errs.Invalid, "bad_object_id"},
 		{`{"ID":5,"Do":"source","Object":"a@there"}`, 5, errs.NotFound, "no_such_station"},
 		{`{"ID":6,"Do":"state","Object":"a","Limit":1001}`, 6, errs.Invalid, "bad_parameter"},
 		{`{"ID":7,"Do":"version","Object":"a"}`, 7, errs.Invalid, "bad_version"}, {`{"ID":8,"Do":"rollback","Object":"a"}`, 8, errs.Invalid, "bad_version"},
@@ -36,6 +36,10 @@ func TestBadLines(t *testing.T) {
 		must(t, err)
 		c.refused(bad.id, bad.kind, bad.code)
 	}
+	many := call(1, "a", "")
+	many.Call.Query = make([]host.Field, MaxFields+1)
+	c.say(many)
+	c.refused(1, errs.TooLarge, "too_large")
 	c.say(call(1, "a", "still here"))
 	if a := c.hear(); a.ID != 1 || a.Result == nil || string(a.Result.Body) != "still here" {
 		t.Errorf("after bad lines a call got %+v", a)
