@@ -44,6 +44,8 @@ soak: ## the tests with full counts and their time limits, on a plain build
 		-args -crash-seeds 20 -crash-points 2000 | grep -v '^ *--- PASS\|^=== '
 	go test -count=1 -timeout 30m ./plugins/storage-tsv -run 'TestEverySyncCounts$$' -v
 	go test -count=1 -timeout 30m ./plugins/storage-tsv -run 'TestEveryByte$$|TestIndexDamage$$' -args -damage-stride 1
+	go test -count=1 -timeout 30m ./sdk/storage/kv -run 'TestConformance' -args -rapid.checks 1000
+	go -C sdk/examples test -count=1 -timeout 30m ./storage-bolt -run 'TestConformance' -args -rapid.checks 200
 	go test -count=1 -timeout 30m ./framework/luahost -run 'TestBenign$$|TestHostileScripts$$' -args -benign 10000 -hostile 0
 	go test -count=1 -timeout 30m ./framework/luahost -run 'TestPrograms$$' -v -args -programs 20000
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -26,6 +27,7 @@ type bench struct {
 	dir      string // configuration and data
 	tmp      string // the station's temporary folder
 	faults   faultFile
+	binary   string // of the station
 	program  string // of the faulty plugin
 	round    int
 	seen     map[int]bool
@@ -44,6 +46,9 @@ func newBench(t *testing.T, kind string, pin bool) *bench {
 	b := &bench{t: t, kind: kind, dir: t.TempDir(), seen: map[int]bool{}, acknowledged: map[int]bool{}}
 	b.faults = faultFile(filepath.Join(b.dir, "fault"))
 	var err error
+	if b.binary, err = binary(); err != nil {
+		t.Fatal(err)
+	}
 	if b.tmp, err = os.MkdirTemp("/tmp", "sf"); err != nil { // short, as the path of a socket must be
 		t.Fatal(err)
 	}
@@ -86,11 +91,7 @@ func (b *bench) replace(text []byte) {
 
 func (b *bench) begin() {
 	b.t.Helper()
-	path, err := binary()
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	cmd := exec.Command(path, "serve", "--config", filepath.Join(b.dir, "station.hcl"))
+	cmd := exec.Command(b.binary, "serve", "--config", filepath.Join(b.dir, "station.hcl"))
 	cmd.Env = append(os.Environ(), "TMPDIR="+b.tmp)
 	b.station = launch(b.t, cmd)
 	b.look()
@@ -162,7 +163,10 @@ func (p pluginState) steady() bool { return p.Healthy && time.Since(p.UpSince) >
 func (b *bench) plugins() map[string]pluginState {
 	b.t.Helper()
 	var answer struct{ Plugins []pluginState }
-	b.read("/plugins", &answer)
+	a := get(b.t.Context(), once(), b.url+"/plugins")
+	if err := json.Unmarshal([]byte(a.body), &answer); a.status != http.StatusOK || err != nil {
+		b.t.Fatalf("GET /plugins: %d %s (%v)", a.status, a.body, err)
+	}
 	found := map[string]pluginState{}
 	for _, p := range answer.Plugins {
 		found[p.Kind] = p
@@ -188,7 +192,8 @@ func (b *bench) signal(pid int, sig syscall.Signal) {
 }
 
 // once gives a client with a connection for each request: net/http sends a GET
-// again by itself where a connection that it kept is closed.
+// again by itself where a connection that it kept is closed. It keeps none open,
+// of which a station has 4,096 at most.
 func once() *http.Client {
 	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
 }

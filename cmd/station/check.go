@@ -16,7 +16,7 @@ import (
 )
 
 func checkCommand() *cobra.Command {
-	var flags scriptFlags
+	var file string
 	var at string
 	cmd := &cobra.Command{
 		Use:   "check [PATH]",
@@ -41,7 +41,7 @@ the station that was to be asked does not answer.`,
   station check --url http://127.0.0.1:8001`,
 		Args: rangeArgs(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := flags.scripts(args)
+			s, err := scriptsOnDisk(cmd, file, args)
 			if err != nil {
 				return err
 			}
@@ -54,7 +54,7 @@ the station that was to be asked does not answer.`,
 			return check(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), s, station)
 		},
 	}
-	flags.add(cmd)
+	scriptFlags(cmd, &file)
 	cmd.Flags().StringVar(&at, "url", "", "address of a running station to ask too (default $"+urlEnv+"; without either none is asked)")
 	return cmd
 }

@@ -25,22 +25,35 @@ const configEnv = "STATION_CONFIG"
 // the file of all others.
 func configFlags(cmd *cobra.Command, file *string) {
 	dataFlags(cmd, file)
+	scriptFlags(cmd, file)
 	f := cmd.Flags()
-	f.String("scripts", "./scripts", "folder of the objects' scripts")
 	f.String("listen", config.DefaultListen, "where the HTTP transport (the first, if there are several) answers: HOST:PORT on loopback, where port 0 picks a free one, or unix:PATH")
 	f.String("fsync", "always", `when changes are synced to disk, an option of the storage tsv. always: before they are acknowledged.
 interval: within a second; a power cut may take the last second.
 never: about once a minute; a power cut may take what came since.
 A crash or a kill of the station takes nothing in any mode`)
 	f.String("log-retention", "0", "how long log entries are kept, an option of the storage tsv, such as 720h or 30d; 0 keeps them for ever")
-	var names []string
-	envFlag(cmd, &names)
+}
+
+// scriptFlags adds those that say which scripts are meant.
+func scriptFlags(cmd *cobra.Command, file *string) {
+	fileFlag(cmd, file)
+	f := cmd.Flags()
+	f.String("scripts", "./scripts", "folder of the objects' scripts")
+	f.StringArray("env", nil, "`NAME` of an environment variable that scripts may read with env.get; may be repeated")
+}
+
+// fileFlag adds the one that names the file of all settings, once.
+func fileFlag(cmd *cobra.Command, file *string) {
+	if f := cmd.Flags(); f.Lookup("config") == nil {
+		f.StringVar(file, "config", "", "file with the station's settings (default $"+configEnv+", else "+config.FileName+" if there is one)")
+	}
 }
 
 // dataFlags adds those that say which data are meant.
 func dataFlags(cmd *cobra.Command, file *string) {
+	fileFlag(cmd, file)
 	f := cmd.Flags()
-	f.StringVar(file, "config", "", "file with the station's settings (default $"+configEnv+", else "+config.FileName+" if there is one)")
 	f.String("data", "./data", "folder for what objects store; made if missing")
 	f.String("station-id", "station1", "name of this station; it stays with the data folder")
 }
@@ -84,10 +97,6 @@ func configFile(named string) (string, error) {
 // loadConfig reads the configuration of a station from wherever it is. Plugins
 // of which something is set are started and asked what that means; whole asks all.
 func loadConfig(cmd *cobra.Command, named string, whole bool) (*config.Config, error) {
-	file, err := configFile(named)
-	if err != nil {
-		return nil, err
-	}
 	own, err := bundled()
 	if err != nil {
 		return nil, err
@@ -97,7 +106,17 @@ func loadConfig(cmd *cobra.Command, named string, whole bool) (*config.Config, e
 		return nil, err
 	}
 	defer plugins.Close()
-	c, err := config.Load(cmd.Context(), config.Sources{File: file, Over: overrides(cmd), Bundled: own, Ask: plugins.Ask, Whole: whole})
+	return readConfig(cmd, named, config.Sources{Bundled: own, Ask: plugins.Ask, Whole: whole})
+}
+
+// readConfig reads the file, the variables and the flags as src says.
+func readConfig(cmd *cobra.Command, named string, src config.Sources) (*config.Config, error) {
+	file, err := configFile(named)
+	if err != nil {
+		return nil, err
+	}
+	src.File, src.Over = file, overrides(cmd)
+	c, err := config.Load(cmd.Context(), src)
 	if wrong := (*config.Error)(nil); errors.As(err, &wrong) && wrong.Usage() {
 		return nil, usageError{err}
 	}

@@ -90,7 +90,7 @@ func killed(b *bench) time.Time {
 	b.signal(pid, syscall.SIGKILL)
 	until(b.t, "the plugin is gone", func() bool { return gone(pid) })
 	if b.kind == "transport" { // whoever comes while it is dead waits, and is served
-		a := get(b.t.Context(), client(b.t), b.url+helloPath)
+		a := get(b.t.Context(), once(), b.url+helloPath)
 		if a.status != http.StatusOK {
 			b.t.Errorf("a client of a dead transport got %d %s", a.status, a.body)
 		}
@@ -183,7 +183,7 @@ func hung(b *bench) time.Time {
 		until(b.t, "calls that write are refused", func() bool { return b.refusals() > refused })
 	}
 	for range 10 {
-		if a := get(b.t.Context(), client(b.t), b.url+helloPath); a.status != http.StatusOK {
+		if a := get(b.t.Context(), once(), b.url+helloPath); a.status != http.StatusOK {
 			b.t.Errorf("beside a call that hangs hello gives %d %s", a.status, a.body)
 		}
 	}

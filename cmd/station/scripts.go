@@ -9,30 +9,24 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/dbbasic/station/framework/config"
 	"github.com/dbbasic/station/framework/kernel"
 	"github.com/dbbasic/station/sdk/host"
 )
 
-// scriptFlags are what says which scripts a command is about.
-type scriptFlags struct {
-	folder string
-	env    []string
-}
-
-func (f *scriptFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.folder, "scripts", "./scripts", "folder of the objects' scripts")
-	envFlag(cmd, &f.env)
-}
-
-// scripts gives the scripts. A variable that is not set is none for them, as in a station.
-func (f *scriptFlags) scripts(args []string) (kernel.Scripts, error) {
-	s := kernel.Scripts{Folder: f.folder}
+// scriptsOnDisk gives the scripts that a command is about. A variable that is not set
+// is none for them, as in a station.
+func scriptsOnDisk(cmd *cobra.Command, file string, args []string) (kernel.Scripts, error) {
+	c, err := readConfig(cmd, file, config.Sources{})
+	if err != nil {
+		return kernel.Scripts{}, err
+	}
+	s := kernel.Scripts{Folder: c.Scripts}
 	if len(args) > 0 {
 		s.Path = args[0]
 	}
-	var err error
-	s.Env, _, err = readEnv(f.env)
-	return s, err
+	s.Env, _ = readEnv(c.Env)
+	return s, nil
 }
 
 // rangeArgs refuses fewer arguments, and more.
@@ -47,7 +41,7 @@ func rangeArgs(least, most int) cobra.PositionalArgs {
 
 func testCommand() *cobra.Command {
 	var run string
-	var flags scriptFlags
+	var file string
 	cmd := &cobra.Command{
 		Use:   "test [PATH]",
 		Short: "Run the tests of scripts",
@@ -63,7 +57,7 @@ The exit code is 0 if nothing failed, 1 if something did, 2 for a wrong call.`,
   station test scripts/tutorial/03_counter.lua --run reset`,
 		Args: rangeArgs(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := flags.scripts(args)
+			s, err := scriptsOnDisk(cmd, file, args)
 			if err != nil {
 				return err
 			}
@@ -80,7 +74,7 @@ The exit code is 0 if nothing failed, 1 if something did, 2 for a wrong call.`,
 			return t.end()
 		},
 	}
-	flags.add(cmd)
+	scriptFlags(cmd, &file)
 	cmd.Flags().StringVar(&run, "run", "", "run the tests whose name matches this regular expression")
 	return cmd
 }

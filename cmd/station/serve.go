@@ -53,10 +53,7 @@ it has its default. "station config show" says what holds and where it comes fro
 
 // serve runs the station that a configuration describes.
 func serve(ctx context.Context, stdout io.Writer, log *slog.Logger, c *config.Config) error {
-	env, unset, err := readEnv(c.Env)
-	if err != nil {
-		return err
-	}
+	env, unset := readEnv(c.Env)
 	for _, name := range unset {
 		log.Warn("env lists a variable that is not set", "name", name)
 	}

@@ -27,7 +27,7 @@ type Sources struct {
 	File    string     // path of the file; empty for none
 	Over    []Override // in rising order: a later one counts
 	Bundled map[plugin.Kind]map[string]pluginhost.Command
-	Ask     func(context.Context, pluginhost.Spec) (plugin.Info, error) // who a plugin is, by starting it
+	Ask     func(context.Context, pluginhost.Spec) (plugin.Info, error) // who a plugin is, by starting it; nil to read only what stands outside of blocks
 	Whole   bool                                                        // also ask plugins of which no option is given, for Settings to have all
 }
 
@@ -98,6 +98,9 @@ func Load(ctx context.Context, src Sources) (*Config, error) {
 		return nil, l.error()
 	}
 	l.station(content)
+	if src.Ask == nil {
+		return l.done()
+	}
 	storage, transports := l.blocks(content)
 	all := append([]*block{storage}, transports...)
 	l.ask(ctx, slices.DeleteFunc(slices.Clone(all), func(b *block) bool { return b.broken || !src.Whole && !l.given(b) }))
@@ -109,6 +112,10 @@ func Load(ctx context.Context, src Sources) (*Config, error) {
 		l.out.Transports = append(l.out.Transports, l.plugin(b))
 	}
 	l.unused(storage)
+	return l.done()
+}
+
+func (l *loader) done() (*Config, error) {
 	if l.failed() {
 		return nil, l.error()
 	}
