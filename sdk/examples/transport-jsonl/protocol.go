@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
+	"io"
 	"time"
 	"unicode/utf8"
 
@@ -83,6 +85,9 @@ func (protocol) Decode(line []byte) (lines.Request, error) {
 	d.DisallowUnknownFields() // what is misspelt must not be left out in silence
 	if err := d.Decode(&in); err != nil {
 		return lines.Request{ID: in.ID}, errs.New(errs.Invalid, "bad_json", "The line is not the JSON of a request: %v.", err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return lines.Request{ID: in.ID}, errs.New(errs.Invalid, "bad_json", "Something stands behind the request: each has a line of its own.")
 	}
 	r := lines.Request{
 		ID: in.ID, Do: in.Do, Object: in.Object, RequestID: in.RequestID,
