@@ -12,9 +12,14 @@ import (
 // checked looks at the program of a command before it is executed. Where the
 // command has a checksum, it gives the open file whose bytes have it.
 func checked(c Command) (*os.File, error) {
-	if c.SHA256 == "" {
-		_, err := os.Stat(c.Path)
+	info, err := os.Stat(c.Path)
+	switch {
+	case err != nil:
 		return nil, err
+	case !info.Mode().IsRegular(): // opening a pipe would wait for a writer, and a device may have no end
+		return nil, fmt.Errorf("%s is no program: it is no regular file", c.Path)
+	case c.SHA256 == "":
+		return nil, nil
 	}
 	want, err := hex.DecodeString(c.SHA256)
 	if err != nil || len(want) != sha256.Size {

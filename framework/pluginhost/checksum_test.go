@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/dbbasic/station/framework/pluginhost"
 )
@@ -89,6 +90,34 @@ func TestChecksumThatIsNone(t *testing.T) {
 		var s pluginhost.Storage
 		if _, err := newHost(t).Supervise(t.Context(), c, s.Use(config)); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("%q is no SHA-256", text)) {
 			t.Errorf("the checksum %q gives %v", text, err)
+		}
+	}
+}
+
+// What is no file is no program, and reading it must not hold up the station.
+func TestProgramThatIsNoFile(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{pipe, t.TempDir()} {
+		for _, checksum := range []string{"", sum(nil)} {
+			c := spec("ok")
+			c.Command.Path, c.Command.SHA256 = path, checksum
+			failed := make(chan error, 1)
+			h, use := newHost(t), new(pluginhost.Storage).Use(config)
+			go func() {
+				_, err := h.Supervise(t.Context(), c, use)
+				failed <- err
+			}()
+			select {
+			case err := <-failed:
+				if err == nil || !strings.Contains(err.Error(), path+" is no program") {
+					t.Errorf("%s with the checksum %q gives %v", path, checksum, err)
+				}
+			case <-time.After(time.Minute):
+				t.Fatalf("%s with the checksum %q is still being read", path, checksum)
+			}
 		}
 	}
 }
