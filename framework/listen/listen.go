@@ -63,6 +63,9 @@ func parsePath(path, dir string) (Address, error) {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(dir, path)
 	}
+	if strings.HasPrefix(path, "@") { // Linux takes that for a name that is no file, and anybody could connect
+		path = "./" + path
+	}
 	if len(path) > maxPath {
 		return Address{}, fmt.Errorf("the path of the socket %s has %d bytes: a system takes %d, so name a shorter one", path, len(path), maxPath)
 	}

@@ -27,6 +27,32 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// TestAtSign: a name with an @ is a file as any other, for this user alone.
+func TestAtSign(t *testing.T) {
+	dir, err := os.MkdirTemp("", "ls")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	t.Chdir(dir)
+	for _, text := range []string{"unix:@s", "unix:./@s"} {
+		a, err := listen.Parse(text, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := listen.Open(t.Context(), a)
+		if err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		if info, err := os.Lstat("@s"); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: the socket's file is %v, %v", text, info, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // socketIn gives an address in a folder with a short path.
 func socketIn(t *testing.T) listen.Address {
 	t.Helper()
