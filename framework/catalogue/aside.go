@@ -67,8 +67,10 @@ func (f *Folder) SetAside(a Aside, text []byte) error {
 		err = syncFolder(root, path.Dir(a.Path))
 	}
 	if err != nil {
-		_, back := f.PutBack(a)
-		return errors.Join(err, back)
+		if _, back := f.PutBack(a); back != nil { // and not err, which may say that nothing has moved
+			return fmt.Errorf("%s lies at %s: %w", a.Path, a.name(), back)
+		}
+		return err
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package pluginhost
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"path/filepath"
@@ -46,15 +47,17 @@ func (s *sink) logger() hclog.Logger {
 // Accept implements hclog.SinkAdapter.
 func (s *sink) Accept(name string, level hclog.Level, msg string, args ...any) {
 	to := levelOf(level)
-	var kept []any
+	var pairs [][]any
 	raw := true
 	for pair := range slices.Chunk(args, 2) {
 		if len(pair) == 2 && pair[0] == "timestamp" {
 			raw = false // go-plugin has read the line as one of the log; the station's own has a time
 		} else if len(pair) == 2 {
-			kept = append(kept, pair...)
+			pairs = append(pairs, pair)
 		}
 	}
+	// go-plugin reads them into a map: the order in which the plugin wrote them is lost.
+	slices.SortFunc(pairs, func(a, b []any) int { return strings.Compare(fmt.Sprint(a[0]), fmt.Sprint(b[0])) })
 	switch {
 	case name != s.process:
 		to = slog.LevelDebug
@@ -70,7 +73,7 @@ func (s *sink) Accept(name string, level hclog.Level, msg string, args ...any) {
 		return
 	}
 	s.tell(left)
-	s.log.Log(ctx, to, msg, kept...)
+	s.log.Log(ctx, to, msg, slices.Concat(pairs...)...)
 }
 
 // close is for the end of the process.
