@@ -295,6 +295,8 @@ var silent = map[string]string{
 	"bad_field": "the transport asks for levels alone", "bad_text": "the transport asks for levels alone", "bad_time": "the transport asks for levels alone",
 	"bad_archive": "objects are not imported over HTTP", "object_exists": "objects are not imported over HTTP",
 	"import_runs": "objects are not imported over HTTP", "not_a_prototype": "station import says it", "changed": "station import says it",
+	"bad_action": "only lines name actions", "bad_piece": "only lines hold pieces", "dropped": "only who speaks lines can drop a file", "bad_id": "only lines have ids",
+	"bad_was":           "the kernel gives the stamps of what it replaces",
 	"no_such_test":      "nobody names a test",
 	"headers_too_large": "net/http answers itself", "peer_failed": "there are no other stations",
 }
