@@ -54,6 +54,9 @@ func TestHostileStation(t *testing.T) {
 		if alone.late+alone.refused > 0 {
 			t.Errorf("of the attacks that were alone %d found no time and %d no memory", alone.late, alone.refused)
 		}
+		if n := alone.unheard + together.unheard; n > 0 {
+			t.Errorf("of %d attacks storage did not acknowledge the log entry in time", n)
+		}
 		<-time.After(afterTime) // the limit is one of that moment
 		slow = max(slow, hello.lap(t, "afterwards"))
 		if slow > helloLimit {
@@ -174,6 +177,7 @@ func (s *station) ask(c *http.Client, object string) asked {
 var (
 	callTime = dispatch.DefaultLimits().Time
 	loadTime = luahost.LoadTime
+	gateTime = time.Second // for the log entry of a call that failed
 )
 
 // attacks is how a number of attacks went.
@@ -182,6 +186,7 @@ type attacks struct {
 	slowest string
 	late    int // had no time left to break another limit
 	refused int // had no memory left for that, and were repeated
+	unheard int // ended in time, but storage did not acknowledge their log entry within a second
 	all     time.Duration
 }
 
@@ -246,6 +251,9 @@ func (r *attacks) add(t *testing.T, script hostile.Script, a asked) {
 	case script.Wants(a.code):
 	case a.code == "time_limit" && a.took >= time:
 		r.late++
+	case a.code == "unavailable" && a.status == http.StatusServiceUnavailable && a.took >= gateTime && strings.Contains(a.body, "what it logged was not acknowledged in time"):
+		r.unheard++ // how fast a disk is on a busy machine is not asked here
+		return
 	default:
 		t.Errorf("%s ended with %d %.300s after %v, want %s", script.Name, a.status, a.body, a.took, strings.Join(script.Codes, " or "))
 		return
@@ -253,13 +261,17 @@ func (r *attacks) add(t *testing.T, script hostile.Script, a asked) {
 	if a.status != status {
 		t.Errorf("%s: the status of %s is %d, want %d", script.Name, a.code, a.status, status)
 	}
-	if a.took > callTime+attackSlack {
+	slack := attackSlack
+	if !*strict {
+		slack *= 3 // on a busy machine
+	}
+	if a.took > callTime+slack {
 		t.Errorf("%s took %v", script.Name, a.took)
 	}
 }
 
 func (r *attacks) report(t *testing.T, how string) {
 	t.Helper()
-	t.Logf("%d attacks %s in %v, the slowest %v (%s); %d had no time to break another limit, %d times one was refused memory",
-		len(r.took), how, r.all.Round(time.Second), slices.Max(r.took).Round(time.Millisecond), r.slowest, r.late, r.refused)
+	t.Logf("%d attacks %s in %v, the slowest %v (%s); %d had no time to break another limit, %d times one was refused memory, %d log entries were not acknowledged in time",
+		len(r.took), how, r.all.Round(time.Second), slices.Max(r.took).Round(time.Millisecond), r.slowest, r.late, r.refused, r.unheard)
 }
