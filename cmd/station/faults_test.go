@@ -11,18 +11,12 @@ import (
 	"time"
 )
 
-const (
-	fewRounds  = 5 // of each fault in CI
-	longRounds = 2 // there, of those that take 5 s and more each
-)
-
-var faultRounds = flag.Int("faults", fewRounds, "how often each fault is committed by each plugin, and the kernel killed")
+var faultRounds = flag.Int("faults", 5, "how often each fault is committed by each plugin, and the kernel killed")
 
 // fault is what goes wrong with a plugin in one round, while clients count. Its
 // run gives when the process was killed, or the fault was over.
 type fault struct {
 	name  string
-	long  bool // a round takes 5 s and more
 	fresh bool // each round needs a station that has seen no failed start
 	pin   bool
 	run   func(b *bench) time.Time
@@ -30,14 +24,14 @@ type fault struct {
 
 var faults = []fault{
 	{name: "kill -9", run: killed},
-	{name: "SIGSTOP", run: stopped, long: true},
+	{name: "SIGSTOP", run: stopped},
 	{name: "panic in a handler", run: func(b *bench) time.Time { return survived(b, faultPanic) }},
 	{name: "panic in a goroutine", run: crashed},
 	{name: "garbage on stdout", run: func(b *bench) time.Time { return survived(b, faultBabble) }},
 	{name: "garbage at start", fresh: true, run: func(b *bench) time.Time { return doesNotStart(b, faultGarbage) }},
 	{name: "exit at start", fresh: true, run: func(b *bench) time.Time { return doesNotStart(b, faultExit) }},
 	{name: "wrong checksum", fresh: true, pin: true, run: changed},
-	{name: "hang inside a call", run: hung, long: true},
+	{name: "hang inside a call", run: hung},
 }
 
 // TestFaults lets each plugin go wrong in each way. The station answers again
@@ -50,11 +44,7 @@ func TestFaults(t *testing.T) {
 				t.Parallel()
 				b := newBench(t, kind, f.pin)
 				b.begin()
-				rounds := *faultRounds
-				if f.long && rounds <= fewRounds {
-					rounds = min(rounds, longRounds)
-				}
-				for b.round = range rounds {
+				for b.round = range *faultRounds {
 					if f.fresh && b.round > 0 {
 						b.restart()
 					} else if !f.fresh {

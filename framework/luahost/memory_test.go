@@ -1,7 +1,9 @@
 package luahost
 
 import (
+	"flag"
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"strings"
 	"testing"
@@ -49,6 +51,8 @@ func peak(t *testing.T, o *fake, body string) (more int64, r Result, err *errs.E
 // big is a JSON text of about n bytes that becomes many small tables.
 func big(n int) string { return "[" + strings.Repeat("{},", n/3) + "{}]" }
 
+var bombsFlag = flag.Int("bombs", bombsDrawn, "bombs of TestMemoryBombs, drawn; 0 for all")
+
 // TestMemoryBombs: each ends with the named limit, before the process holds
 // four times the VM's budget; the script beside it stays just below and runs.
 func TestMemoryBombs(t *testing.T) {
@@ -58,7 +62,7 @@ func TestMemoryBombs(t *testing.T) {
 	}
 	o.state["text"] = `"` + strings.Repeat("x", 200<<10) + `"`
 	const M = " * 1048576"
-	for _, c := range []struct{ name, bomb, code, below string }{
+	bombs := []struct{ name, bomb, code, below string }{
 		{"doubling", "local s = 'x' while true do s = s .. s end", "memory_limit",
 			"local s = 'x' for i = 1, 23 do s = s .. s end return #s"},
 		{"appending", "local s = ('x'):rep(1000) while true do s = s .. 'more of it, ' .. s end", "memory_limit",
@@ -176,7 +180,14 @@ func TestMemoryBombs(t *testing.T) {
 		{"print", "local s = ('x'):rep(1e6) print(" + strings.TrimSuffix(strings.Repeat("s,", 100), ",") + ")", "log_message_limit",
 			"print(('x'):rep(8000)) return 1"},
 		{"fail", "fail(400, 'big', ('\\255x'):rep(5e6))", "big", "return 1"},
-	} {
+	}
+	if n := min(*bombsFlag, len(bombs)); n > 0 {
+		seed := rand.Uint64()
+		t.Logf("%d bombs, drawn with the seed %d", n, seed)
+		rand.New(rand.NewPCG(seed, 0)).Shuffle(len(bombs), func(i, j int) { bombs[i], bombs[j] = bombs[j], bombs[i] })
+		bombs = bombs[:n]
+	}
+	for _, c := range bombs {
 		t.Run(c.name, func(t *testing.T) {
 			more, r, err := peak(t, o, c.bomb)
 			switch {

@@ -451,7 +451,7 @@ func crashRun(t testing.TB, seed uint64, at int, f fate, renamed map[string]int)
 }
 
 var (
-	crashSeeds  = flag.Int("crash-seeds", 2, "workloads of TestCrashEverywhere")
+	crashSeeds  = flag.Int("crash-seeds", 1, "workloads of TestCrashEverywhere")
 	crashPoints = flag.Int("crash-points", 0, "crashes that TestCrashEverywhere must reach")
 )
 

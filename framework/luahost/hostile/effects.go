@@ -92,7 +92,7 @@ func loads() []Script {
 	return []Script{
 		whole("load_loop", endless, `while true do end`),
 		whole("load_pcall_loop", endless, `while true do pcall(function() while true do end end) end`),
-		whole("load_memory", "memory_limit", `local t = {} while true do t[#t + 1] = {} end`),
+		whole("load_memory", "memory_limit "+endless, `local t = {} while true do t[#t + 1] = {} end`),
 		whole("load_strings", "memory_limit", `local s = "x" while true do s = s .. s end`),
 		whole("load_sparse", "memory_limit", `local t = {} t[6e7] = 1`),
 		whole("load_recursion", "recursion_limit", `local function f() return 1 + f() end f()`),
