@@ -276,8 +276,9 @@ func (at place) served(version uint64, hash string, text []byte) served {
 	}
 }
 
-// drop takes an object out of the list.
+// drop takes an object out of the list, and tells those who follow its log.
 func (o *objects) drop(object id.Object) {
+	defer o.dispatch.Wake(object)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	delete(o.all, object)

@@ -1794,6 +1794,67 @@ func (x *HostStateQuery) GetLimit() int32 {
 	return 0
 }
 
+// HostFollowQuery is host.FollowQuery.
+type HostFollowQuery struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Query         *LogsQuery             `protobuf:"bytes,1,opt,name=query,proto3" json:"query,omitempty"`
+	Last          int32                  `protobuf:"varint,2,opt,name=last,proto3" json:"last,omitempty"`
+	WaitUs        int64                  `protobuf:"varint,3,opt,name=wait_us,json=waitUs,proto3" json:"wait_us,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostFollowQuery) Reset() {
+	*x = HostFollowQuery{}
+	mi := &file_station_v1_host_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostFollowQuery) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostFollowQuery) ProtoMessage() {}
+
+func (x *HostFollowQuery) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostFollowQuery.ProtoReflect.Descriptor instead.
+func (*HostFollowQuery) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *HostFollowQuery) GetQuery() *LogsQuery {
+	if x != nil {
+		return x.Query
+	}
+	return nil
+}
+
+func (x *HostFollowQuery) GetLast() int32 {
+	if x != nil {
+		return x.Last
+	}
+	return 0
+}
+
+func (x *HostFollowQuery) GetWaitUs() int64 {
+	if x != nil {
+		return x.WaitUs
+	}
+	return 0
+}
+
 // HostState is host.StatePage.
 type HostState struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1805,7 +1866,7 @@ type HostState struct {
 
 func (x *HostState) Reset() {
 	*x = HostState{}
-	mi := &file_station_v1_host_proto_msgTypes[25]
+	mi := &file_station_v1_host_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1817,7 +1878,7 @@ func (x *HostState) String() string {
 func (*HostState) ProtoMessage() {}
 
 func (x *HostState) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[25]
+	mi := &file_station_v1_host_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1830,7 +1891,7 @@ func (x *HostState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostState.ProtoReflect.Descriptor instead.
 func (*HostState) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{25}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *HostState) GetItems() []*HostStateItem {
@@ -1858,7 +1919,7 @@ type HostStateItem struct {
 
 func (x *HostStateItem) Reset() {
 	*x = HostStateItem{}
-	mi := &file_station_v1_host_proto_msgTypes[26]
+	mi := &file_station_v1_host_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1870,7 +1931,7 @@ func (x *HostStateItem) String() string {
 func (*HostStateItem) ProtoMessage() {}
 
 func (x *HostStateItem) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[26]
+	mi := &file_station_v1_host_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1883,7 +1944,7 @@ func (x *HostStateItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostStateItem.ProtoReflect.Descriptor instead.
 func (*HostStateItem) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{26}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *HostStateItem) GetKey() []byte {
@@ -1910,7 +1971,7 @@ type HostTestRequest struct {
 
 func (x *HostTestRequest) Reset() {
 	*x = HostTestRequest{}
-	mi := &file_station_v1_host_proto_msgTypes[27]
+	mi := &file_station_v1_host_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1922,7 +1983,7 @@ func (x *HostTestRequest) String() string {
 func (*HostTestRequest) ProtoMessage() {}
 
 func (x *HostTestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[27]
+	mi := &file_station_v1_host_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1935,7 +1996,7 @@ func (x *HostTestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostTestRequest.ProtoReflect.Descriptor instead.
 func (*HostTestRequest) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{27}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *HostTestRequest) GetObject() string {
@@ -1956,7 +2017,7 @@ type HostTestReport struct {
 
 func (x *HostTestReport) Reset() {
 	*x = HostTestReport{}
-	mi := &file_station_v1_host_proto_msgTypes[28]
+	mi := &file_station_v1_host_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1968,7 +2029,7 @@ func (x *HostTestReport) String() string {
 func (*HostTestReport) ProtoMessage() {}
 
 func (x *HostTestReport) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[28]
+	mi := &file_station_v1_host_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1981,7 +2042,7 @@ func (x *HostTestReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostTestReport.ProtoReflect.Descriptor instead.
 func (*HostTestReport) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{28}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *HostTestReport) GetObject() string {
@@ -2016,7 +2077,7 @@ type HostTestResult struct {
 
 func (x *HostTestResult) Reset() {
 	*x = HostTestResult{}
-	mi := &file_station_v1_host_proto_msgTypes[29]
+	mi := &file_station_v1_host_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2028,7 +2089,7 @@ func (x *HostTestResult) String() string {
 func (*HostTestResult) ProtoMessage() {}
 
 func (x *HostTestResult) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[29]
+	mi := &file_station_v1_host_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2041,7 +2102,7 @@ func (x *HostTestResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostTestResult.ProtoReflect.Descriptor instead.
 func (*HostTestResult) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{29}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *HostTestResult) GetName() []byte {
@@ -2120,7 +2181,7 @@ type HostTestEntry struct {
 
 func (x *HostTestEntry) Reset() {
 	*x = HostTestEntry{}
-	mi := &file_station_v1_host_proto_msgTypes[30]
+	mi := &file_station_v1_host_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2132,7 +2193,7 @@ func (x *HostTestEntry) String() string {
 func (*HostTestEntry) ProtoMessage() {}
 
 func (x *HostTestEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[30]
+	mi := &file_station_v1_host_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2145,7 +2206,7 @@ func (x *HostTestEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostTestEntry.ProtoReflect.Descriptor instead.
 func (*HostTestEntry) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{30}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *HostTestEntry) GetTimeUs() int64 {
@@ -2186,7 +2247,7 @@ type HostPlugins struct {
 
 func (x *HostPlugins) Reset() {
 	*x = HostPlugins{}
-	mi := &file_station_v1_host_proto_msgTypes[31]
+	mi := &file_station_v1_host_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2198,7 +2259,7 @@ func (x *HostPlugins) String() string {
 func (*HostPlugins) ProtoMessage() {}
 
 func (x *HostPlugins) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[31]
+	mi := &file_station_v1_host_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2211,7 +2272,7 @@ func (x *HostPlugins) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostPlugins.ProtoReflect.Descriptor instead.
 func (*HostPlugins) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{31}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *HostPlugins) GetPlugins() []*HostPlugin {
@@ -2239,7 +2300,7 @@ type HostPlugin struct {
 
 func (x *HostPlugin) Reset() {
 	*x = HostPlugin{}
-	mi := &file_station_v1_host_proto_msgTypes[32]
+	mi := &file_station_v1_host_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2251,7 +2312,7 @@ func (x *HostPlugin) String() string {
 func (*HostPlugin) ProtoMessage() {}
 
 func (x *HostPlugin) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[32]
+	mi := &file_station_v1_host_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2264,7 +2325,7 @@ func (x *HostPlugin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostPlugin.ProtoReflect.Descriptor instead.
 func (*HostPlugin) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{32}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *HostPlugin) GetKind() string {
@@ -2340,7 +2401,7 @@ type HostHealth struct {
 
 func (x *HostHealth) Reset() {
 	*x = HostHealth{}
-	mi := &file_station_v1_host_proto_msgTypes[33]
+	mi := &file_station_v1_host_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2352,7 +2413,7 @@ func (x *HostHealth) String() string {
 func (*HostHealth) ProtoMessage() {}
 
 func (x *HostHealth) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[33]
+	mi := &file_station_v1_host_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2365,7 +2426,7 @@ func (x *HostHealth) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostHealth.ProtoReflect.Descriptor instead.
 func (*HostHealth) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{33}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *HostHealth) GetChecks() []*HostCheck {
@@ -2386,7 +2447,7 @@ type HostCheck struct {
 
 func (x *HostCheck) Reset() {
 	*x = HostCheck{}
-	mi := &file_station_v1_host_proto_msgTypes[34]
+	mi := &file_station_v1_host_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2398,7 +2459,7 @@ func (x *HostCheck) String() string {
 func (*HostCheck) ProtoMessage() {}
 
 func (x *HostCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[34]
+	mi := &file_station_v1_host_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2411,7 +2472,7 @@ func (x *HostCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostCheck.ProtoReflect.Descriptor instead.
 func (*HostCheck) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{34}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *HostCheck) GetName() []byte {
@@ -2572,7 +2633,11 @@ const file_station_v1_host_proto_rawDesc = "" +
 	"\ahas_key\x18\x03 \x01(\bR\x06hasKey\x12\x16\n" +
 	"\x06prefix\x18\x04 \x01(\fR\x06prefix\x12\x14\n" +
 	"\x05after\x18\x05 \x01(\fR\x05after\x12\x14\n" +
-	"\x05limit\x18\x06 \x01(\x05R\x05limit\"P\n" +
+	"\x05limit\x18\x06 \x01(\x05R\x05limit\"k\n" +
+	"\x0fHostFollowQuery\x12+\n" +
+	"\x05query\x18\x01 \x01(\v2\x15.station.v1.LogsQueryR\x05query\x12\x12\n" +
+	"\x04last\x18\x02 \x01(\x05R\x04last\x12\x17\n" +
+	"\await_us\x18\x03 \x01(\x03R\x06waitUs\"P\n" +
 	"\tHostState\x12/\n" +
 	"\x05items\x18\x01 \x03(\v2\x19.station.v1.HostStateItemR\x05items\x12\x12\n" +
 	"\x04more\x18\x02 \x01(\bR\x04more\"7\n" +
@@ -2619,14 +2684,15 @@ const file_station_v1_host_proto_rawDesc = "" +
 	"\x06checks\x18\x01 \x03(\v2\x15.station.v1.HostCheckR\x06checks\"9\n" +
 	"\tHostCheck\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\fR\x04name\x12\x18\n" +
-	"\aproblem\x18\x02 \x01(\fR\aproblem2\x9f\t\n" +
+	"\aproblem\x18\x02 \x01(\fR\aproblem2\xdc\t\n" +
 	"\vHostService\x127\n" +
 	"\bIdentity\x12\x11.station.v1.Empty\x1a\x18.station.v1.HostIdentity\x126\n" +
 	"\x06Invoke\x12\x14.station.v1.HostCall\x1a\x16.station.v1.HostResult\x12@\n" +
 	"\aObjects\x12\x1c.station.v1.HostObjectsQuery\x1a\x17.station.v1.HostObjects\x12?\n" +
 	"\x06Source\x12\x1d.station.v1.HostSourceRequest\x1a\x16.station.v1.HostSource\x12:\n" +
 	"\x05State\x12\x1a.station.v1.HostStateQuery\x1a\x15.station.v1.HostState\x123\n" +
-	"\x04Logs\x12\x15.station.v1.LogsQuery\x1a\x14.station.v1.LogsPage\x12A\n" +
+	"\x04Logs\x12\x15.station.v1.LogsQuery\x1a\x14.station.v1.LogsPage\x12;\n" +
+	"\x06Follow\x12\x1b.station.v1.HostFollowQuery\x1a\x14.station.v1.LogsPage\x12A\n" +
 	"\x06Upload\x12\x1d.station.v1.HostUploadRequest\x1a\x16.station.v1.HostUpload(\x01\x12;\n" +
 	"\n" +
 	"DropUpload\x12\x1a.station.v1.HostDropUpload\x1a\x11.station.v1.Empty\x12A\n" +
@@ -2654,7 +2720,7 @@ func file_station_v1_host_proto_rawDescGZIP() []byte {
 	return file_station_v1_host_proto_rawDescData
 }
 
-var file_station_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_station_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_station_v1_host_proto_goTypes = []any{
 	(*HostIdentity)(nil),      // 0: station.v1.HostIdentity
 	(*HostCall)(nil),          // 1: station.v1.HostCall
@@ -2681,82 +2747,86 @@ var file_station_v1_host_proto_goTypes = []any{
 	(*HostMetadata)(nil),      // 22: station.v1.HostMetadata
 	(*HostTrouble)(nil),       // 23: station.v1.HostTrouble
 	(*HostStateQuery)(nil),    // 24: station.v1.HostStateQuery
-	(*HostState)(nil),         // 25: station.v1.HostState
-	(*HostStateItem)(nil),     // 26: station.v1.HostStateItem
-	(*HostTestRequest)(nil),   // 27: station.v1.HostTestRequest
-	(*HostTestReport)(nil),    // 28: station.v1.HostTestReport
-	(*HostTestResult)(nil),    // 29: station.v1.HostTestResult
-	(*HostTestEntry)(nil),     // 30: station.v1.HostTestEntry
-	(*HostPlugins)(nil),       // 31: station.v1.HostPlugins
-	(*HostPlugin)(nil),        // 32: station.v1.HostPlugin
-	(*HostHealth)(nil),        // 33: station.v1.HostHealth
-	(*HostCheck)(nil),         // 34: station.v1.HostCheck
-	(*Field)(nil),             // 35: station.v1.Field
-	(*Empty)(nil),             // 36: station.v1.Empty
+	(*HostFollowQuery)(nil),   // 25: station.v1.HostFollowQuery
+	(*HostState)(nil),         // 26: station.v1.HostState
+	(*HostStateItem)(nil),     // 27: station.v1.HostStateItem
+	(*HostTestRequest)(nil),   // 28: station.v1.HostTestRequest
+	(*HostTestReport)(nil),    // 29: station.v1.HostTestReport
+	(*HostTestResult)(nil),    // 30: station.v1.HostTestResult
+	(*HostTestEntry)(nil),     // 31: station.v1.HostTestEntry
+	(*HostPlugins)(nil),       // 32: station.v1.HostPlugins
+	(*HostPlugin)(nil),        // 33: station.v1.HostPlugin
+	(*HostHealth)(nil),        // 34: station.v1.HostHealth
+	(*HostCheck)(nil),         // 35: station.v1.HostCheck
+	(*Field)(nil),             // 36: station.v1.Field
 	(*LogsQuery)(nil),         // 37: station.v1.LogsQuery
-	(*VersionsQuery)(nil),     // 38: station.v1.VersionsQuery
-	(*VersionRequest)(nil),    // 39: station.v1.VersionRequest
-	(*LogsPage)(nil),          // 40: station.v1.LogsPage
-	(*VersionsReply)(nil),     // 41: station.v1.VersionsReply
-	(*SourceVersion)(nil),     // 42: station.v1.SourceVersion
+	(*Empty)(nil),             // 38: station.v1.Empty
+	(*VersionsQuery)(nil),     // 39: station.v1.VersionsQuery
+	(*VersionRequest)(nil),    // 40: station.v1.VersionRequest
+	(*LogsPage)(nil),          // 41: station.v1.LogsPage
+	(*VersionsReply)(nil),     // 42: station.v1.VersionsReply
+	(*SourceVersion)(nil),     // 43: station.v1.SourceVersion
 }
 var file_station_v1_host_proto_depIdxs = []int32{
-	35, // 0: station.v1.HostCall.query:type_name -> station.v1.Field
-	35, // 1: station.v1.HostCall.header:type_name -> station.v1.Field
-	35, // 2: station.v1.HostCall.form:type_name -> station.v1.Field
+	36, // 0: station.v1.HostCall.query:type_name -> station.v1.Field
+	36, // 1: station.v1.HostCall.header:type_name -> station.v1.Field
+	36, // 2: station.v1.HostCall.form:type_name -> station.v1.Field
 	2,  // 3: station.v1.HostCall.uploads:type_name -> station.v1.HostUploaded
-	35, // 4: station.v1.HostResult.header:type_name -> station.v1.Field
+	36, // 4: station.v1.HostResult.header:type_name -> station.v1.Field
 	4,  // 5: station.v1.HostResult.file:type_name -> station.v1.HostFile
 	10, // 6: station.v1.HostObjects.objects:type_name -> station.v1.HostObject
 	23, // 7: station.v1.HostMetadata.trouble:type_name -> station.v1.HostTrouble
-	26, // 8: station.v1.HostState.items:type_name -> station.v1.HostStateItem
-	29, // 9: station.v1.HostTestReport.tests:type_name -> station.v1.HostTestResult
-	30, // 10: station.v1.HostTestResult.log:type_name -> station.v1.HostTestEntry
-	32, // 11: station.v1.HostPlugins.plugins:type_name -> station.v1.HostPlugin
-	34, // 12: station.v1.HostHealth.checks:type_name -> station.v1.HostCheck
-	36, // 13: station.v1.HostService.Identity:input_type -> station.v1.Empty
-	1,  // 14: station.v1.HostService.Invoke:input_type -> station.v1.HostCall
-	11, // 15: station.v1.HostService.Objects:input_type -> station.v1.HostObjectsQuery
-	13, // 16: station.v1.HostService.Source:input_type -> station.v1.HostSourceRequest
-	24, // 17: station.v1.HostService.State:input_type -> station.v1.HostStateQuery
-	37, // 18: station.v1.HostService.Logs:input_type -> station.v1.LogsQuery
-	5,  // 19: station.v1.HostService.Upload:input_type -> station.v1.HostUploadRequest
-	7,  // 20: station.v1.HostService.DropUpload:input_type -> station.v1.HostDropUpload
-	8,  // 21: station.v1.HostService.ReadFile:input_type -> station.v1.HostReadFile
-	27, // 22: station.v1.HostService.Test:input_type -> station.v1.HostTestRequest
-	38, // 23: station.v1.HostService.Versions:input_type -> station.v1.VersionsQuery
-	39, // 24: station.v1.HostService.Version:input_type -> station.v1.VersionRequest
-	15, // 25: station.v1.HostService.Publish:input_type -> station.v1.HostPublication
-	16, // 26: station.v1.HostService.Rollback:input_type -> station.v1.HostRollback
-	18, // 27: station.v1.HostService.Diff:input_type -> station.v1.HostDiffQuery
-	20, // 28: station.v1.HostService.Delete:input_type -> station.v1.HostDeletion
-	21, // 29: station.v1.HostService.Metadata:input_type -> station.v1.HostMetadataQuery
-	36, // 30: station.v1.HostService.Plugins:input_type -> station.v1.Empty
-	36, // 31: station.v1.HostService.Health:input_type -> station.v1.Empty
-	0,  // 32: station.v1.HostService.Identity:output_type -> station.v1.HostIdentity
-	3,  // 33: station.v1.HostService.Invoke:output_type -> station.v1.HostResult
-	12, // 34: station.v1.HostService.Objects:output_type -> station.v1.HostObjects
-	14, // 35: station.v1.HostService.Source:output_type -> station.v1.HostSource
-	25, // 36: station.v1.HostService.State:output_type -> station.v1.HostState
-	40, // 37: station.v1.HostService.Logs:output_type -> station.v1.LogsPage
-	6,  // 38: station.v1.HostService.Upload:output_type -> station.v1.HostUpload
-	36, // 39: station.v1.HostService.DropUpload:output_type -> station.v1.Empty
-	9,  // 40: station.v1.HostService.ReadFile:output_type -> station.v1.HostFileReply
-	28, // 41: station.v1.HostService.Test:output_type -> station.v1.HostTestReport
-	41, // 42: station.v1.HostService.Versions:output_type -> station.v1.VersionsReply
-	42, // 43: station.v1.HostService.Version:output_type -> station.v1.SourceVersion
-	17, // 44: station.v1.HostService.Publish:output_type -> station.v1.HostPublished
-	17, // 45: station.v1.HostService.Rollback:output_type -> station.v1.HostPublished
-	19, // 46: station.v1.HostService.Diff:output_type -> station.v1.HostDiff
-	36, // 47: station.v1.HostService.Delete:output_type -> station.v1.Empty
-	22, // 48: station.v1.HostService.Metadata:output_type -> station.v1.HostMetadata
-	31, // 49: station.v1.HostService.Plugins:output_type -> station.v1.HostPlugins
-	33, // 50: station.v1.HostService.Health:output_type -> station.v1.HostHealth
-	32, // [32:51] is the sub-list for method output_type
-	13, // [13:32] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	37, // 8: station.v1.HostFollowQuery.query:type_name -> station.v1.LogsQuery
+	27, // 9: station.v1.HostState.items:type_name -> station.v1.HostStateItem
+	30, // 10: station.v1.HostTestReport.tests:type_name -> station.v1.HostTestResult
+	31, // 11: station.v1.HostTestResult.log:type_name -> station.v1.HostTestEntry
+	33, // 12: station.v1.HostPlugins.plugins:type_name -> station.v1.HostPlugin
+	35, // 13: station.v1.HostHealth.checks:type_name -> station.v1.HostCheck
+	38, // 14: station.v1.HostService.Identity:input_type -> station.v1.Empty
+	1,  // 15: station.v1.HostService.Invoke:input_type -> station.v1.HostCall
+	11, // 16: station.v1.HostService.Objects:input_type -> station.v1.HostObjectsQuery
+	13, // 17: station.v1.HostService.Source:input_type -> station.v1.HostSourceRequest
+	24, // 18: station.v1.HostService.State:input_type -> station.v1.HostStateQuery
+	37, // 19: station.v1.HostService.Logs:input_type -> station.v1.LogsQuery
+	25, // 20: station.v1.HostService.Follow:input_type -> station.v1.HostFollowQuery
+	5,  // 21: station.v1.HostService.Upload:input_type -> station.v1.HostUploadRequest
+	7,  // 22: station.v1.HostService.DropUpload:input_type -> station.v1.HostDropUpload
+	8,  // 23: station.v1.HostService.ReadFile:input_type -> station.v1.HostReadFile
+	28, // 24: station.v1.HostService.Test:input_type -> station.v1.HostTestRequest
+	39, // 25: station.v1.HostService.Versions:input_type -> station.v1.VersionsQuery
+	40, // 26: station.v1.HostService.Version:input_type -> station.v1.VersionRequest
+	15, // 27: station.v1.HostService.Publish:input_type -> station.v1.HostPublication
+	16, // 28: station.v1.HostService.Rollback:input_type -> station.v1.HostRollback
+	18, // 29: station.v1.HostService.Diff:input_type -> station.v1.HostDiffQuery
+	20, // 30: station.v1.HostService.Delete:input_type -> station.v1.HostDeletion
+	21, // 31: station.v1.HostService.Metadata:input_type -> station.v1.HostMetadataQuery
+	38, // 32: station.v1.HostService.Plugins:input_type -> station.v1.Empty
+	38, // 33: station.v1.HostService.Health:input_type -> station.v1.Empty
+	0,  // 34: station.v1.HostService.Identity:output_type -> station.v1.HostIdentity
+	3,  // 35: station.v1.HostService.Invoke:output_type -> station.v1.HostResult
+	12, // 36: station.v1.HostService.Objects:output_type -> station.v1.HostObjects
+	14, // 37: station.v1.HostService.Source:output_type -> station.v1.HostSource
+	26, // 38: station.v1.HostService.State:output_type -> station.v1.HostState
+	41, // 39: station.v1.HostService.Logs:output_type -> station.v1.LogsPage
+	41, // 40: station.v1.HostService.Follow:output_type -> station.v1.LogsPage
+	6,  // 41: station.v1.HostService.Upload:output_type -> station.v1.HostUpload
+	38, // 42: station.v1.HostService.DropUpload:output_type -> station.v1.Empty
+	9,  // 43: station.v1.HostService.ReadFile:output_type -> station.v1.HostFileReply
+	29, // 44: station.v1.HostService.Test:output_type -> station.v1.HostTestReport
+	42, // 45: station.v1.HostService.Versions:output_type -> station.v1.VersionsReply
+	43, // 46: station.v1.HostService.Version:output_type -> station.v1.SourceVersion
+	17, // 47: station.v1.HostService.Publish:output_type -> station.v1.HostPublished
+	17, // 48: station.v1.HostService.Rollback:output_type -> station.v1.HostPublished
+	19, // 49: station.v1.HostService.Diff:output_type -> station.v1.HostDiff
+	38, // 50: station.v1.HostService.Delete:output_type -> station.v1.Empty
+	22, // 51: station.v1.HostService.Metadata:output_type -> station.v1.HostMetadata
+	32, // 52: station.v1.HostService.Plugins:output_type -> station.v1.HostPlugins
+	34, // 53: station.v1.HostService.Health:output_type -> station.v1.HostHealth
+	34, // [34:54] is the sub-list for method output_type
+	14, // [14:34] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_station_v1_host_proto_init() }
@@ -2772,7 +2842,7 @@ func file_station_v1_host_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_station_v1_host_proto_rawDesc), len(file_station_v1_host_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   35,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
