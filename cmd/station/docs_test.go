@@ -291,7 +291,7 @@ var silent = map[string]string{
 	"invalid": "all such errors have codes of their own", "forbidden": "all such errors have codes of their own",
 	"limit": "all limits have codes of their own", "refused": "fail needs a code",
 	"bad_file_name": "the Lua host raises it", "bad_media_type": "the Lua host raises its own", "bad_offset": "the transport asks for none that is wrong",
-	"no_upload": "it becomes upload_lost",
+	"no_upload":   "it becomes upload_lost",
 	"bad_archive": "objects are not imported over HTTP", "object_exists": "objects are not imported over HTTP",
 	"import_runs": "objects are not imported over HTTP", "not_a_prototype": "station import says it", "changed": "station import says it",
 	"bad_action": "only lines name actions", "bad_piece": "only lines hold pieces", "dropped": "only who speaks lines can drop a file", "bad_id": "only lines have ids",

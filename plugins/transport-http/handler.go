@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"runtime/debug"
 	"strings"
 	"sync/atomic"
@@ -19,7 +18,9 @@ type handler struct {
 	log     *slog.Logger
 	host    host.Host
 	station id.Station
+	routes  table
 	own     []string        // the X-Station-Id of most responses
+	serving context.Context // ends when the station stops: no answer may go on for long then
 	calls   context.Context // of the calls: ends with Serve, not with the client's connection
 	origin  *http.CrossOriginProtection
 	bodies  atomic.Int64 // bytes held by large bodies
@@ -27,8 +28,8 @@ type handler struct {
 
 func newHandler(log *slog.Logger, station id.Station, h host.Host, calls context.Context) *handler {
 	return &handler{
-		log: log, host: h, station: station, own: []string{string(station)},
-		calls: calls, origin: http.NewCrossOriginProtection(),
+		log: log, host: h, station: station, routes: newTable(), own: []string{string(station)},
+		serving: calls, calls: calls, origin: http.NewCrossOriginProtection(),
 	}
 }
 
@@ -51,6 +52,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header["X-Request-Id"] = []string{x.id}
 	header["X-Station-Id"] = h.own
 	header["X-Content-Type-Options"] = nosniff
+	x.lastOfConnection()
 	if err := x.answer(); err != nil {
 		x.fail(err)
 	}
@@ -58,8 +60,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 var nosniff = []string{"nosniff"}
 
-// answer checks where the request comes from, then follows its path. There
-// are few paths, and ServeMux would answer unclean ones with a page of HTML.
+// answer checks where the request comes from, then follows its path.
 func (x *exchange) answer() error {
 	if !knownHost(x.r) {
 		return errs.New(errs.Forbidden, "unknown_host",
@@ -69,28 +70,7 @@ func (x *exchange) answer() error {
 		return errs.New(errs.Forbidden, "cross_origin",
 			"A page of another site may not send %s requests to this station.", x.r.Method)
 	}
-	path := x.r.URL.Path
-	if x.r.URL.RawPath != "" {
-		path = x.r.URL.EscapedPath()
-	}
-	if path == "/objects" {
-		return x.objects()
-	}
-	if read, ok := stationReads[path]; ok {
-		return x.ofStation(read)
-	}
-	name, found := strings.CutPrefix(path, "/objects/")
-	if !found || strings.Contains(name, "/") {
-		return errs.New(errs.NotFound, "no_such_path",
-			"There is nothing at %q; objects are at /objects and /objects/{id}.", clip(x.r.URL.Path))
-	}
-	if path != x.r.URL.Path {
-		var err error
-		if name, err = url.PathUnescape(name); err != nil {
-			return errs.New(errs.Invalid, "bad_path", "The path contains a bad percent escape.")
-		}
-	}
-	return x.object(name)
+	return x.route()
 }
 
 // end gives back what the exchange holds and turns a panic into a response.
@@ -108,6 +88,14 @@ func (x *exchange) end() {
 		panic(http.ErrAbortHandler) // half an answer must not look whole
 	}
 	x.fail(&errs.Error{Kind: errs.Internal})
+}
+
+// lastOfConnection tells the client, once the station stops, that the connection
+// takes no other request.
+func (x *exchange) lastOfConnection() {
+	if x.serving.Err() != nil {
+		x.w.Header()["Connection"] = []string{"close"}
+	}
 }
 
 // requestID gives the client's id if it sent one valid id, else a new UUIDv7.

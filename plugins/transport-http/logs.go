@@ -12,14 +12,13 @@ import (
 	"time"
 
 	"github.com/dbbasic/station/sdk/errs"
-	"github.com/dbbasic/station/sdk/host"
 	"github.com/dbbasic/station/sdk/id"
 	"github.com/dbbasic/station/sdk/storage"
 )
 
 // logs answers ?logs=true.
-func (x *exchange) logs(ctx context.Context, object id.Object, query []host.Field) error {
-	p, fields, err := logParams(query, "logs", "level", "q", "limit", "since", "until", "order", "cursor")
+func (x *exchange) logs(ctx context.Context, object id.Object, p args) error {
+	fields, err := fieldFilters(p, "logs", "level", "q", "limit", "since", "until", "order", "cursor")
 	if err != nil {
 		return err
 	}
@@ -72,36 +71,37 @@ const fieldPrefix = "field."
 // these names that anybody would see.
 var columns = []string{"entry_id", "timestamp", "level", "message"}
 
-// logParams parts the parameters of a look at a log from the fields that it asks
-// for, which are all others. The last value of each counts. Errors: errs.Invalid.
-func logParams(query []host.Field, known ...string) (p map[string]string, fields []storage.FieldFilter, err error) {
-	p = make(map[string]string, len(known))
+// fieldFilters gives the fields that a look at a log asks for: all parameters that
+// are not known. Errors: errs.Invalid.
+func fieldFilters(p args, known ...string) ([]storage.FieldFilter, error) {
 	values := map[string]string{}
 	var misplaced []string
-	for _, f := range query {
-		name, asField := strings.CutPrefix(f.Name, fieldPrefix)
-		switch {
+	for name, value := range p {
+		switch field, asField := strings.CutPrefix(name, fieldPrefix); {
 		case asField:
-			values[name] = f.Value
-		case slices.Contains(known, f.Name):
-			p[f.Name] = f.Value
-		case slices.Contains(logReserved, f.Name) || slices.Contains(columns, f.Name):
-			misplaced = append(misplaced, strconv.Quote(f.Name))
+			values[field] = value
+		case slices.Contains(known, name):
+		case slices.Contains(logReserved, name) || slices.Contains(columns, name):
+			misplaced = append(misplaced, strconv.Quote(name))
 		default:
-			values[f.Name] = f.Value
+			if _, prefixed := p[fieldPrefix+name]; !prefixed {
+				values[name] = value
+			}
 		}
 	}
 	if len(misplaced) > 0 {
-		return nil, nil, errs.New(errs.Invalid, "unknown_parameter", "Not known here: %s. Known are %s, and names of fields; that of one which is called like a parameter is written %sNAME.",
-			strings.Join(misplaced[:min(len(misplaced), 8)], ", "), strings.Join(known, ", "), fieldPrefix)
+		slices.Sort(misplaced)
+		return nil, errs.New(errs.Invalid, "unknown_parameter", "Not known here: %s. Known are %s, and names of fields; that of one which is called like a parameter is written %sNAME.",
+			strings.Join(misplaced, ", "), strings.Join(known, ", "), fieldPrefix)
 	}
 	if len(values) > storage.MaxFields {
-		return nil, nil, errs.New(errs.Invalid, "bad_field", "The query asks for %d fields; at most %d are allowed.", len(values), storage.MaxFields)
+		return nil, errs.New(errs.Invalid, "bad_field", "The query asks for %d fields; at most %d are allowed.", len(values), storage.MaxFields)
 	}
+	var fields []storage.FieldFilter
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		fields = append(fields, storage.FieldFilter{Name: name, Value: values[name]})
 	}
-	return p, fields, nil
+	return fields, nil
 }
 
 // logReserved are the names that are parameters of one look at a log or of the
@@ -110,7 +110,7 @@ var logReserved = []string{"level", "q", "limit", "since", "until", "order", "cu
 
 // moment reads a point in time from 1970 on: RFC 3339, or seconds since then. It is
 // zero where the parameter is absent.
-func moment(p map[string]string, name string) (time.Time, error) {
+func moment(p args, name string) (time.Time, error) {
 	s, ok := p[name]
 	if !ok {
 		return time.Time{}, nil
@@ -198,7 +198,7 @@ func entryRow(own []column, given []byte) ([]byte, error) {
 const timestamp = "2006-01-02T15:04:05.000000Z"
 
 // levels reads the parameter "level": levels in any case, separated by commas.
-func levels(p map[string]string) ([]storage.Level, error) {
+func levels(p args) ([]storage.Level, error) {
 	s, ok := p["level"]
 	if !ok {
 		return nil, nil
