@@ -23,7 +23,8 @@ type handler struct {
 	serving context.Context // ends when the station stops: no answer may go on for long then
 	calls   context.Context // of the calls: ends with Serve, not with the client's connection
 	origin  *http.CrossOriginProtection
-	bodies  atomic.Int64 // bytes held by large bodies
+	bodies  atomic.Int64 // bytes held by large bodies, and by pages of tails
+	tails   atomic.Int64 // that are under way
 }
 
 func newHandler(log *slog.Logger, station id.Station, h host.Host, calls context.Context) *handler {
@@ -76,9 +77,7 @@ func (x *exchange) answer() error {
 // end gives back what the exchange holds and turns a panic into a response.
 // The stack goes to the log.
 func (x *exchange) end() {
-	if x.held > 0 {
-		x.bodies.Add(-x.held)
-	}
+	x.release()
 	p := recover()
 	if p == nil {
 		return

@@ -205,7 +205,7 @@ func TestFlags(t *testing.T) {
 	for _, c := range []struct{ method, query string }{
 		{"GET", "files=true"},
 		{"GET", "file=x"}, {"PUT", "file=x"}, {"DELETE", "file=x"}, {"GET", "export=true"}, {"PUT", "import=true"},
-		{"GET", "tail=true"}, {"GET", "status=true"},
+		{"GET", "status=true"},
 	} {
 		s.do(c.method, "/objects/a?"+c.query, "").wantError(t, 400, "not_available")
 	}

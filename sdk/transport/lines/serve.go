@@ -88,8 +88,8 @@ func (s *server) Serve(ctx context.Context, ln net.Listener, h host.Host) error 
 		conn, err := socket.AcceptUnix()
 		switch {
 		case err == nil:
-			c := newConnection(s, station, h, calls, conn)
-			open.Go(func() { c.serve(ctx); <-slots })
+			c := newConnection(s, station, h, ctx, calls, conn)
+			open.Go(func() { c.serve(); <-slots })
 		case ctx.Err() != nil:
 			open.Wait()
 			return nil
