@@ -62,10 +62,10 @@ func (tx *transaction) note(what done) error {
 
 // ofRequest gives the error of a limit as that of a request: no script met it.
 func ofRequest(err error) error {
-	e := errs.From(err)
-	if e.Kind != errs.Limit {
+	if !errs.Is(err, errs.Limit) {
 		return err
 	}
+	e := errs.From(err)
 	return errs.New(errs.TooLarge, e.CodeOf(), "%s", e.Text())
 }
 
