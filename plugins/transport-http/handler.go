@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"runtime/debug"
 	"strings"
 	"sync/atomic"
@@ -19,6 +18,7 @@ type handler struct {
 	log     *slog.Logger
 	host    host.Host
 	station id.Station
+	routes  table
 	own     []string        // the X-Station-Id of most responses
 	calls   context.Context // of the calls: ends with Serve, not with the client's connection
 	origin  *http.CrossOriginProtection
@@ -27,7 +27,7 @@ type handler struct {
 
 func newHandler(log *slog.Logger, station id.Station, h host.Host, calls context.Context) *handler {
 	return &handler{
-		log: log, host: h, station: station, own: []string{string(station)},
+		log: log, host: h, station: station, routes: newTable(), own: []string{string(station)},
 		calls: calls, origin: http.NewCrossOriginProtection(),
 	}
 }
@@ -58,8 +58,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 var nosniff = []string{"nosniff"}
 
-// answer checks where the request comes from, then follows its path. There
-// are few paths, and ServeMux would answer unclean ones with a page of HTML.
+// answer checks where the request comes from, then follows its path.
 func (x *exchange) answer() error {
 	if !knownHost(x.r) {
 		return errs.New(errs.Forbidden, "unknown_host",
@@ -69,28 +68,7 @@ func (x *exchange) answer() error {
 		return errs.New(errs.Forbidden, "cross_origin",
 			"A page of another site may not send %s requests to this station.", x.r.Method)
 	}
-	path := x.r.URL.Path
-	if x.r.URL.RawPath != "" {
-		path = x.r.URL.EscapedPath()
-	}
-	if path == "/objects" {
-		return x.objects()
-	}
-	if read, ok := stationReads[path]; ok {
-		return x.ofStation(read)
-	}
-	name, found := strings.CutPrefix(path, "/objects/")
-	if !found || strings.Contains(name, "/") {
-		return errs.New(errs.NotFound, "no_such_path",
-			"There is nothing at %q; objects are at /objects and /objects/{id}.", clip(x.r.URL.Path))
-	}
-	if path != x.r.URL.Path {
-		var err error
-		if name, err = url.PathUnescape(name); err != nil {
-			return errs.New(errs.Invalid, "bad_path", "The path contains a bad percent escape.")
-		}
-	}
-	return x.object(name)
+	return x.route()
 }
 
 // end gives back what the exchange holds and turns a panic into a response.
