@@ -22,13 +22,14 @@ type handler struct {
 	own     []string        // the X-Station-Id of most responses
 	calls   context.Context // of the calls: ends with Serve, not with the client's connection
 	origin  *http.CrossOriginProtection
+	forms   *forms
 	bodies  atomic.Int64 // bytes held by large bodies
 }
 
 func newHandler(log *slog.Logger, station id.Station, h host.Host, calls context.Context) *handler {
 	return &handler{
 		log: log, host: h, station: station, own: []string{string(station)},
-		calls: calls, origin: http.NewCrossOriginProtection(),
+		calls: calls, origin: http.NewCrossOriginProtection(), forms: newForms(),
 	}
 }
 
@@ -40,6 +41,8 @@ type exchange struct {
 	id    string // of the request
 	held  int64  // bytes taken from handler.bodies
 	begun bool   // the status line has left
+
+	byForm bool // a page of the object sent it, which may do nothing but call that object
 }
 
 // ServeHTTP answers one request. What can go wrong comes back as an error to
@@ -65,32 +68,47 @@ func (x *exchange) answer() error {
 		return errs.New(errs.Forbidden, "unknown_host",
 			"This station does not answer to the host name %q; use localhost or 127.0.0.1.", clip(x.r.Host))
 	}
-	if err := x.origin.Check(x.r); err != nil {
-		return errs.New(errs.Forbidden, "cross_origin",
-			"A page of another site may not send %s requests to this station.", x.r.Method)
+	if err := x.checkOrigin(); err != nil {
+		return err
 	}
-	path := x.r.URL.Path
-	if x.r.URL.RawPath != "" {
-		path = x.r.URL.EscapedPath()
-	}
+	path := x.path()
 	if path == "/objects" {
 		return x.objects()
 	}
 	if read, ok := stationReads[path]; ok {
 		return x.ofStation(read)
 	}
+	name, err := x.objectName()
+	if err != nil {
+		return err
+	}
+	return x.object(name)
+}
+
+// path gives the path as the client wrote it, where that matters.
+func (x *exchange) path() string {
+	if x.r.URL.RawPath != "" {
+		return x.r.URL.EscapedPath()
+	}
+	return x.r.URL.Path
+}
+
+// objectName gives what stands for {id} in /objects/{id}. Errors:
+// errs.NotFound for another path, errs.Invalid.
+func (x *exchange) objectName() (string, error) {
+	path := x.path()
 	name, found := strings.CutPrefix(path, "/objects/")
 	if !found || strings.Contains(name, "/") {
-		return errs.New(errs.NotFound, "no_such_path",
+		return "", errs.New(errs.NotFound, "no_such_path",
 			"There is nothing at %q; objects are at /objects and /objects/{id}.", clip(x.r.URL.Path))
 	}
 	if path != x.r.URL.Path {
 		var err error
 		if name, err = url.PathUnescape(name); err != nil {
-			return errs.New(errs.Invalid, "bad_path", "The path contains a bad percent escape.")
+			return "", errs.New(errs.Invalid, "bad_path", "The path contains a bad percent escape.")
 		}
 	}
-	return x.object(name)
+	return name, nil
 }
 
 // end gives back what the exchange holds and turns a panic into a response.
