@@ -122,7 +122,7 @@ func (x *exchange) checkOrigin() error {
 	if err != nil {
 		return x.foreign()
 	}
-	if flag, err := findFlag(query); err != nil || flag != "" {
+	if flag, err := x.findFlag(query); err != nil || flag != "" {
 		return x.foreign()
 	}
 	token, sent := lastField(query, formField)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"runtime/debug"
 	"strings"
 	"sync/atomic"
@@ -19,6 +18,7 @@ type handler struct {
 	log     *slog.Logger
 	host    host.Host
 	station id.Station
+	routes  table
 	own     []string        // the X-Station-Id of most responses
 	calls   context.Context // of the calls: ends with Serve, not with the client's connection
 	origin  *http.CrossOriginProtection
@@ -28,7 +28,7 @@ type handler struct {
 
 func newHandler(log *slog.Logger, station id.Station, h host.Host, calls context.Context) *handler {
 	return &handler{
-		log: log, host: h, station: station, own: []string{string(station)},
+		log: log, host: h, station: station, routes: newTable(), own: []string{string(station)},
 		calls: calls, origin: http.NewCrossOriginProtection(), forms: newForms(),
 	}
 }
@@ -61,8 +61,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 var nosniff = []string{"nosniff"}
 
-// answer checks where the request comes from, then follows its path. There
-// are few paths, and ServeMux would answer unclean ones with a page of HTML.
+// answer checks where the request comes from, then follows its path.
 func (x *exchange) answer() error {
 	if !knownHost(x.r) {
 		return errs.New(errs.Forbidden, "unknown_host",
@@ -71,44 +70,7 @@ func (x *exchange) answer() error {
 	if err := x.checkOrigin(); err != nil {
 		return err
 	}
-	path := x.path()
-	if path == "/objects" {
-		return x.objects()
-	}
-	if read, ok := stationReads[path]; ok {
-		return x.ofStation(read)
-	}
-	name, err := x.objectName()
-	if err != nil {
-		return err
-	}
-	return x.object(name)
-}
-
-// path gives the path as the client wrote it, where that matters.
-func (x *exchange) path() string {
-	if x.r.URL.RawPath != "" {
-		return x.r.URL.EscapedPath()
-	}
-	return x.r.URL.Path
-}
-
-// objectName gives what stands for {id} in /objects/{id}. Errors:
-// errs.NotFound for another path, errs.Invalid.
-func (x *exchange) objectName() (string, error) {
-	path := x.path()
-	name, found := strings.CutPrefix(path, "/objects/")
-	if !found || strings.Contains(name, "/") {
-		return "", errs.New(errs.NotFound, "no_such_path",
-			"There is nothing at %q; objects are at /objects and /objects/{id}.", clip(x.r.URL.Path))
-	}
-	if path != x.r.URL.Path {
-		var err error
-		if name, err = url.PathUnescape(name); err != nil {
-			return "", errs.New(errs.Invalid, "bad_path", "The path contains a bad percent escape.")
-		}
-	}
-	return name, nil
+	return x.route()
 }
 
 // end gives back what the exchange holds and turns a panic into a response.

@@ -13,35 +13,6 @@ import (
 // healthTime is how long the kernel may take to say how the station is.
 const healthTime = 5 * time.Second
 
-// stationReads are the paths that tell of the station itself.
-var stationReads = map[string]func(*exchange, context.Context) error{
-	"/plugins":      (*exchange).plugins,
-	"/health":       (*exchange).health,
-	"/health/ready": (*exchange).ready,
-}
-
-// ofStation answers a path that tells of the station.
-func (x *exchange) ofStation(read func(*exchange, context.Context) error) error {
-	switch x.r.Method {
-	case http.MethodOptions:
-		return x.options(readMethods)
-	case http.MethodGet, http.MethodHead:
-	default:
-		return notAllowed(x.r.Method, readMethods)
-	}
-	query, err := parseFields(x.r.URL.RawQuery, "query")
-	if err != nil {
-		return err
-	}
-	if _, err := onlyParams(query); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(x.r.Context(), healthTime)
-	defer cancel()
-	x.w.Header()["Cache-Control"] = []string{"no-store"}
-	return read(x, ctx)
-}
-
 type pluginRow struct {
 	Kind     plugin.Kind `json:"kind"`
 	Name     string      `json:"name"`
@@ -62,7 +33,8 @@ type pluginsAnswer struct {
 	Count   int         `json:"count"`
 }
 
-func (x *exchange) plugins(ctx context.Context) error {
+func (x *exchange) plugins(ctx context.Context, _ id.Object, _ args) error {
+	x.neverKept()
 	list, err := x.host.Plugins(ctx)
 	if err != nil {
 		return err
@@ -77,6 +49,9 @@ func (x *exchange) plugins(ctx context.Context) error {
 	x.sendJSON(http.StatusOK, answer)
 	return nil
 }
+
+// neverKept tells caches that the answer is true now alone.
+func (x *exchange) neverKept() { x.w.Header()["Cache-Control"] = []string{"no-store"} }
 
 // timeOf gives a time as text, none for the zero time.
 func timeOf(t time.Time) string {
@@ -100,7 +75,8 @@ type healthAnswer struct {
 }
 
 // health answers with 200 as long as the kernel answers, whatever is missing.
-func (x *exchange) health(ctx context.Context) error {
+func (x *exchange) health(ctx context.Context, _ id.Object, _ args) error {
+	x.neverKept()
 	h, err := x.host.Health(ctx)
 	if err != nil {
 		return err
@@ -110,7 +86,8 @@ func (x *exchange) health(ctx context.Context) error {
 }
 
 // ready answers with 503 where something is missing.
-func (x *exchange) ready(ctx context.Context) error {
+func (x *exchange) ready(ctx context.Context, _ id.Object, _ args) error {
+	x.neverKept()
 	h, err := x.host.Health(ctx)
 	if err == nil {
 		err = h.Ready()

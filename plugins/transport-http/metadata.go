@@ -47,10 +47,7 @@ var knownNames = []string{
 }
 
 // metadata answers ?metadata=true: what the script declares, then what the station knows.
-func (x *exchange) metadata(ctx context.Context, object id.Object, query []host.Field) error {
-	if _, err := onlyParams(query, "metadata"); err != nil {
-		return err
-	}
+func (x *exchange) metadata(ctx context.Context, object id.Object, _ args) error {
 	m, err := x.host.Metadata(ctx, host.MetadataQuery{Object: object, Caller: operator})
 	if err != nil {
 		return err

@@ -16,9 +16,6 @@ import (
 // methods are those that an object may answer.
 var methods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
-// readMethods are those of everything that only looks.
-var readMethods = []string{"GET", "HEAD", "OPTIONS"}
-
 // object answers /objects/{name}: a call of the object or, with a flag in the
 // query, a look at it.
 func (x *exchange) object(name string) error {
@@ -33,7 +30,7 @@ func (x *exchange) object(name string) error {
 	if err != nil {
 		return err
 	}
-	flag, err := findFlag(query)
+	flag, err := x.findFlag(query)
 	if err != nil {
 		return err
 	}

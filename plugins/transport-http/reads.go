@@ -18,24 +18,15 @@ import (
 	"github.com/dbbasic/station/sdk/storage"
 )
 
-// flags are the query parameters of /objects/{id} that are not the script's.
-// One that takes a value counts whatever it is, the others with "true" alone.
-var flags = map[string]struct{ takesValue bool }{
-	"source": {}, "state": {}, "logs": {}, "metadata": {}, "versions": {}, "files": {}, "export": {}, "import": {},
-	"tail": {}, "test": {}, "status": {}, "object": {},
-	"version": {true}, "file": {true}, "diff": {true},
-}
-
 // findFlag gives the one flag of a query, or "". A repeated parameter is its
 // last value. Errors: errs.Invalid for two flags.
-func findFlag(query []host.Field) (string, error) {
+func (x *exchange) findFlag(query []host.Field) (string, error) {
 	found := ""
 	for i, f := range query {
-		flag, ok := flags[f.Name]
-		if !ok || f.Name == found || slices.ContainsFunc(query[i+1:], func(g host.Field) bool { return g.Name == f.Name }) {
+		if f.Name == found || slices.ContainsFunc(query[i+1:], func(g host.Field) bool { return g.Name == f.Name }) {
 			continue
 		}
-		if !flag.takesValue && f.Value != "true" {
+		if r := x.routes.flags[f.Name]; r == nil || r.value == "" && f.Value != "true" {
 			continue
 		}
 		if found != "" {
@@ -46,53 +37,16 @@ func findFlag(query []host.Field) (string, error) {
 	return found, nil
 }
 
-// flagged is what answers the requests with a flag.
-type flagged func(*exchange, context.Context, id.Object, []host.Field) error
-
-var reads = map[string]flagged{
-	"source": (*exchange).source, "state": (*exchange).state, "logs": (*exchange).logs, "test": (*exchange).test,
-	"versions": (*exchange).versions, "version": (*exchange).version, "diff": (*exchange).diff, "metadata": (*exchange).metadata,
-}
-
-// writes are the changes that a flag makes, by its method.
-var writes = map[string]struct {
-	method  string
-	allowed []string
-	write   flagged
-}{
-	"source": {http.MethodPut, []string{"GET", "HEAD", "PUT", "OPTIONS"}, (*exchange).putSource},
-	"object": {http.MethodDelete, []string{"DELETE", "OPTIONS"}, (*exchange).deleteObject},
-}
-
 // look answers a request with a flag.
 func (x *exchange) look(object id.Object, station id.Station, flag string, query []host.Field) error {
-	read, reads := reads[flag]
-	change, changes := writes[flag]
-	if !reads && !changes {
+	r := x.routes.flags[flag]
+	if len(r.ops) == 0 {
 		return notAvailable(flag)
 	}
 	if err := x.hereOnly(station); err != nil {
 		return err
 	}
-	allowed := readMethods
-	if changes {
-		allowed = change.allowed
-	}
-	switch method := x.r.Method; {
-	case method == http.MethodOptions:
-		return x.options(allowed)
-	case changes && method == change.method:
-		ctx, cancel := context.WithTimeout(x.calls, callTime)
-		defer cancel()
-		return change.write(x, ctx, object, query)
-	case reads && (method == http.MethodGet || method == http.MethodHead):
-		ctx, cancel := context.WithTimeout(x.r.Context(), callTime)
-		defer cancel()
-		return read(x, ctx, object, query)
-	case flag == "state" && (method == http.MethodPut || method == http.MethodDelete):
-		return notAvailable(method + " with " + flag)
-	}
-	return notAllowed(x.r.Method, allowed)
+	return x.run(r, object, query)
 }
 
 // hereOnly refuses what is asked of another station.
@@ -104,22 +58,8 @@ func (x *exchange) hereOnly(station id.Station) error {
 }
 
 // objects answers /objects.
-func (x *exchange) objects() error {
-	switch x.r.Method {
-	case http.MethodOptions:
-		return x.options(readMethods)
-	case http.MethodGet, http.MethodHead:
-	default:
-		return notAllowed(x.r.Method, readMethods)
-	}
-	query, err := parseFields(x.r.URL.RawQuery, "query")
-	if err != nil {
-		return err
-	}
-	p, err := onlyParams(query, "prefix", "limit", "cursor")
-	if err != nil {
-		return err
-	}
+func (x *exchange) objects(ctx context.Context, _ id.Object, p args) error {
+	var err error
 	q := host.ObjectsQuery{Prefix: p["prefix"]}
 	if q.Limit, err = limit(p, 0); err != nil {
 		return err
@@ -129,8 +69,6 @@ func (x *exchange) objects() error {
 			return badCursor()
 		}
 	}
-	ctx, cancel := context.WithTimeout(x.r.Context(), callTime)
-	defer cancel()
 	page, err := x.host.Objects(ctx, q)
 	if err != nil {
 		return err
@@ -165,11 +103,8 @@ func objectsBody(page host.ObjectsPage) objectsAnswer {
 }
 
 // state answers ?state=true. Its cursor is the last key in base64.
-func (x *exchange) state(ctx context.Context, object id.Object, query []host.Field) error {
-	p, err := onlyParams(query, "state", "key", "prefix", "limit", "cursor")
-	if err != nil {
-		return err
-	}
+func (x *exchange) state(ctx context.Context, object id.Object, p args) error {
+	var err error
 	q := host.StateQuery{Object: object, Prefix: p["prefix"]}
 	if q.Key, q.HasKey = p["key"]; q.HasKey && len(p) > 2 {
 		return errs.New(errs.Invalid, "bad_parameter", `"key" stands alone: it excludes "prefix", "limit" and "cursor".`)
@@ -205,11 +140,8 @@ func (x *exchange) state(ctx context.Context, object id.Object, query []host.Fie
 }
 
 // logs answers ?logs=true.
-func (x *exchange) logs(ctx context.Context, object id.Object, query []host.Field) error {
-	p, err := onlyParams(query, "logs", "level", "limit", "order", "cursor")
-	if err != nil {
-		return err
-	}
+func (x *exchange) logs(ctx context.Context, object id.Object, p args) error {
+	var err error
 	q := storage.LogsQuery{Object: object, Cursor: p["cursor"], Oldest: p["order"] == "asc"}
 	if order, ok := p["order"]; ok && order != "asc" && order != "desc" {
 		return errs.New(errs.Invalid, "bad_parameter", `"order" is asc or desc.`)
@@ -297,29 +229,26 @@ func entryRow(own []column, given []byte) ([]byte, error) {
 // timestamp is RFC 3339 in UTC with all six digits of the microseconds.
 const timestamp = "2006-01-02T15:04:05.000000Z"
 
-// onlyParams gives the last value of each parameter. Errors: errs.Invalid that
-// names those that are not known.
-func onlyParams(query []host.Field, known ...string) (map[string]string, error) {
-	p := make(map[string]string, len(query))
+// onlyKnown gives errs.Invalid that names the parameters that are not known.
+func onlyKnown(query []host.Field, known []string) error {
 	var unknown []string
 	for _, f := range query {
-		if !slices.Contains(known, f.Name) && !slices.Contains(unknown, strconv.Quote(clip(f.Name))) {
-			unknown = append(unknown, strconv.Quote(clip(f.Name)))
+		if name := strconv.Quote(clip(f.Name)); !slices.Contains(known, f.Name) && !slices.Contains(unknown, name) {
+			unknown = append(unknown, name)
 		}
-		p[f.Name] = f.Value
 	}
-	if len(unknown) > 0 && len(known) == 0 {
-		return nil, errs.New(errs.Invalid, "unknown_parameter", "This path takes no parameters; %s was given.", strings.Join(unknown[:min(len(unknown), 8)], ", "))
+	if len(unknown) == 0 {
+		return nil
 	}
-	if len(unknown) > 0 {
-		return nil, errs.New(errs.Invalid, "unknown_parameter", "Not available in this version: %s; known here are %s.",
-			strings.Join(unknown[:min(len(unknown), 8)], ", "), strings.Join(known, ", "))
+	list := strings.Join(unknown[:min(len(unknown), 8)], ", ")
+	if len(known) == 0 {
+		return errs.New(errs.Invalid, "unknown_parameter", "This path takes no parameters; %s was given.", list)
 	}
-	return p, nil
+	return errs.New(errs.Invalid, "unknown_parameter", "Not available in this version: %s; known here are %s.", list, strings.Join(known, ", "))
 }
 
 // limit reads the parameter of that name.
-func limit(p map[string]string, absent int) (int, error) {
+func limit(p args, absent int) (int, error) {
 	s, ok := p["limit"]
 	if !ok {
 		return absent, nil
@@ -332,7 +261,7 @@ func limit(p map[string]string, absent int) (int, error) {
 }
 
 // levels reads the parameter "level": levels in any case, separated by commas.
-func levels(p map[string]string) ([]storage.Level, error) {
+func levels(p args) ([]storage.Level, error) {
 	s, ok := p["level"]
 	if !ok {
 		return nil, nil

@@ -206,7 +206,6 @@ func TestFlags(t *testing.T) {
 		{"GET", "files=true"},
 		{"GET", "file=x"}, {"PUT", "file=x"}, {"DELETE", "file=x"}, {"GET", "export=true"}, {"PUT", "import=true"},
 		{"GET", "tail=true"}, {"GET", "status=true"},
-		{"PUT", "state=true&key=k"}, {"DELETE", "state=true&key=k"},
 	} {
 		s.do(c.method, "/objects/a?"+c.query, "").wantError(t, 400, "not_available")
 	}

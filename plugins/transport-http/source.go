@@ -14,10 +14,7 @@ import (
 )
 
 // source answers GET ?source=true.
-func (x *exchange) source(ctx context.Context, object id.Object, query []host.Field) error {
-	if _, err := onlyParams(query, "source"); err != nil {
-		return err
-	}
+func (x *exchange) source(ctx context.Context, object id.Object, _ args) error {
 	s, err := x.host.Source(ctx, object)
 	if err != nil {
 		return err
@@ -49,11 +46,8 @@ func versionRowOf(v *storage.Version) versionRow {
 }
 
 // versions answers ?versions=true. Its cursor is the last number.
-func (x *exchange) versions(ctx context.Context, object id.Object, query []host.Field) error {
-	p, err := onlyParams(query, "versions", "limit", "cursor")
-	if err != nil {
-		return err
-	}
+func (x *exchange) versions(ctx context.Context, object id.Object, p args) error {
+	var err error
 	q := storage.VersionsQuery{Object: object}
 	if q.Limit, err = limit(p, 10); err != nil {
 		return err
@@ -85,11 +79,7 @@ func (x *exchange) versions(ctx context.Context, object id.Object, query []host.
 }
 
 // version answers ?version=N.
-func (x *exchange) version(ctx context.Context, object id.Object, query []host.Field) error {
-	p, err := onlyParams(query, "version")
-	if err != nil {
-		return err
-	}
+func (x *exchange) version(ctx context.Context, object id.Object, p args) error {
 	number, err := versionNumber(p["version"])
 	if err != nil {
 		return err
@@ -111,11 +101,8 @@ func (x *exchange) version(ctx context.Context, object id.Object, query []host.F
 }
 
 // diff answers ?diff=A..B, which is text and no JSON: people read it, and patch does.
-func (x *exchange) diff(ctx context.Context, object id.Object, query []host.Field) error {
-	p, err := onlyParams(query, "diff")
-	if err != nil {
-		return err
-	}
+func (x *exchange) diff(ctx context.Context, object id.Object, p args) error {
+	var err error
 	from, to, isRange := strings.Cut(p["diff"], "..")
 	q := host.DiffQuery{Object: object}
 	if q.From, err = strconv.ParseUint(from, 10, 64); err == nil && to != "" {
@@ -142,10 +129,7 @@ func versionNumber(s string) (uint64, error) {
 }
 
 // putSource answers PUT ?source=true.
-func (x *exchange) putSource(ctx context.Context, object id.Object, query []host.Field) error {
-	if _, err := onlyParams(query, "source"); err != nil {
-		return err
-	}
+func (x *exchange) putSource(ctx context.Context, object id.Object, _ args) error {
 	media, _, err := contentType(x.r.Header.Get("Content-Type"))
 	if err != nil {
 		return err
@@ -226,10 +210,7 @@ func (x *exchange) ifMatch(ctx context.Context, object id.Object) (string, error
 }
 
 // deleteObject answers DELETE ?object=true.
-func (x *exchange) deleteObject(ctx context.Context, object id.Object, query []host.Field) error {
-	if _, err := onlyParams(query, "object"); err != nil {
-		return err
-	}
+func (x *exchange) deleteObject(ctx context.Context, object id.Object, _ args) error {
 	match, err := x.ifMatch(ctx, object)
 	if err != nil {
 		return err

@@ -1,0 +1,262 @@
+package transporthttp
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/dbbasic/station/sdk/errs"
+	"github.com/dbbasic/station/sdk/host"
+	"github.com/dbbasic/station/sdk/id"
+	"github.com/dbbasic/station/sdk/storage"
+)
+
+// routes is the HTTP API: what is served follows from it, and a test holds
+// HTTP.md to it. To add to the API, add a row, or an operation to a row: its
+// method, its parameters, and the function that serves it, which finds each
+// parameter that was sent in args, the flag among them. HEAD comes with GET and
+// OPTIONS with everything; unknown parameters are refused before it is called.
+var routes = []route{
+	{path: "/objects", does: "lists the objects", ops: []operation{
+		{method: http.MethodGet, serve: (*exchange).objects, params: []param{
+			{name: "prefix", doc: "Only ids that begin so."}, pageLimit(0), pageCursor},
+		}}},
+	{path: objectPath, does: "runs the object's function for the method"},
+	{path: objectPath, flag: "source", does: "gives the source that is in service, or puts another into service", ops: []operation{
+		{method: http.MethodGet, serve: (*exchange).source},
+		{method: http.MethodPut, serve: (*exchange).putSource},
+	}},
+	{path: objectPath, flag: "versions", does: "lists the versions of the source", ops: []operation{
+		{method: http.MethodGet, serve: (*exchange).versions, params: []param{pageLimit(10), pageCursor}},
+	}},
+	{path: objectPath, flag: "version", value: "N", does: "gives one version with its text", ops: []operation{
+		{method: http.MethodGet, serve: (*exchange).version},
+	}},
+	{path: objectPath, flag: "diff", value: "A..B", does: "gives what changed between two versions, as a unified diff", ops: []operation{
+		{method: http.MethodGet, serve: (*exchange).diff},
+	}},
+	{path: objectPath, flag: "metadata", does: "gives what the script says of itself, what the station knows, and what is wrong with its file", ops: []operation{
+		{method: http.MethodGet, serve: (*exchange).metadata},
+	}},
+	{path: objectPath, flag: "state", does: "gives the state", ops: []operation{
+		{method: http.MethodGet, serve: (*exchange).state, params: []param{
+			{name: "key", doc: "This key alone."}, {name: "prefix", doc: "Only keys that begin so."}, pageLimit(0), pageCursor},
+		}}},
+	{path: objectPath, flag: "logs", does: "gives the log", ops: []operation{
+		{method: http.MethodGet, serve: (*exchange).logs, params: []param{
+			{name: "level", doc: "Levels in any case, separated by commas."},
+			{name: "order", doc: "desc begins with the newest entry, asc with the oldest.", oneOf: []string{"desc", "asc"}},
+			pageLimit(100), pageCursor},
+		}}},
+	{path: objectPath, flag: "test", does: "runs the tests of the script", ops: []operation{
+		{method: http.MethodGet, serve: (*exchange).test},
+	}},
+	{path: objectPath, flag: "object", does: "deletes the object", ops: []operation{
+		{method: http.MethodDelete, serve: (*exchange).deleteObject},
+	}},
+	{path: "/plugins", does: "lists the plugins of the station, and how they are", ops: []operation{
+		{method: http.MethodGet, serve: (*exchange).plugins, time: healthTime},
+	}},
+	{path: "/health", does: "says whether the kernel answers", ops: []operation{
+		{method: http.MethodGet, serve: (*exchange).health, time: healthTime},
+	}},
+	{path: "/health/ready", does: "says whether the station has what it needs", ops: []operation{
+		{method: http.MethodGet, serve: (*exchange).ready, time: healthTime},
+	}},
+}
+
+// reserved are flags that the API has and this version does not. They are in no
+// document, and never fall through to the script.
+var reserved = []route{
+	{flag: "files"}, {flag: "file", value: "NAME"}, {flag: "export"}, {flag: "import"}, {flag: "tail"}, {flag: "status"},
+}
+
+// objectPath is the path of every object; other paths stand for themselves.
+const objectPath = "/objects/{id}"
+
+// route is one row of the API.
+type route struct {
+	path  string
+	flag  string      // the query parameter that asks for this row; none for the path itself
+	value string      // how documents write the flag's value, where any counts; otherwise it counts with "true" alone
+	does  string      // goes on after the path: "lists the objects"
+	ops   []operation // none where the object answers
+}
+
+// operation is what a method does.
+type operation struct {
+	method string
+	serve  func(*exchange, context.Context, id.Object, args) error
+	params []param       // beside the flag
+	open   bool          // parameters of other names are taken too
+	time   time.Duration // of the context; 0 means callTime, untimed none
+}
+
+// untimed is for what streams: it watches over its time itself.
+const untimed = -1
+
+// args holds the last value of each parameter that was sent.
+type args map[string]string
+
+// param is one parameter of an operation.
+type param struct {
+	name     string
+	doc      string
+	required bool
+	oneOf    []string // the values that there are; none means any text
+	max      int      // of a number from 1; 0 means no number
+	absent   int      // what counts where it is absent; 0 means no limit
+}
+
+var pageCursor = param{name: "cursor", doc: "The next_cursor of the page before."}
+
+// pageLimit is the length of a page; absent is what counts without it.
+func pageLimit(absent int) param {
+	return param{name: "limit", doc: "The most that a page holds.", max: storage.MaxPage, absent: absent}
+}
+
+// table finds rows: those without a flag by their path, others by their flag.
+type table struct{ paths, flags map[string]*route }
+
+func newTable() table {
+	t := table{map[string]*route{}, map[string]*route{}}
+	for i := range reserved {
+		t.flags[reserved[i].flag] = &reserved[i]
+	}
+	for i := range routes {
+		switch r := &routes[i]; {
+		case r.flag != "":
+			t.flags[r.flag] = r
+		case r.path != objectPath:
+			t.paths[r.path] = r
+		}
+	}
+	return t
+}
+
+// route follows the path. There are few paths, and ServeMux would answer
+// unclean ones with a page of HTML.
+func (x *exchange) route() error {
+	if r := x.routes.paths[x.path()]; r != nil {
+		query, err := parseFields(x.r.URL.RawQuery, "query")
+		if err != nil {
+			return err
+		}
+		return x.run(r, "", query)
+	}
+	name, err := x.objectName()
+	if err != nil {
+		return err
+	}
+	return x.object(name)
+}
+
+// path gives the path as the client wrote it, where that matters.
+func (x *exchange) path() string {
+	if x.r.URL.RawPath != "" {
+		return x.r.URL.EscapedPath()
+	}
+	return x.r.URL.Path
+}
+
+// objectName gives what stands for {id} in /objects/{id}. Errors:
+// errs.NotFound for another path, errs.Invalid.
+func (x *exchange) objectName() (string, error) {
+	path := x.path()
+	name, found := strings.CutPrefix(path, "/objects/")
+	if !found || strings.Contains(name, "/") {
+		return "", errs.New(errs.NotFound, "no_such_path",
+			"There is nothing at %q; objects are at /objects and /objects/{id}.", clip(x.r.URL.Path))
+	}
+	if path != x.r.URL.Path {
+		var err error
+		if name, err = url.PathUnescape(name); err != nil {
+			return "", errs.New(errs.Invalid, "bad_path", "The path contains a bad percent escape.")
+		}
+	}
+	return name, nil
+}
+
+// run does what the request's method does in a row.
+func (x *exchange) run(r *route, object id.Object, query []host.Field) error {
+	if x.r.Method == http.MethodOptions {
+		return x.options(r.allowed())
+	}
+	op := r.operation(x.r.Method)
+	if op == nil {
+		return notAllowed(x.r.Method, r.allowed())
+	}
+	a, err := op.args(r.flag, query)
+	if err != nil {
+		return err
+	}
+	ctx := x.r.Context() // what only looks ends with its client
+	if op.method != http.MethodGet {
+		ctx = x.calls
+	}
+	if limit := cmp.Or(op.time, callTime); limit != untimed {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, limit)
+		defer cancel()
+	}
+	return op.serve(x, ctx, object, a)
+}
+
+// address is the row as documents write it.
+func (r *route) address() string {
+	if r.flag == "" {
+		return r.path
+	}
+	return r.path + "?" + r.flag + "=" + cmp.Or(r.value, "true")
+}
+
+// operation gives what a method does, or nil. HEAD is GET without the body.
+func (r *route) operation(method string) *operation {
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	for i := range r.ops {
+		if r.ops[i].method == method {
+			return &r.ops[i]
+		}
+	}
+	return nil
+}
+
+// allowed are the methods of a row.
+func (r *route) allowed() []string {
+	if len(r.ops) == 0 {
+		return methods
+	}
+	var list []string
+	for i := range r.ops {
+		list = append(list, r.ops[i].method)
+		if r.ops[i].method == http.MethodGet {
+			list = append(list, http.MethodHead)
+		}
+	}
+	return append(list, http.MethodOptions)
+}
+
+// args gives the last value of each parameter. Errors: errs.Invalid that names
+// those that are not known.
+func (op *operation) args(flag string, query []host.Field) (args, error) {
+	known := make([]string, 0, len(op.params)+1)
+	if flag != "" {
+		known = append(known, flag)
+	}
+	for _, p := range op.params {
+		known = append(known, p.name)
+	}
+	a := make(args, len(query))
+	for _, f := range query {
+		a[f.Name] = f.Value
+	}
+	if op.open {
+		return a, nil
+	}
+	return a, onlyKnown(query, known)
+}
