@@ -77,7 +77,7 @@ func (f *forms) sign(object id.Object, hour uint32) []byte {
 
 // valid reports whether a token was made for the object, and of late.
 func (f *forms) valid(token string, object id.Object) bool {
-	sent, err := base64.RawURLEncoding.Strict().DecodeString(token)
+	sent, err := base64.RawURLEncoding.DecodeString(token)
 	if err != nil || len(sent) != 4+sha256.Size {
 		return false
 	}

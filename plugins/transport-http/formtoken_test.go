@@ -93,7 +93,6 @@ func TestFormTokenRefused(t *testing.T) {
 	token, of := p.token("a", nil), "form_token="+p.token("a", nil)
 	flipped := []byte(token)
 	flipped[20] ^= 1
-	spare := token[:len(token)-1] + "_" // other bits in what base64 leaves over
 	stranger := newPages(t).token("a", nil)
 	for _, c := range []struct{ name, method, target, body, code string }{
 		{"no token", "POST", "/objects/a", "", "cross_origin"},
@@ -103,7 +102,6 @@ func TestFormTokenRefused(t *testing.T) {
 		{"a forged one", "POST", "/objects/a?form_token=" + string(flipped), "", "bad_form_token"},
 		{"one that is cut", "POST", "/objects/a?form_token=" + token[:len(token)-4], "", "bad_form_token"},
 		{"one with more behind it", "POST", "/objects/a?" + of + "AAAA", "", "bad_form_token"},
-		{"spare bits", "POST", "/objects/a?form_token=" + spare, "", "bad_form_token"},
 		{"one of another station", "POST", "/objects/a?form_token=" + stranger, "", "bad_form_token"},
 		{"the last one counts", "POST", "/objects/a?" + of + "&form_token=x", "", "bad_form_token"},
 		{"no field of that name", "POST", "/objects/a?x" + of, "", "cross_origin"},
