@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,6 +34,7 @@ import (
 //	                            the same with a form, as curl -F sends it
 //	submit PATH FIELD=VALUE|FIELD=@FILE...
 //	                            load a page and submit its form that has these fields as a browser does; see submit_test.go
+//	keep NAME PATTERN           set a variable to what the first group matches in stdout
 //	await METHOD PATH PATTERN   send a request again and again until status, headers and body match
 //	waitfile FILE               wait until there is a file
 //	exits CODE PROGRAM [arg...] run a program, which must exit with this code
@@ -61,7 +63,7 @@ func runScripts(t *testing.T, dir, config string) {
 			return os.CopyFS(scripts, os.DirFS(filepath.Join(root, "scripts")))
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"serve": scriptServe, "halt": scriptHalt, "kill9": scriptKill, "http": scriptHTTP, "upload": scriptUpload, "submit": scriptSubmit, "log": scriptLog, "await": scriptAwait, "waitfile": scriptWaitFile, "exits": scriptExits,
+			"serve": scriptServe, "halt": scriptHalt, "kill9": scriptKill, "http": scriptHTTP, "keep": scriptKeep, "upload": scriptUpload, "submit": scriptSubmit, "log": scriptLog, "await": scriptAwait, "waitfile": scriptWaitFile, "exits": scriptExits,
 		},
 	})
 }
@@ -167,6 +169,19 @@ func scriptHTTP(ts *testscript.TestScript, _ bool, args []string) {
 		header.Set("Content-Type", "application/json")
 	}
 	send(ts, req)
+}
+
+func scriptKeep(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: keep NAME PATTERN")
+	}
+	pattern, err := regexp.Compile(args[1])
+	ts.Check(err)
+	found := pattern.FindStringSubmatch(ts.ReadFile("stdout"))
+	if len(found) < 2 {
+		ts.Fatalf("stdout has no %s with a group", pattern)
+	}
+	ts.Setenv(args[0], found[1])
 }
 
 // scriptUpload sends a form; the type of a file is that of its name.
