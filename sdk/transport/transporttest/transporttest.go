@@ -109,7 +109,11 @@ type Read struct {
 	Prefix string // Objects, State, Files
 	Key    string // State: this one alone, where it is not empty
 	Levels []storage.Level
-	Oldest bool   // Logs
+	Since  time.Time // Logs, as the next four
+	Until  time.Time
+	Text   string
+	Fields []storage.FieldFilter
+	Oldest bool
 	Limit  int    // 0 means the transport's own
 	Cursor string // Next of the page before
 }
@@ -182,6 +186,7 @@ var checks = []check{
 	{"Address", checkAddress},
 	{"Caller", checkCaller},
 	{"RequestIDs", checkRequestIDs},
+	{"FormTokens", checkFormTokens},
 	{"Bodies", checkBodies},
 	{"BodyTooLarge", checkBodyTooLarge},
 	{"Uploads", checkUploads},
