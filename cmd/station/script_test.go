@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,6 +32,9 @@ import (
 //	                            send a request; status, headers and body are its stdout
 //	upload METHOD PATH FIELD=VALUE|FIELD=@FILE...
 //	                            the same with a form, as curl -F sends it
+//	submit PATH FIELD=VALUE|FIELD=@FILE...
+//	                            load a page and submit its form that has these fields as a browser does; see submit_test.go
+//	keep NAME PATTERN           set a variable to what the first group matches in stdout
 //	await METHOD PATH PATTERN   send a request again and again until status, headers and body match
 //	waitfile FILE               wait until there is a file
 //	exits CODE PROGRAM [arg...] run a program, which must exit with this code
@@ -59,7 +63,7 @@ func runScripts(t *testing.T, dir, config string) {
 			return os.CopyFS(scripts, os.DirFS(filepath.Join(root, "scripts")))
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"serve": scriptServe, "halt": scriptHalt, "kill9": scriptKill, "http": scriptHTTP, "upload": scriptUpload, "log": scriptLog, "await": scriptAwait, "waitfile": scriptWaitFile, "exits": scriptExits,
+			"serve": scriptServe, "halt": scriptHalt, "kill9": scriptKill, "http": scriptHTTP, "keep": scriptKeep, "upload": scriptUpload, "submit": scriptSubmit, "log": scriptLog, "await": scriptAwait, "waitfile": scriptWaitFile, "exits": scriptExits,
 		},
 	})
 }
@@ -167,6 +171,19 @@ func scriptHTTP(ts *testscript.TestScript, _ bool, args []string) {
 	send(ts, req)
 }
 
+func scriptKeep(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: keep NAME PATTERN")
+	}
+	pattern, err := regexp.Compile(args[1])
+	ts.Check(err)
+	found := pattern.FindStringSubmatch(ts.ReadFile("stdout"))
+	if len(found) < 2 {
+		ts.Fatalf("stdout has no %s with a group", pattern)
+	}
+	ts.Setenv(args[0], found[1])
+}
+
 // scriptUpload sends a form; the type of a file is that of its name.
 func scriptUpload(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) < 3 {
@@ -195,7 +212,10 @@ func scriptUpload(ts *testscript.TestScript, _ bool, args []string) {
 
 // send prints what a request gives.
 func send(ts *testscript.TestScript, req *http.Request) {
-	c := &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
+	show(ts, &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}, req)
+}
+
+func show(ts *testscript.TestScript, c *http.Client, req *http.Request) {
 	resp, err := c.Do(req)
 	ts.Check(err)
 	defer func() { _ = resp.Body.Close() }() // it is read to its end below

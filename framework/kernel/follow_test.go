@@ -238,4 +238,3 @@ func TestFollowSearches(t *testing.T) {
 	b.must(b.say(h, "a", "YES"))
 	b.heard(waits, "YES")
 }
-
