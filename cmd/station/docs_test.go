@@ -284,6 +284,7 @@ func TestReferenceFunctions(t *testing.T) {
 // silent holds the codes of the sources that no HTTP client meets now.
 var silent = map[string]string{
 	"bad_method": "the transport checks methods itself", "bad_request_id": "the transport replaces bad ids",
+	"bad_wait":  "only lines say how long to wait",
 	"bad_limit": "the transport checks limits itself", "bad_level": "the transport checks levels itself",
 	"bad_status": "the Lua host checks statuses itself", "bad_path": "net/http refuses such a path",
 	"bad_entry_id": "no request has one", "bad_stamp": "no request has one",

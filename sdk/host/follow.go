@@ -54,14 +54,14 @@ func (q *FollowQuery) logs() storage.LogsQuery {
 }
 
 func encodeFollowQuery(q FollowQuery) *pb.HostFollowQuery {
-	return &pb.HostFollowQuery{Query: storage.EncodeLogsQuery(q.logs()), Last: int32(q.Last), WaitUs: q.Wait.Microseconds()}
+	return &pb.HostFollowQuery{Query: storage.EncodeLogsQuery(q.logs()), Last: int32(q.Last), WaitNs: q.Wait.Nanoseconds()}
 }
 
 func decodeFollowQuery(m *pb.HostFollowQuery) FollowQuery {
 	l := storage.DecodeLogsQuery(m.GetQuery())
 	return FollowQuery{
 		Object: l.Object, Levels: l.Levels, Text: l.Text, Fields: l.Fields, Cursor: l.Cursor, Since: l.Since, Limit: l.Limit,
-		Last: int(m.GetLast()), Wait: time.Duration(m.GetWaitUs()) * time.Microsecond,
+		Last: int(m.GetLast()), Wait: time.Duration(m.GetWaitNs()),
 	}
 }
 

@@ -2404,7 +2404,7 @@ type HostFollowQuery struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Query         *LogsQuery             `protobuf:"bytes,1,opt,name=query,proto3" json:"query,omitempty"`
 	Last          int32                  `protobuf:"varint,2,opt,name=last,proto3" json:"last,omitempty"`
-	WaitUs        int64                  `protobuf:"varint,3,opt,name=wait_us,json=waitUs,proto3" json:"wait_us,omitempty"`
+	WaitNs        int64                  `protobuf:"varint,3,opt,name=wait_ns,json=waitNs,proto3" json:"wait_ns,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2453,9 +2453,9 @@ func (x *HostFollowQuery) GetLast() int32 {
 	return 0
 }
 
-func (x *HostFollowQuery) GetWaitUs() int64 {
+func (x *HostFollowQuery) GetWaitNs() int64 {
 	if x != nil {
-		return x.WaitUs
+		return x.WaitNs
 	}
 	return 0
 }
@@ -3291,7 +3291,7 @@ const file_station_v1_host_proto_rawDesc = "" +
 	"\x0fHostFollowQuery\x12+\n" +
 	"\x05query\x18\x01 \x01(\v2\x15.station.v1.LogsQueryR\x05query\x12\x12\n" +
 	"\x04last\x18\x02 \x01(\x05R\x04last\x12\x17\n" +
-	"\await_us\x18\x03 \x01(\x03R\x06waitUs\"P\n" +
+	"\await_ns\x18\x03 \x01(\x03R\x06waitNs\"P\n" +
 	"\tHostState\x12/\n" +
 	"\x05items\x18\x01 \x03(\v2\x19.station.v1.HostStateItemR\x05items\x12\x12\n" +
 	"\x04more\x18\x02 \x01(\bR\x04more\"7\n" +
