@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // said is what a bundled object answered.
@@ -220,6 +221,31 @@ func TestRacingRegisters(t *testing.T) {
 	s.read("/objects/advanced_auth?state=true", &v)
 	if won != 1 || string(v.State["users"]) != "1" || string(v.State["tokens"]) != "1" || len(v.State) != 6 {
 		t.Errorf("%d won; the state is %s", won, v.State)
+	}
+	s.end()
+}
+
+// TestLoginTime: a login takes as long for a name that nobody has as for a wrong
+// password, so that its time does not tell which names exist.
+func TestLoginTime(t *testing.T) {
+	s := start(t, t.TempDir())
+	c := client(t)
+	s.register(c, "ada")
+	var took [2][]time.Duration
+	for range 7 {
+		for i, name := range []string{"ada", "nobody"} {
+			began := time.Now()
+			a := s.tell(c, "POST", "advanced_auth", "", map[string]any{"username": name, "password": "wrong horse"})
+			took[i] = append(took[i], time.Since(began))
+			if a.Message != "invalid username or password" {
+				t.Fatalf("%s: %d %s", name, a.status, a.body)
+			}
+		}
+	}
+	known, unknown := median(took[0]), median(took[1])
+	t.Logf("a wrong password: %v, an unknown name: %v", known, unknown)
+	if unknown < known/2 || known < unknown/2 {
+		t.Errorf("a login takes %v for a name that exists, %v for one that does not", known, unknown)
 	}
 	s.end()
 }
