@@ -26,6 +26,7 @@ type handler struct {
 	bodies  atomic.Int64 // bytes held by large bodies, and by pages of tails
 	tails   atomic.Int64 // that are under way
 	forms   *forms
+	policy  policies
 }
 
 func newHandler(log *slog.Logger, station id.Station, h host.Host, calls context.Context) *handler {
