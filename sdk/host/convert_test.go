@@ -25,6 +25,7 @@ func TestConversionsKeepEveryField(t *testing.T) {
 	plugintest.RoundTrip(t, func(m Metadata) Metadata { return decodeMetadata(encodeMetadata(m)) })
 	plugintest.RoundTrip(t, func(p []Plugin) []Plugin { return decodePlugins(encodePlugins(p)) })
 	plugintest.RoundTrip(t, func(h Health) Health { return decodeHealth(encodeHealth(h)) })
+	plugintest.RoundTrip(t, func(c Cluster) Cluster { return decodeCluster(encodeCluster(c)) })
 	plugintest.RoundTrip(t, func(r TestReport) TestReport { return decodeTests(encodeTests(r)) })
 }
 

@@ -2428,6 +2428,205 @@ func (x *HostCheck) GetProblem() []byte {
 	return nil
 }
 
+// HostMetrics is the text of an exposition.
+type HostMetrics struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Text          []byte                 `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostMetrics) Reset() {
+	*x = HostMetrics{}
+	mi := &file_station_v1_host_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostMetrics) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostMetrics) ProtoMessage() {}
+
+func (x *HostMetrics) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostMetrics.ProtoReflect.Descriptor instead.
+func (*HostMetrics) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *HostMetrics) GetText() []byte {
+	if x != nil {
+		return x.Text
+	}
+	return nil
+}
+
+// HostCluster is host.Cluster.
+type HostCluster struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Leader        string                 `protobuf:"bytes,1,opt,name=leader,proto3" json:"leader,omitempty"`
+	Members       []*HostMember          `protobuf:"bytes,2,rep,name=members,proto3" json:"members,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostCluster) Reset() {
+	*x = HostCluster{}
+	mi := &file_station_v1_host_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostCluster) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostCluster) ProtoMessage() {}
+
+func (x *HostCluster) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostCluster.ProtoReflect.Descriptor instead.
+func (*HostCluster) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *HostCluster) GetLeader() string {
+	if x != nil {
+		return x.Leader
+	}
+	return ""
+}
+
+func (x *HostCluster) GetMembers() []*HostMember {
+	if x != nil {
+		return x.Members
+	}
+	return nil
+}
+
+// HostMember is host.Member.
+type HostMember struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Station       string                 `protobuf:"bytes,1,opt,name=station,proto3" json:"station,omitempty"`
+	Url           []byte                 `protobuf:"bytes,2,opt,name=url,proto3" json:"url,omitempty"`
+	Version       []byte                 `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`
+	Active        bool                   `protobuf:"varint,4,opt,name=active,proto3" json:"active,omitempty"`
+	HeartbeatUs   int64                  `protobuf:"varint,5,opt,name=heartbeat_us,json=heartbeatUs,proto3" json:"heartbeat_us,omitempty"` // microseconds since 1970; 0 means never
+	Cpu           float64                `protobuf:"fixed64,6,opt,name=cpu,proto3" json:"cpu,omitempty"`
+	Memory        float64                `protobuf:"fixed64,7,opt,name=memory,proto3" json:"memory,omitempty"`
+	Objects       int64                  `protobuf:"varint,8,opt,name=objects,proto3" json:"objects,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostMember) Reset() {
+	*x = HostMember{}
+	mi := &file_station_v1_host_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostMember) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostMember) ProtoMessage() {}
+
+func (x *HostMember) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostMember.ProtoReflect.Descriptor instead.
+func (*HostMember) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *HostMember) GetStation() string {
+	if x != nil {
+		return x.Station
+	}
+	return ""
+}
+
+func (x *HostMember) GetUrl() []byte {
+	if x != nil {
+		return x.Url
+	}
+	return nil
+}
+
+func (x *HostMember) GetVersion() []byte {
+	if x != nil {
+		return x.Version
+	}
+	return nil
+}
+
+func (x *HostMember) GetActive() bool {
+	if x != nil {
+		return x.Active
+	}
+	return false
+}
+
+func (x *HostMember) GetHeartbeatUs() int64 {
+	if x != nil {
+		return x.HeartbeatUs
+	}
+	return 0
+}
+
+func (x *HostMember) GetCpu() float64 {
+	if x != nil {
+		return x.Cpu
+	}
+	return 0
+}
+
+func (x *HostMember) GetMemory() float64 {
+	if x != nil {
+		return x.Memory
+	}
+	return 0
+}
+
+func (x *HostMember) GetObjects() int64 {
+	if x != nil {
+		return x.Objects
+	}
+	return 0
+}
+
 var File_station_v1_host_proto protoreflect.FileDescriptor
 
 const file_station_v1_host_proto_rawDesc = "" +
@@ -2619,7 +2818,23 @@ const file_station_v1_host_proto_rawDesc = "" +
 	"\x06checks\x18\x01 \x03(\v2\x15.station.v1.HostCheckR\x06checks\"9\n" +
 	"\tHostCheck\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\fR\x04name\x12\x18\n" +
-	"\aproblem\x18\x02 \x01(\fR\aproblem2\x9f\t\n" +
+	"\aproblem\x18\x02 \x01(\fR\aproblem\"!\n" +
+	"\vHostMetrics\x12\x12\n" +
+	"\x04text\x18\x01 \x01(\fR\x04text\"W\n" +
+	"\vHostCluster\x12\x16\n" +
+	"\x06leader\x18\x01 \x01(\tR\x06leader\x120\n" +
+	"\amembers\x18\x02 \x03(\v2\x16.station.v1.HostMemberR\amembers\"\xd1\x01\n" +
+	"\n" +
+	"HostMember\x12\x18\n" +
+	"\astation\x18\x01 \x01(\tR\astation\x12\x10\n" +
+	"\x03url\x18\x02 \x01(\fR\x03url\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\fR\aversion\x12\x16\n" +
+	"\x06active\x18\x04 \x01(\bR\x06active\x12!\n" +
+	"\fheartbeat_us\x18\x05 \x01(\x03R\vheartbeatUs\x12\x10\n" +
+	"\x03cpu\x18\x06 \x01(\x01R\x03cpu\x12\x16\n" +
+	"\x06memory\x18\a \x01(\x01R\x06memory\x12\x18\n" +
+	"\aobjects\x18\b \x01(\x03R\aobjects2\x8d\n" +
+	"\n" +
 	"\vHostService\x127\n" +
 	"\bIdentity\x12\x11.station.v1.Empty\x1a\x18.station.v1.HostIdentity\x126\n" +
 	"\x06Invoke\x12\x14.station.v1.HostCall\x1a\x16.station.v1.HostResult\x12@\n" +
@@ -2640,7 +2855,9 @@ const file_station_v1_host_proto_rawDesc = "" +
 	"\x06Delete\x12\x18.station.v1.HostDeletion\x1a\x11.station.v1.Empty\x12C\n" +
 	"\bMetadata\x12\x1d.station.v1.HostMetadataQuery\x1a\x18.station.v1.HostMetadata\x125\n" +
 	"\aPlugins\x12\x11.station.v1.Empty\x1a\x17.station.v1.HostPlugins\x123\n" +
-	"\x06Health\x12\x11.station.v1.Empty\x1a\x16.station.v1.HostHealthB/Z-github.com/dbbasic/station/sdk/internal/pb;pbb\x06proto3"
+	"\x06Health\x12\x11.station.v1.Empty\x1a\x16.station.v1.HostHealth\x125\n" +
+	"\aMetrics\x12\x11.station.v1.Empty\x1a\x17.station.v1.HostMetrics\x125\n" +
+	"\aCluster\x12\x11.station.v1.Empty\x1a\x17.station.v1.HostClusterB/Z-github.com/dbbasic/station/sdk/internal/pb;pbb\x06proto3"
 
 var (
 	file_station_v1_host_proto_rawDescOnce sync.Once
@@ -2654,7 +2871,7 @@ func file_station_v1_host_proto_rawDescGZIP() []byte {
 	return file_station_v1_host_proto_rawDescData
 }
 
-var file_station_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_station_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
 var file_station_v1_host_proto_goTypes = []any{
 	(*HostIdentity)(nil),      // 0: station.v1.HostIdentity
 	(*HostCall)(nil),          // 1: station.v1.HostCall
@@ -2691,21 +2908,24 @@ var file_station_v1_host_proto_goTypes = []any{
 	(*HostPlugin)(nil),        // 32: station.v1.HostPlugin
 	(*HostHealth)(nil),        // 33: station.v1.HostHealth
 	(*HostCheck)(nil),         // 34: station.v1.HostCheck
-	(*Field)(nil),             // 35: station.v1.Field
-	(*Empty)(nil),             // 36: station.v1.Empty
-	(*LogsQuery)(nil),         // 37: station.v1.LogsQuery
-	(*VersionsQuery)(nil),     // 38: station.v1.VersionsQuery
-	(*VersionRequest)(nil),    // 39: station.v1.VersionRequest
-	(*LogsPage)(nil),          // 40: station.v1.LogsPage
-	(*VersionsReply)(nil),     // 41: station.v1.VersionsReply
-	(*SourceVersion)(nil),     // 42: station.v1.SourceVersion
+	(*HostMetrics)(nil),       // 35: station.v1.HostMetrics
+	(*HostCluster)(nil),       // 36: station.v1.HostCluster
+	(*HostMember)(nil),        // 37: station.v1.HostMember
+	(*Field)(nil),             // 38: station.v1.Field
+	(*Empty)(nil),             // 39: station.v1.Empty
+	(*LogsQuery)(nil),         // 40: station.v1.LogsQuery
+	(*VersionsQuery)(nil),     // 41: station.v1.VersionsQuery
+	(*VersionRequest)(nil),    // 42: station.v1.VersionRequest
+	(*LogsPage)(nil),          // 43: station.v1.LogsPage
+	(*VersionsReply)(nil),     // 44: station.v1.VersionsReply
+	(*SourceVersion)(nil),     // 45: station.v1.SourceVersion
 }
 var file_station_v1_host_proto_depIdxs = []int32{
-	35, // 0: station.v1.HostCall.query:type_name -> station.v1.Field
-	35, // 1: station.v1.HostCall.header:type_name -> station.v1.Field
-	35, // 2: station.v1.HostCall.form:type_name -> station.v1.Field
+	38, // 0: station.v1.HostCall.query:type_name -> station.v1.Field
+	38, // 1: station.v1.HostCall.header:type_name -> station.v1.Field
+	38, // 2: station.v1.HostCall.form:type_name -> station.v1.Field
 	2,  // 3: station.v1.HostCall.uploads:type_name -> station.v1.HostUploaded
-	35, // 4: station.v1.HostResult.header:type_name -> station.v1.Field
+	38, // 4: station.v1.HostResult.header:type_name -> station.v1.Field
 	4,  // 5: station.v1.HostResult.file:type_name -> station.v1.HostFile
 	10, // 6: station.v1.HostObjects.objects:type_name -> station.v1.HostObject
 	23, // 7: station.v1.HostMetadata.trouble:type_name -> station.v1.HostTrouble
@@ -2714,49 +2934,54 @@ var file_station_v1_host_proto_depIdxs = []int32{
 	30, // 10: station.v1.HostTestResult.log:type_name -> station.v1.HostTestEntry
 	32, // 11: station.v1.HostPlugins.plugins:type_name -> station.v1.HostPlugin
 	34, // 12: station.v1.HostHealth.checks:type_name -> station.v1.HostCheck
-	36, // 13: station.v1.HostService.Identity:input_type -> station.v1.Empty
-	1,  // 14: station.v1.HostService.Invoke:input_type -> station.v1.HostCall
-	11, // 15: station.v1.HostService.Objects:input_type -> station.v1.HostObjectsQuery
-	13, // 16: station.v1.HostService.Source:input_type -> station.v1.HostSourceRequest
-	24, // 17: station.v1.HostService.State:input_type -> station.v1.HostStateQuery
-	37, // 18: station.v1.HostService.Logs:input_type -> station.v1.LogsQuery
-	5,  // 19: station.v1.HostService.Upload:input_type -> station.v1.HostUploadRequest
-	7,  // 20: station.v1.HostService.DropUpload:input_type -> station.v1.HostDropUpload
-	8,  // 21: station.v1.HostService.ReadFile:input_type -> station.v1.HostReadFile
-	27, // 22: station.v1.HostService.Test:input_type -> station.v1.HostTestRequest
-	38, // 23: station.v1.HostService.Versions:input_type -> station.v1.VersionsQuery
-	39, // 24: station.v1.HostService.Version:input_type -> station.v1.VersionRequest
-	15, // 25: station.v1.HostService.Publish:input_type -> station.v1.HostPublication
-	16, // 26: station.v1.HostService.Rollback:input_type -> station.v1.HostRollback
-	18, // 27: station.v1.HostService.Diff:input_type -> station.v1.HostDiffQuery
-	20, // 28: station.v1.HostService.Delete:input_type -> station.v1.HostDeletion
-	21, // 29: station.v1.HostService.Metadata:input_type -> station.v1.HostMetadataQuery
-	36, // 30: station.v1.HostService.Plugins:input_type -> station.v1.Empty
-	36, // 31: station.v1.HostService.Health:input_type -> station.v1.Empty
-	0,  // 32: station.v1.HostService.Identity:output_type -> station.v1.HostIdentity
-	3,  // 33: station.v1.HostService.Invoke:output_type -> station.v1.HostResult
-	12, // 34: station.v1.HostService.Objects:output_type -> station.v1.HostObjects
-	14, // 35: station.v1.HostService.Source:output_type -> station.v1.HostSource
-	25, // 36: station.v1.HostService.State:output_type -> station.v1.HostState
-	40, // 37: station.v1.HostService.Logs:output_type -> station.v1.LogsPage
-	6,  // 38: station.v1.HostService.Upload:output_type -> station.v1.HostUpload
-	36, // 39: station.v1.HostService.DropUpload:output_type -> station.v1.Empty
-	9,  // 40: station.v1.HostService.ReadFile:output_type -> station.v1.HostFileReply
-	28, // 41: station.v1.HostService.Test:output_type -> station.v1.HostTestReport
-	41, // 42: station.v1.HostService.Versions:output_type -> station.v1.VersionsReply
-	42, // 43: station.v1.HostService.Version:output_type -> station.v1.SourceVersion
-	17, // 44: station.v1.HostService.Publish:output_type -> station.v1.HostPublished
-	17, // 45: station.v1.HostService.Rollback:output_type -> station.v1.HostPublished
-	19, // 46: station.v1.HostService.Diff:output_type -> station.v1.HostDiff
-	36, // 47: station.v1.HostService.Delete:output_type -> station.v1.Empty
-	22, // 48: station.v1.HostService.Metadata:output_type -> station.v1.HostMetadata
-	31, // 49: station.v1.HostService.Plugins:output_type -> station.v1.HostPlugins
-	33, // 50: station.v1.HostService.Health:output_type -> station.v1.HostHealth
-	32, // [32:51] is the sub-list for method output_type
-	13, // [13:32] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	37, // 13: station.v1.HostCluster.members:type_name -> station.v1.HostMember
+	39, // 14: station.v1.HostService.Identity:input_type -> station.v1.Empty
+	1,  // 15: station.v1.HostService.Invoke:input_type -> station.v1.HostCall
+	11, // 16: station.v1.HostService.Objects:input_type -> station.v1.HostObjectsQuery
+	13, // 17: station.v1.HostService.Source:input_type -> station.v1.HostSourceRequest
+	24, // 18: station.v1.HostService.State:input_type -> station.v1.HostStateQuery
+	40, // 19: station.v1.HostService.Logs:input_type -> station.v1.LogsQuery
+	5,  // 20: station.v1.HostService.Upload:input_type -> station.v1.HostUploadRequest
+	7,  // 21: station.v1.HostService.DropUpload:input_type -> station.v1.HostDropUpload
+	8,  // 22: station.v1.HostService.ReadFile:input_type -> station.v1.HostReadFile
+	27, // 23: station.v1.HostService.Test:input_type -> station.v1.HostTestRequest
+	41, // 24: station.v1.HostService.Versions:input_type -> station.v1.VersionsQuery
+	42, // 25: station.v1.HostService.Version:input_type -> station.v1.VersionRequest
+	15, // 26: station.v1.HostService.Publish:input_type -> station.v1.HostPublication
+	16, // 27: station.v1.HostService.Rollback:input_type -> station.v1.HostRollback
+	18, // 28: station.v1.HostService.Diff:input_type -> station.v1.HostDiffQuery
+	20, // 29: station.v1.HostService.Delete:input_type -> station.v1.HostDeletion
+	21, // 30: station.v1.HostService.Metadata:input_type -> station.v1.HostMetadataQuery
+	39, // 31: station.v1.HostService.Plugins:input_type -> station.v1.Empty
+	39, // 32: station.v1.HostService.Health:input_type -> station.v1.Empty
+	39, // 33: station.v1.HostService.Metrics:input_type -> station.v1.Empty
+	39, // 34: station.v1.HostService.Cluster:input_type -> station.v1.Empty
+	0,  // 35: station.v1.HostService.Identity:output_type -> station.v1.HostIdentity
+	3,  // 36: station.v1.HostService.Invoke:output_type -> station.v1.HostResult
+	12, // 37: station.v1.HostService.Objects:output_type -> station.v1.HostObjects
+	14, // 38: station.v1.HostService.Source:output_type -> station.v1.HostSource
+	25, // 39: station.v1.HostService.State:output_type -> station.v1.HostState
+	43, // 40: station.v1.HostService.Logs:output_type -> station.v1.LogsPage
+	6,  // 41: station.v1.HostService.Upload:output_type -> station.v1.HostUpload
+	39, // 42: station.v1.HostService.DropUpload:output_type -> station.v1.Empty
+	9,  // 43: station.v1.HostService.ReadFile:output_type -> station.v1.HostFileReply
+	28, // 44: station.v1.HostService.Test:output_type -> station.v1.HostTestReport
+	44, // 45: station.v1.HostService.Versions:output_type -> station.v1.VersionsReply
+	45, // 46: station.v1.HostService.Version:output_type -> station.v1.SourceVersion
+	17, // 47: station.v1.HostService.Publish:output_type -> station.v1.HostPublished
+	17, // 48: station.v1.HostService.Rollback:output_type -> station.v1.HostPublished
+	19, // 49: station.v1.HostService.Diff:output_type -> station.v1.HostDiff
+	39, // 50: station.v1.HostService.Delete:output_type -> station.v1.Empty
+	22, // 51: station.v1.HostService.Metadata:output_type -> station.v1.HostMetadata
+	31, // 52: station.v1.HostService.Plugins:output_type -> station.v1.HostPlugins
+	33, // 53: station.v1.HostService.Health:output_type -> station.v1.HostHealth
+	35, // 54: station.v1.HostService.Metrics:output_type -> station.v1.HostMetrics
+	36, // 55: station.v1.HostService.Cluster:output_type -> station.v1.HostCluster
+	35, // [35:56] is the sub-list for method output_type
+	14, // [14:35] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_station_v1_host_proto_init() }
@@ -2772,7 +2997,7 @@ func file_station_v1_host_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_station_v1_host_proto_rawDesc), len(file_station_v1_host_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   35,
+			NumMessages:   38,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

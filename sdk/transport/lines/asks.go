@@ -24,6 +24,7 @@ var actions = map[Action]action{
 	Diff: {false, (*exchange).diff}, Metadata: {false, (*exchange).metadata},
 	Publish: {false, (*exchange).publish}, Rollback: {false, (*exchange).rollback}, Delete: {false, (*exchange).delete},
 	Plugins: {true, (*exchange).plugins}, Health: {true, (*exchange).health}, Ready: {true, (*exchange).ready},
+	Metrics: {true, (*exchange).metrics},
 }
 
 // operator is who asks: there is no login.
@@ -171,4 +172,9 @@ func (x *exchange) ready(ctx context.Context, _ id.Object) (any, string, error) 
 		err = h.Ready()
 	}
 	return h, "", err
+}
+
+func (x *exchange) metrics(ctx context.Context, _ id.Object) (any, string, error) {
+	text, err := x.host.Metrics(ctx)
+	return string(text), "", err
 }
