@@ -80,6 +80,8 @@ func (f *Figure) problem() string {
 		return "has no type that there is"
 	case (f.Type == Counter) != strings.HasSuffix(f.Name, "_total"):
 		return "must end in _total if it is a counter, and only then"
+	case strings.HasSuffix(f.Name, "_bucket") || strings.HasSuffix(f.Name, "_sum") || strings.HasSuffix(f.Name, "_count"):
+		return "has a name that ends as the parts of a histogram do"
 	case f.Label != "" && (!nameOf(f.Label) || f.Label == "plugin" || f.Label == "le"):
 		return "has a label that cannot be one"
 	case len(f.Samples) > MaxSamples || f.Label == "" && len(f.Samples) > 1:

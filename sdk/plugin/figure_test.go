@@ -25,6 +25,7 @@ func TestCheckFigures(t *testing.T) {
 		"a name that begins with _":  func(f []Figure) { f[2].Name = "_open" },
 		"a long name":                func(f []Figure) { f[2].Name = strings.Repeat("a", 65) },
 		"a name twice":               func(f []Figure) { f[2].Name = "wait_seconds" },
+		"the name of a part":         func(f []Figure) { f[2].Name = "wait_seconds_sum" },
 		"no help":                    func(f []Figure) { f[2].Help = "" },
 		"help of two lines":          func(f []Figure) { f[2].Help = "a\nb" },
 		"help that is not UTF-8":     func(f []Figure) { f[2].Help = "\xff" },
