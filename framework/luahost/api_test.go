@@ -129,6 +129,7 @@ func TestBuiltins(t *testing.T) {
 		{`return string.format("entry:%012d", 42)`, "entry:000000000042"},
 		{`return { tonumber("1e5"), tonumber(" 10 "), tonumber("0x1f"), tonumber("ff", 16), tonumber("-5"), tonumber("1.5"), tostring(tonumber("inf")), tostring(tonumber("")), tostring(tonumber("5x")), tonumber("010") }`,
 			`[100000,10,31,255,-5,1.5,"nil","nil","nil",10]`},
+		{`return { math.huge == 1/0, -math.huge == -1/0, 1e308 < math.huge }`, "[true,true,true]"},
 		{`return table.concat({ 1, "b", 3 }, ", ")`, "1, b, 3"},
 		{`return table.concat({ 1, 2, 3 }, "-", 2, 3) .. table.concat({})`, "2-3"},
 		{`local t = { 1 } table.insert(t, 1, 0) table.insert(t, 2) return t`, "[0,1,2]"},

@@ -1,6 +1,7 @@
 package luahost
 
 import (
+	"math"
 	"sync"
 
 	lua "github.com/yuin/gopher-lua"
@@ -69,8 +70,11 @@ func newEnvironment() *environment {
 	own := replacements(L)
 	for _, k := range kept {
 		source, _ := L.GetGlobal(k.library).(*lua.LTable)
-		if k.library == "" {
+		switch k.library {
+		case "":
 			source = L.G.Global
+		case lua.MathLibName: // the library's is the largest finite number, which 1/0 is not
+			source.RawSetString("huge", lua.LNumber(math.Inf(1)))
 		}
 		e.keep(L, k.library, source, k.names, own[k.library])
 	}

@@ -20,6 +20,7 @@ type handler struct {
 	station id.Station
 	routes  table
 	own     []string        // the X-Station-Id of most responses
+	serving context.Context // ends when the station stops: no answer may go on for long then
 	calls   context.Context // of the calls: ends with Serve, not with the client's connection
 	origin  *http.CrossOriginProtection
 	bodies  atomic.Int64 // bytes held by large bodies
@@ -28,7 +29,7 @@ type handler struct {
 func newHandler(log *slog.Logger, station id.Station, h host.Host, calls context.Context) *handler {
 	return &handler{
 		log: log, host: h, station: station, routes: newTable(), own: []string{string(station)},
-		calls: calls, origin: http.NewCrossOriginProtection(),
+		serving: calls, calls: calls, origin: http.NewCrossOriginProtection(),
 	}
 }
 
@@ -51,6 +52,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header["X-Request-Id"] = []string{x.id}
 	header["X-Station-Id"] = h.own
 	header["X-Content-Type-Options"] = nosniff
+	x.lastOfConnection()
 	if err := x.answer(); err != nil {
 		x.fail(err)
 	}
@@ -86,6 +88,14 @@ func (x *exchange) end() {
 		panic(http.ErrAbortHandler) // half an answer must not look whole
 	}
 	x.fail(&errs.Error{Kind: errs.Internal})
+}
+
+// lastOfConnection tells the client, once the station stops, that the connection
+// takes no other request.
+func (x *exchange) lastOfConnection() {
+	if x.serving.Err() != nil {
+		x.w.Header()["Connection"] = []string{"close"}
+	}
 }
 
 // requestID gives the client's id if it sent one valid id, else a new UUIDv7.
