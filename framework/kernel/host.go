@@ -28,6 +28,7 @@ type Host struct {
 	follows  chan struct{} // held while somebody follows a log
 	cluster  cluster.Cluster
 	plugins  func() []pluginhost.Status
+	watch    watch
 }
 
 var _ host.Host = (*Host)(nil)

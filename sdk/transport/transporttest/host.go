@@ -32,6 +32,8 @@ type Host struct {
 
 	plugins []host.Plugin
 	health  host.Health
+	metrics string
+	cluster host.Cluster
 }
 
 var _ host.Host = (*Host)(nil)
