@@ -294,7 +294,10 @@ func (c *client) printList(cmd *cobra.Command, f format, path string, head []str
 		return c.printAnswer(cmd, path)
 	}
 	r := newRows(cmd.OutOrStdout(), f, head...)
-	return errors.Join(fill(r), r.flush())
+	if err := fill(r); err != nil {
+		return err
+	}
+	return r.end()
 }
 
 // printAnswer prints the JSON that the station answers at path.

@@ -24,10 +24,7 @@ below the scripts folder. With PREFIX it lists those whose id begins so.`,
 		Args:              rangeArgs(0, 1),
 		ValidArgsFunction: argument(objectIDs),
 	}, func(cmd *cobra.Command, station *client, args []string) error {
-		prefix := ""
-		if len(args) > 0 {
-			prefix = args[0]
-		}
+		prefix := append(args, "")[0]
 		return station.printList(cmd, *out, query("/objects", "prefix", prefix), []string{"object_id", "version", "path"}, func(r *rows) error {
 			return pages(query("/objects", "prefix", prefix, "limit", "1000"), func(path string) (string, error) {
 				var page objectsPage
@@ -65,8 +62,7 @@ func rmCommand() *cobra.Command {
 files. It asks first; where no terminal is there to answer, it wants --yes.
 
 An object that is made again under the id begins empty.`,
-		Example: `  station rm guestbook --yes
-  station rm greeter --yes --if-match HASH`,
+		Example:           `  station rm guestbook --yes`,
 		Args:              exactArgs(1),
 		ValidArgsFunction: argument(objectIDs),
 	}, func(cmd *cobra.Command, station *client, args []string) error {

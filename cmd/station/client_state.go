@@ -47,10 +47,7 @@ as JSON. With PREFIX it lists those that begin so.`,
 		if err != nil {
 			return err
 		}
-		path = query(path, "state", "true")
-		if len(args) > 1 {
-			path += "&" + query("", "prefix", args[1])[1:]
-		}
+		path = query(path, "state", "true", "prefix", append(args, "")[1])
 		return station.printList(cmd, *out, path, []string{"key", "value"}, func(r *rows) error {
 			return pages(path+"&limit="+stateKeysAtOnce, func(path string) (string, error) {
 				var page statePage

@@ -171,6 +171,19 @@ func stateKeys(cmd *cobra.Command, args []string, begun string) []cobra.Completi
 	return completed(slices.Sorted(maps.Keys(page.State)), begun)
 }
 
+func fileNames(cmd *cobra.Command, args []string, begun string) []cobra.Completion {
+	path, err := objectPath(args[0])
+	var page filesPage
+	if err != nil || !lookUp(cmd, query(path, "files", "true", "prefix", begun, "limit", "1000"), &page) {
+		return nil
+	}
+	var words []string
+	for _, f := range page.Files {
+		words = append(words, f.Name)
+	}
+	return completed(words, begun)
+}
+
 // scriptFiles completes the path of a script on disk, folder by folder.
 func scriptFiles(_ *cobra.Command, _ []string, begun string) []cobra.Completion {
 	folder, _ := filepath.Split(begun)
