@@ -56,7 +56,7 @@ the last change and SHA-256. With PREFIX it lists those whose name begins so.`,
 		return station.printList(cmd, *out, path, []string{"name", "size", "type", "time", "hash"}, func(r *rows) error {
 			return pages(path+"&limit=1000", func(path string) (string, error) {
 				var page filesPage
-				if err := station.do(cmd.Context(), http.MethodGet, path, nil, &page); err != nil {
+				if err := station.ask(cmd.Context(), path, &page); err != nil {
 					return "", err
 				}
 				for _, f := range page.Files {
@@ -107,13 +107,18 @@ right. One that exists is replaced with --force alone.`,
 // target gives where something of that name is written: to the file that is named,
 // into a folder, or into this one.
 func target(name, named string) (string, error) {
-	if info, err := os.Stat(named); named != "" && (err != nil || !info.IsDir()) {
+	if named != "" && !isFolder(named) {
 		return named, nil
 	}
 	if name == "." || name == ".." || name == "-" || filepath.Base(name) != name || !filepath.IsLocal(name) {
 		return "", usageError{fmt.Errorf("a file cannot be called %q here: say what to call it", visible(name, ""))}
 	}
 	return filepath.Join(named, name), nil
+}
+
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 func filesPutCommand() *cobra.Command {

@@ -51,7 +51,7 @@ func (c *client) followLog(cmd *cobra.Command, path string, q *logsQuery) error 
 		heard, err := f.stream(cmd.Context())
 		begun = begun || heard
 		if cmd.Context().Err() != nil {
-			return nil
+			return nil //nolint:nilerr // an interrupt is the end that was asked for
 		}
 		if !begun || !passing(err) {
 			return err

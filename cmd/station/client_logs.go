@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -138,7 +137,7 @@ func (c *client) logs(cmd *cobra.Command, path string, q *logsQuery) error {
 			Logs []entry
 			Next string `json:"next_cursor"`
 		}
-		if err := c.do(cmd.Context(), http.MethodGet, path, nil, &page); err != nil {
+		if err := c.ask(cmd.Context(), path, &page); err != nil {
 			return "", err
 		}
 		if q.limit > 0 {

@@ -28,7 +28,7 @@ below the scripts folder. With PREFIX it lists those whose id begins so.`,
 		return station.printList(cmd, *out, query("/objects", "prefix", prefix), []string{"object_id", "version", "path"}, func(r *rows) error {
 			return pages(query("/objects", "prefix", prefix, "limit", "1000"), func(path string) (string, error) {
 				var page objectsPage
-				if err := station.do(cmd.Context(), http.MethodGet, path, nil, &page); err != nil {
+				if err := station.ask(cmd.Context(), path, &page); err != nil {
 					return "", err
 				}
 				for _, o := range page.Objects {
@@ -77,7 +77,7 @@ An object that is made again under the id begins empty.`,
 		}
 		var done struct{ Message string }
 		r := request{method: http.MethodDelete, path: query(path, "object", "true"), header: ifMatch(match)}
-		if err := station.doRequest(cmd.Context(), r, &done); err != nil {
+		if err := station.do(cmd.Context(), r, &done); err != nil {
 			return err
 		}
 		fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", args[0], visible(done.Message, ""))

@@ -51,7 +51,7 @@ as JSON. With PREFIX it lists those that begin so.`,
 		return station.printList(cmd, *out, path, []string{"key", "value"}, func(r *rows) error {
 			return pages(path+"&limit="+stateKeysAtOnce, func(path string) (string, error) {
 				var page statePage
-				if err := station.do(cmd.Context(), http.MethodGet, path, nil, &page); err != nil {
+				if err := station.ask(cmd.Context(), path, &page); err != nil {
 					return "", err
 				}
 				for _, key := range slices.Sorted(maps.Keys(page.State)) {
@@ -82,7 +82,7 @@ code is 4 if the key is not there.`,
 			return err
 		}
 		var page statePage
-		if err := station.do(cmd.Context(), http.MethodGet, path, nil, &page); err != nil {
+		if err := station.ask(cmd.Context(), path, &page); err != nil {
 			return err
 		}
 		value := []byte(page.State[args[1]])

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -113,7 +112,7 @@ func lookUp(cmd *cobra.Command, path string, answer any) bool {
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), completionTime)
 	defer cancel()
-	return station.do(ctx, http.MethodGet, path, nil, answer) == nil
+	return station.ask(ctx, path, answer) == nil
 }
 
 // completed keeps the words that a shell can take: a line is one of them, and a

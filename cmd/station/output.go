@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"unicode"
@@ -166,7 +167,7 @@ type screen struct {
 
 // Write implements io.Writer.
 func (s *screen) Write(p []byte) (int, error) {
-	all := append(s.part, p...)
+	all := slices.Concat(s.part, p)
 	whole := len(all)
 	for i := 1; i < utf8.UTFMax && i <= len(all); i++ {
 		if c := all[len(all)-i]; utf8.RuneStart(c) {
@@ -176,7 +177,7 @@ func (s *screen) Write(p []byte) (int, error) {
 			break
 		}
 	}
-	s.part = append([]byte(nil), all[whole:]...)
+	s.part = all[whole:]
 	_, err := io.WriteString(s.w, visible(string(all[:whole]), "\t\n"))
 	return len(p), err
 }

@@ -136,7 +136,7 @@ func (c *client) put(cmd *cobra.Command, r request, label, from string) error {
 	defer end()
 	r.body = body
 	var done struct{ Message string }
-	if err := c.doRequest(cmd.Context(), r, &done); err != nil {
+	if err := c.do(cmd.Context(), r, &done); err != nil {
 		return err
 	}
 	end()
