@@ -43,6 +43,9 @@ const (
 var schema = plugin.Schema{{
 	Name: "max_connections", Type: plugin.Integer, Default: strconv.Itoa(maxConns), Min: 1, Max: 1 << 20,
 	Doc: "How many connections may be open at once. Others wait in the system's queue.",
+}, {
+	Name: "own_policy", Type: plugin.List, Default: "[]",
+	Doc: "Ids of objects whose own Content-Security-Policy stands in place of the sandbox. Without one their pages can do all that the API can.",
 }}
 
 // Transport is the HTTP transport.
@@ -57,7 +60,11 @@ type Transport struct {
 type settings struct {
 	station  id.Station
 	maxConns int
+	policies policies
 }
+
+// policies are the objects that set their own Content-Security-Policy.
+type policies map[id.Object]bool
 
 var _ transport.Transport = (*Transport)(nil)
 
@@ -80,7 +87,15 @@ func (t *Transport) Configure(_ context.Context, c plugin.Config) error {
 	if err != nil {
 		return err
 	}
-	t.use.Store(&settings{station: c.Station, maxConns: int(v.Integer("max_connections"))})
+	own := policies{}
+	for _, name := range v.List("own_policy") {
+		object, err := id.ParseObject(name)
+		if err != nil {
+			return errs.New(errs.Invalid, "", "The option own_policy lists %q, which is no id of an object.", clip(name))
+		}
+		own[object] = true
+	}
+	t.use.Store(&settings{station: c.Station, maxConns: int(v.Integer("max_connections")), policies: own})
 	return nil
 }
 
@@ -109,6 +124,7 @@ func (t *Transport) Serve(ctx context.Context, ln net.Listener, h host.Host) err
 	defer abandon()
 	conns := limitConns(ln, use.maxConns)
 	handler := newHandler(t.log, use.station, h, calls)
+	handler.policy = use.policies
 	handler.serving = ctx
 	srv := newServer(t.log, handler)
 	failed := make(chan error, 1)
