@@ -212,7 +212,9 @@ func TestPutFileOfASilentHost(t *testing.T) {
 // A value is JSON whatever its type says, but for types that cannot be meant so.
 func TestPutState(t *testing.T) {
 	s := withFiles(t)
-	put := func(body string, header ...string) answer { return s.do("PUT", "/objects/a?state=true&key=k%20", body, header...) }
+	put := func(body string, header ...string) answer {
+		return s.do("PUT", "/objects/a?state=true&key=k%20", body, header...)
+	}
 	for _, header := range []string{"X: 1", "Content-Type: application/json", "Content-Type: text/plain", "Content-Type: application/x-www-form-urlencoded", "Content-Type: application/ld+json"} {
 		if got := put(`"a=1&b"`, header, "X-Request-Id: op"); got.StatusCode != 200 {
 			t.Errorf("%s: %d %s", header, got.StatusCode, got.body)
