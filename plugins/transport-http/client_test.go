@@ -120,7 +120,7 @@ func (c *client) Read(ctx context.Context, r transporttest.Read) (transporttest.
 	path := "/objects"
 	switch r.What {
 	case transporttest.Objects:
-	case transporttest.Plugins, transporttest.Health:
+	case transporttest.Plugins, transporttest.Health, transporttest.Metrics:
 		path = "/" + r.What
 	case transporttest.Ready:
 		path = "/health/ready"
@@ -408,6 +408,9 @@ func decode(what string, body []byte, out *transporttest.Reading) error {
 		return decodeVersions(body, out)
 	case transporttest.Diff:
 		out.Diff = body
+		return nil
+	case transporttest.Metrics:
+		out.Metrics = string(body)
 		return nil
 	case transporttest.Metadata:
 		return decodeMetadata(body, &out.Metadata)

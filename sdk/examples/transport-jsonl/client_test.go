@@ -247,9 +247,13 @@ func readResult(r transporttest.Read, text json.RawMessage, out *transporttest.R
 				Duration: time.Duration(t.Duration*1000+0.5) * time.Microsecond, Log: log, Omitted: t.Omitted}
 		})
 	case transporttest.Diff:
-		var d struct{ Diff string }
+		var d struct{ Text string }
 		err = json.Unmarshal(text, &d)
-		out.Diff = []byte(d.Diff)
+		out.Diff = []byte(d.Text)
+	case transporttest.Metrics:
+		var m struct{ Text string }
+		err = json.Unmarshal(text, &m)
+		out.Metrics = m.Text
 	case transporttest.Files:
 		out.Files, err = decoded(text, storedFile)
 	case transporttest.Status:
