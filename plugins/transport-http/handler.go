@@ -47,6 +47,7 @@ type exchange struct {
 	id    string // of the request
 	held  int64  // bytes taken from handler.bodies
 	begun bool   // the status line has left
+	ran   bool   // an object was called
 
 	byForm bool // a page of the object sent it, which may do nothing but call that object
 }
