@@ -19,14 +19,15 @@ type handler struct {
 	host    host.Host
 	station id.Station
 	routes  table
+	tails   atomic.Int64    // that are under way
 	own     []string        // the X-Station-Id of most responses
 	serving context.Context // ends when the station stops: no answer may go on for long then
 	calls   context.Context // of the calls: ends with Serve, not with the client's connection
 	origin  *http.CrossOriginProtection
-	bodies  atomic.Int64 // bytes held by large bodies, and by pages of tails
-	tails   atomic.Int64 // that are under way
 	forms   *forms
 	policy  policies
+	maxBody int64        // bytes of a body
+	bodies  atomic.Int64 // bytes held by large bodies
 	counts  *counts
 }
 
@@ -34,6 +35,7 @@ func newHandler(log *slog.Logger, station id.Station, h host.Host, calls context
 	return &handler{
 		log: log, host: h, station: station, routes: newTable(), own: []string{string(station)},
 		serving: calls, calls: calls, origin: http.NewCrossOriginProtection(), forms: newForms(), counts: &counts{},
+		maxBody: maxBody,
 	}
 }
 
