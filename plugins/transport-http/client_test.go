@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"io"
 	"mime"
 	"mime/multipart"
@@ -16,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/dbbasic/station/sdk/host"
@@ -174,6 +176,9 @@ func (c *client) Read(ctx context.Context, r transporttest.Read) (transporttest.
 
 func (c *client) Change(ctx context.Context, ch transporttest.Change) (transporttest.Changed, error) {
 	var out transporttest.Changed
+	if ch.Import != nil {
+		return c.importArchive(ctx, ch.Import)
+	}
 	method, object, query := http.MethodPut, id.Object(""), "?source=true"
 	var body any
 	match := ""
@@ -199,6 +204,24 @@ func (c *client) Change(ctx context.Context, ch transporttest.Change) (transport
 	if match != "" {
 		req.Header.Set("If-Match", `"`+match+`"`)
 	}
+	return c.changed(req)
+}
+
+func (c *client) importArchive(ctx context.Context, i *transporttest.Import) (transporttest.Changed, error) {
+	var body io.Reader = bytes.NewReader(i.Archive)
+	if i.Cut {
+		body = io.MultiReader(body, iotest.ErrReader(errors.New("the client goes away")))
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, c.base+"/objects/"+url.PathEscape(string(i.Object))+"?import=true", body)
+	if err != nil {
+		return transporttest.Changed{}, err
+	}
+	req.Header.Set("Content-Type", "application/x-tar")
+	return c.changed(req)
+}
+
+// changed makes a change and reads its answer.
+func (c *client) changed(req *http.Request) (out transporttest.Changed, err error) {
 	if out.Response, err = c.send(req); err != nil || out.Status != http.StatusOK {
 		return out, err
 	}
@@ -319,6 +342,9 @@ func decode(what string, body []byte, out *transporttest.Reading) error {
 		return decodeVersions(body, out)
 	case transporttest.Diff:
 		out.Diff = body
+		return nil
+	case transporttest.Export:
+		out.Archive = body
 		return nil
 	case transporttest.Metadata:
 		return decodeMetadata(body, &out.Metadata)

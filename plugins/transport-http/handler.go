@@ -20,7 +20,6 @@ type handler struct {
 	station id.Station
 	routes  table
 	own     []string        // the X-Station-Id of most responses
-	serving context.Context // ends when the station stops: no answer may go on for long then
 	calls   context.Context // of the calls: ends with Serve, not with the client's connection
 	origin  *http.CrossOriginProtection
 	bodies  atomic.Int64 // bytes held by large bodies
@@ -29,7 +28,7 @@ type handler struct {
 func newHandler(log *slog.Logger, station id.Station, h host.Host, calls context.Context) *handler {
 	return &handler{
 		log: log, host: h, station: station, routes: newTable(), own: []string{string(station)},
-		serving: calls, calls: calls, origin: http.NewCrossOriginProtection(),
+		calls: calls, origin: http.NewCrossOriginProtection(),
 	}
 }
 
@@ -52,7 +51,6 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header["X-Request-Id"] = []string{x.id}
 	header["X-Station-Id"] = h.own
 	header["X-Content-Type-Options"] = nosniff
-	x.lastOfConnection()
 	if err := x.answer(); err != nil {
 		x.fail(err)
 	}
@@ -80,22 +78,17 @@ func (x *exchange) end() {
 		x.bodies.Add(-x.held)
 	}
 	p := recover()
-	if p == nil {
+	switch {
+	case p == nil:
 		return
+	case p == http.ErrAbortHandler: //nolint:errorlint // the value itself: what has left must not look whole, and the log says why
+		panic(p)
 	}
 	x.log.Error("panic in the HTTP transport", "request_id", x.id, "panic", p, "stack", string(debug.Stack()))
 	if x.begun {
 		panic(http.ErrAbortHandler) // half an answer must not look whole
 	}
 	x.fail(&errs.Error{Kind: errs.Internal})
-}
-
-// lastOfConnection tells the client, once the station stops, that the connection
-// takes no other request.
-func (x *exchange) lastOfConnection() {
-	if x.serving.Err() != nil {
-		x.w.Header()["Connection"] = []string{"close"}
-	}
 }
 
 // requestID gives the client's id if it sent one valid id, else a new UUIDv7.

@@ -85,7 +85,6 @@ func (x *exchange) send(status int, body []byte) {
 	if len(body) > 0 && header["Content-Type"] == nil && !bare {
 		header["Content-Type"] = []string{"application/octet-stream"} // else net/http guesses
 	}
-	x.lastOfConnection()
 	x.begun = true
 	x.w.WriteHeader(status)
 	if !bare && !head && len(body) > 0 {

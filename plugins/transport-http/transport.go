@@ -26,8 +26,7 @@ const (
 	headerBytes = 64 << 10               // request line and headers
 	idleTime    = 2 * time.Minute        // between two requests of a connection
 	callTime    = 35 * time.Second       // a call of the host; the kernel's own limit is 30 s
-	silentTime  = 100 * time.Millisecond // a connection without a request may say nothing for this while the station stops
-	queueTime   = 20 * time.Millisecond  // without a new connection, and the station that stops takes none
+	silentTime  = 100 * time.Millisecond // a new connection may say nothing for this while the station stops
 	graceTime   = 10 * time.Second       // a body or an answer may take this and len/minRate
 	minRate     = 32 << 10               // bytes per second
 	maxConns    = 4096                   // open connections, unless set otherwise; others wait in the listener's queue
@@ -108,9 +107,8 @@ func (t *Transport) Serve(ctx context.Context, ln net.Listener, h host.Host) err
 	calls, abandon := context.WithCancel(context.WithoutCancel(ctx))
 	defer abandon()
 	conns := limitConns(ln, use.maxConns)
-	handler := newHandler(t.log, use.station, h, calls)
-	handler.serving = ctx
-	srv := newServer(t.log, handler)
+	srv := newServer(t.log, newHandler(t.log, use.station, h, calls))
+	srv.RegisterOnShutdown(conns.dismiss)
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(conns) }()
 	select {
@@ -120,21 +118,18 @@ func (t *Transport) Serve(ctx context.Context, ln net.Listener, h host.Host) err
 		return errs.Wrap(errs.Unavailable, "http.Serve", err, "The HTTP listener failed.")
 	case <-ctx.Done():
 	}
-	conns.end()
-	t.log.Debug("the HTTP listener ended", "error", <-failed)
-	t.drain(conns)
-	_ = srv.Close()
+	t.drain(ctx, srv)
+	t.log.Debug("the HTTP server ended", "error", <-failed)
 	return nil
 }
 
 // drain lets calls in flight finish for at most transport.DrainTime.
-func (t *Transport) drain(conns *limited) {
-	over := make(chan struct{})
-	go func() { conns.open.Wait(); close(over) }()
-	select {
-	case <-over:
-	case <-time.After(transport.DrainTime):
-		t.log.Warn("calls in flight were cut off", "after", transport.DrainTime)
+func (t *Transport) drain(ctx context.Context, srv *http.Server) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), transport.DrainTime)
+	defer cancel()
+	if err := srv.Shutdown(ctx); err != nil {
+		t.log.Warn("calls in flight were cut off", "after", transport.DrainTime, "error", err)
+		_ = srv.Close()
 	}
 }
 
@@ -150,12 +145,7 @@ func newServer(log *slog.Logger, h http.Handler) *http.Server {
 		IdleTimeout:                  idleTime,
 		MaxHeaderBytes:               headerBytes - 4096, // net/http adds 4096
 		Protocols:                    &protocols,
-		ConnState: func(c net.Conn, s http.ConnState) {
-			if c, ok := c.(*conn); ok {
-				c.state(s)
-			}
-		},
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 }
 

@@ -84,7 +84,7 @@ func (s *server) Upload(stream grpc.ClientStreamingServer[pb.HostUploadRequest, 
 	return nil
 }
 
-// asked is the bytes of an upload. The first Read tells the other side that
+// asked is the bytes of an upload or an import. The first Read tells the other side that
 // they are wanted.
 type asked struct {
 	stream grpc.ServerStream

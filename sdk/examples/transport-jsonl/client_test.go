@@ -212,6 +212,9 @@ func (c *client) Read(ctx context.Context, r transporttest.Read) (transporttest.
 	}
 	res, err := c.ask(ctx, m)
 	out := transporttest.Reading{Response: res.response(), Next: res.Next}
+	if r.What == transporttest.Export && res.Error == nil {
+		out.Status, out.Archive = 200, res.Chunk
+	}
 	if err != nil || res.Error != nil {
 		return out, err
 	}
@@ -242,6 +245,7 @@ func readResult(r transporttest.Read, text json.RawMessage, out *transporttest.R
 			return host.TestResult{Name: t.Name, Outcome: t.Outcome, Reason: t.Reason, Code: t.Code, Line: t.Line, Traceback: t.Traceback,
 				Duration: time.Duration(t.Duration*1000+0.5) * time.Microsecond, Log: log, Omitted: t.Omitted}
 		})
+	case transporttest.Export: // its pieces
 	case transporttest.Diff:
 		var d struct{ Diff string }
 		err = json.Unmarshal(text, &d)
@@ -297,11 +301,35 @@ func (c *client) Change(ctx context.Context, ch transporttest.Change) (transport
 	case ch.Rollback != nil:
 		r := ch.Rollback
 		object, m = r.Object, message{"do": lines.Rollback, "version": r.Version, "author": r.Author, "message": r.Message}
+	case ch.Import != nil:
+		return c.importArchive(ctx, ch.Import)
 	default:
 		object, m = ch.Delete.Object, message{"do": lines.Delete, "if_match": ch.Delete.IfMatch}
 	}
 	m["object"] = object
-	res, err := c.ask(ctx, m)
+	return c.changed(ctx, object, m)
+}
+
+func (c *client) importArchive(ctx context.Context, i *transporttest.Import) (transporttest.Changed, error) {
+	m := message{"do": lines.Import, "object": i.Object}
+	if !i.Cut {
+		return c.changed(ctx, i.Object, m, i.Archive)
+	}
+	answers, err := c.write(ctx, m)
+	for rest := i.Archive; err == nil && len(rest) > 0; { // ends without a piece that has no more behind it
+		if r := <-answers; !r.Send {
+			return transporttest.Changed{Response: r.response()}, nil
+		}
+		n := min(len(rest), 1<<20)
+		_, err = c.write(ctx, message{"id": m["id"], "chunk": rest[:n], "more": true})
+		rest = rest[n:]
+	}
+	c.Close()
+	return transporttest.Changed{}, errors.Join(err, errors.New("the client is gone"))
+}
+
+func (c *client) changed(ctx context.Context, object id.Object, m message, files ...[]byte) (transporttest.Changed, error) {
+	res, err := c.ask(ctx, m, files...)
 	out := transporttest.Changed{Response: res.response(), Object: object}
 	if err != nil || res.Error != nil {
 		return out, err

@@ -1422,6 +1422,149 @@ func (x *HostDeletion) GetIfMatch() []byte {
 	return nil
 }
 
+// HostExport names the object to export.
+type HostExport struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Object        []byte                 `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostExport) Reset() {
+	*x = HostExport{}
+	mi := &file_station_v1_host_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostExport) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostExport) ProtoMessage() {}
+
+func (x *HostExport) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostExport.ProtoReflect.Descriptor instead.
+func (*HostExport) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *HostExport) GetObject() []byte {
+	if x != nil {
+		return x.Object
+	}
+	return nil
+}
+
+// HostExportReply is a part of an archive: the first message is empty, the others have bytes.
+type HostExportReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Chunk         []byte                 `protobuf:"bytes,1,opt,name=chunk,proto3" json:"chunk,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostExportReply) Reset() {
+	*x = HostExportReply{}
+	mi := &file_station_v1_host_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostExportReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostExportReply) ProtoMessage() {}
+
+func (x *HostExportReply) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostExportReply.ProtoReflect.Descriptor instead.
+func (*HostExportReply) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *HostExportReply) GetChunk() []byte {
+	if x != nil {
+		return x.Chunk
+	}
+	return nil
+}
+
+// HostImport is a part of an import: the first message names the object, the others have bytes of its archive.
+type HostImport struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Object        []byte                 `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	Chunk         []byte                 `protobuf:"bytes,2,opt,name=chunk,proto3" json:"chunk,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostImport) Reset() {
+	*x = HostImport{}
+	mi := &file_station_v1_host_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostImport) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostImport) ProtoMessage() {}
+
+func (x *HostImport) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostImport.ProtoReflect.Descriptor instead.
+func (*HostImport) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *HostImport) GetObject() []byte {
+	if x != nil {
+		return x.Object
+	}
+	return nil
+}
+
+func (x *HostImport) GetChunk() []byte {
+	if x != nil {
+		return x.Chunk
+	}
+	return nil
+}
+
 // HostMetadataQuery is host.MetadataQuery.
 type HostMetadataQuery struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1434,7 +1577,7 @@ type HostMetadataQuery struct {
 
 func (x *HostMetadataQuery) Reset() {
 	*x = HostMetadataQuery{}
-	mi := &file_station_v1_host_proto_msgTypes[21]
+	mi := &file_station_v1_host_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1446,7 +1589,7 @@ func (x *HostMetadataQuery) String() string {
 func (*HostMetadataQuery) ProtoMessage() {}
 
 func (x *HostMetadataQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[21]
+	mi := &file_station_v1_host_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1459,7 +1602,7 @@ func (x *HostMetadataQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostMetadataQuery.ProtoReflect.Descriptor instead.
 func (*HostMetadataQuery) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{21}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *HostMetadataQuery) GetObject() string {
@@ -1504,7 +1647,7 @@ type HostMetadata struct {
 
 func (x *HostMetadata) Reset() {
 	*x = HostMetadata{}
-	mi := &file_station_v1_host_proto_msgTypes[22]
+	mi := &file_station_v1_host_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1516,7 +1659,7 @@ func (x *HostMetadata) String() string {
 func (*HostMetadata) ProtoMessage() {}
 
 func (x *HostMetadata) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[22]
+	mi := &file_station_v1_host_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1529,7 +1672,7 @@ func (x *HostMetadata) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostMetadata.ProtoReflect.Descriptor instead.
 func (*HostMetadata) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{22}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *HostMetadata) GetObject() string {
@@ -1632,7 +1775,7 @@ type HostTrouble struct {
 
 func (x *HostTrouble) Reset() {
 	*x = HostTrouble{}
-	mi := &file_station_v1_host_proto_msgTypes[23]
+	mi := &file_station_v1_host_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1644,7 +1787,7 @@ func (x *HostTrouble) String() string {
 func (*HostTrouble) ProtoMessage() {}
 
 func (x *HostTrouble) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[23]
+	mi := &file_station_v1_host_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1657,7 +1800,7 @@ func (x *HostTrouble) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostTrouble.ProtoReflect.Descriptor instead.
 func (*HostTrouble) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{23}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *HostTrouble) GetKind() string {
@@ -1724,7 +1867,7 @@ type HostStateQuery struct {
 
 func (x *HostStateQuery) Reset() {
 	*x = HostStateQuery{}
-	mi := &file_station_v1_host_proto_msgTypes[24]
+	mi := &file_station_v1_host_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1736,7 +1879,7 @@ func (x *HostStateQuery) String() string {
 func (*HostStateQuery) ProtoMessage() {}
 
 func (x *HostStateQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[24]
+	mi := &file_station_v1_host_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1749,7 +1892,7 @@ func (x *HostStateQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostStateQuery.ProtoReflect.Descriptor instead.
 func (*HostStateQuery) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{24}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *HostStateQuery) GetObject() string {
@@ -1805,7 +1948,7 @@ type HostState struct {
 
 func (x *HostState) Reset() {
 	*x = HostState{}
-	mi := &file_station_v1_host_proto_msgTypes[25]
+	mi := &file_station_v1_host_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1817,7 +1960,7 @@ func (x *HostState) String() string {
 func (*HostState) ProtoMessage() {}
 
 func (x *HostState) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[25]
+	mi := &file_station_v1_host_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1830,7 +1973,7 @@ func (x *HostState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostState.ProtoReflect.Descriptor instead.
 func (*HostState) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{25}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *HostState) GetItems() []*HostStateItem {
@@ -1858,7 +2001,7 @@ type HostStateItem struct {
 
 func (x *HostStateItem) Reset() {
 	*x = HostStateItem{}
-	mi := &file_station_v1_host_proto_msgTypes[26]
+	mi := &file_station_v1_host_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1870,7 +2013,7 @@ func (x *HostStateItem) String() string {
 func (*HostStateItem) ProtoMessage() {}
 
 func (x *HostStateItem) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[26]
+	mi := &file_station_v1_host_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1883,7 +2026,7 @@ func (x *HostStateItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostStateItem.ProtoReflect.Descriptor instead.
 func (*HostStateItem) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{26}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *HostStateItem) GetKey() []byte {
@@ -1910,7 +2053,7 @@ type HostTestRequest struct {
 
 func (x *HostTestRequest) Reset() {
 	*x = HostTestRequest{}
-	mi := &file_station_v1_host_proto_msgTypes[27]
+	mi := &file_station_v1_host_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1922,7 +2065,7 @@ func (x *HostTestRequest) String() string {
 func (*HostTestRequest) ProtoMessage() {}
 
 func (x *HostTestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[27]
+	mi := &file_station_v1_host_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1935,7 +2078,7 @@ func (x *HostTestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostTestRequest.ProtoReflect.Descriptor instead.
 func (*HostTestRequest) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{27}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *HostTestRequest) GetObject() string {
@@ -1956,7 +2099,7 @@ type HostTestReport struct {
 
 func (x *HostTestReport) Reset() {
 	*x = HostTestReport{}
-	mi := &file_station_v1_host_proto_msgTypes[28]
+	mi := &file_station_v1_host_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1968,7 +2111,7 @@ func (x *HostTestReport) String() string {
 func (*HostTestReport) ProtoMessage() {}
 
 func (x *HostTestReport) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[28]
+	mi := &file_station_v1_host_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1981,7 +2124,7 @@ func (x *HostTestReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostTestReport.ProtoReflect.Descriptor instead.
 func (*HostTestReport) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{28}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *HostTestReport) GetObject() string {
@@ -2016,7 +2159,7 @@ type HostTestResult struct {
 
 func (x *HostTestResult) Reset() {
 	*x = HostTestResult{}
-	mi := &file_station_v1_host_proto_msgTypes[29]
+	mi := &file_station_v1_host_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2028,7 +2171,7 @@ func (x *HostTestResult) String() string {
 func (*HostTestResult) ProtoMessage() {}
 
 func (x *HostTestResult) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[29]
+	mi := &file_station_v1_host_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2041,7 +2184,7 @@ func (x *HostTestResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostTestResult.ProtoReflect.Descriptor instead.
 func (*HostTestResult) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{29}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *HostTestResult) GetName() []byte {
@@ -2120,7 +2263,7 @@ type HostTestEntry struct {
 
 func (x *HostTestEntry) Reset() {
 	*x = HostTestEntry{}
-	mi := &file_station_v1_host_proto_msgTypes[30]
+	mi := &file_station_v1_host_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2132,7 +2275,7 @@ func (x *HostTestEntry) String() string {
 func (*HostTestEntry) ProtoMessage() {}
 
 func (x *HostTestEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[30]
+	mi := &file_station_v1_host_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2145,7 +2288,7 @@ func (x *HostTestEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostTestEntry.ProtoReflect.Descriptor instead.
 func (*HostTestEntry) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{30}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *HostTestEntry) GetTimeUs() int64 {
@@ -2186,7 +2329,7 @@ type HostPlugins struct {
 
 func (x *HostPlugins) Reset() {
 	*x = HostPlugins{}
-	mi := &file_station_v1_host_proto_msgTypes[31]
+	mi := &file_station_v1_host_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2198,7 +2341,7 @@ func (x *HostPlugins) String() string {
 func (*HostPlugins) ProtoMessage() {}
 
 func (x *HostPlugins) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[31]
+	mi := &file_station_v1_host_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2211,7 +2354,7 @@ func (x *HostPlugins) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostPlugins.ProtoReflect.Descriptor instead.
 func (*HostPlugins) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{31}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *HostPlugins) GetPlugins() []*HostPlugin {
@@ -2239,7 +2382,7 @@ type HostPlugin struct {
 
 func (x *HostPlugin) Reset() {
 	*x = HostPlugin{}
-	mi := &file_station_v1_host_proto_msgTypes[32]
+	mi := &file_station_v1_host_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2251,7 +2394,7 @@ func (x *HostPlugin) String() string {
 func (*HostPlugin) ProtoMessage() {}
 
 func (x *HostPlugin) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[32]
+	mi := &file_station_v1_host_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2264,7 +2407,7 @@ func (x *HostPlugin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostPlugin.ProtoReflect.Descriptor instead.
 func (*HostPlugin) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{32}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *HostPlugin) GetKind() string {
@@ -2340,7 +2483,7 @@ type HostHealth struct {
 
 func (x *HostHealth) Reset() {
 	*x = HostHealth{}
-	mi := &file_station_v1_host_proto_msgTypes[33]
+	mi := &file_station_v1_host_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2352,7 +2495,7 @@ func (x *HostHealth) String() string {
 func (*HostHealth) ProtoMessage() {}
 
 func (x *HostHealth) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[33]
+	mi := &file_station_v1_host_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2365,7 +2508,7 @@ func (x *HostHealth) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostHealth.ProtoReflect.Descriptor instead.
 func (*HostHealth) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{33}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *HostHealth) GetChecks() []*HostCheck {
@@ -2386,7 +2529,7 @@ type HostCheck struct {
 
 func (x *HostCheck) Reset() {
 	*x = HostCheck{}
-	mi := &file_station_v1_host_proto_msgTypes[34]
+	mi := &file_station_v1_host_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2398,7 +2541,7 @@ func (x *HostCheck) String() string {
 func (*HostCheck) ProtoMessage() {}
 
 func (x *HostCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[34]
+	mi := &file_station_v1_host_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2411,7 +2554,7 @@ func (x *HostCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostCheck.ProtoReflect.Descriptor instead.
 func (*HostCheck) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{34}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *HostCheck) GetName() []byte {
@@ -2539,7 +2682,16 @@ const file_station_v1_host_proto_rawDesc = "" +
 	"\x04text\x18\x01 \x01(\fR\x04text\"A\n" +
 	"\fHostDeletion\x12\x16\n" +
 	"\x06object\x18\x01 \x01(\tR\x06object\x12\x19\n" +
-	"\bif_match\x18\x02 \x01(\fR\aifMatch\"U\n" +
+	"\bif_match\x18\x02 \x01(\fR\aifMatch\"$\n" +
+	"\n" +
+	"HostExport\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\fR\x06object\"'\n" +
+	"\x0fHostExportReply\x12\x14\n" +
+	"\x05chunk\x18\x01 \x01(\fR\x05chunk\":\n" +
+	"\n" +
+	"HostImport\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\fR\x06object\x12\x14\n" +
+	"\x05chunk\x18\x02 \x01(\fR\x05chunk\"U\n" +
 	"\x11HostMetadataQuery\x12\x16\n" +
 	"\x06object\x18\x01 \x01(\tR\x06object\x12\x12\n" +
 	"\x04user\x18\x02 \x01(\tR\x04user\x12\x14\n" +
@@ -2619,7 +2771,8 @@ const file_station_v1_host_proto_rawDesc = "" +
 	"\x06checks\x18\x01 \x03(\v2\x15.station.v1.HostCheckR\x06checks\"9\n" +
 	"\tHostCheck\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\fR\x04name\x12\x18\n" +
-	"\aproblem\x18\x02 \x01(\fR\aproblem2\x9f\t\n" +
+	"\aproblem\x18\x02 \x01(\fR\aproblem2\x9f\n" +
+	"\n" +
 	"\vHostService\x127\n" +
 	"\bIdentity\x12\x11.station.v1.Empty\x1a\x18.station.v1.HostIdentity\x126\n" +
 	"\x06Invoke\x12\x14.station.v1.HostCall\x1a\x16.station.v1.HostResult\x12@\n" +
@@ -2638,7 +2791,9 @@ const file_station_v1_host_proto_rawDesc = "" +
 	"\bRollback\x12\x18.station.v1.HostRollback\x1a\x19.station.v1.HostPublished\x127\n" +
 	"\x04Diff\x12\x19.station.v1.HostDiffQuery\x1a\x14.station.v1.HostDiff\x125\n" +
 	"\x06Delete\x12\x18.station.v1.HostDeletion\x1a\x11.station.v1.Empty\x12C\n" +
-	"\bMetadata\x12\x1d.station.v1.HostMetadataQuery\x1a\x18.station.v1.HostMetadata\x125\n" +
+	"\bMetadata\x12\x1d.station.v1.HostMetadataQuery\x1a\x18.station.v1.HostMetadata\x12?\n" +
+	"\x06Export\x12\x16.station.v1.HostExport\x1a\x1b.station.v1.HostExportReply0\x01\x12=\n" +
+	"\x06Import\x12\x16.station.v1.HostImport\x1a\x19.station.v1.HostPublished(\x01\x125\n" +
 	"\aPlugins\x12\x11.station.v1.Empty\x1a\x17.station.v1.HostPlugins\x123\n" +
 	"\x06Health\x12\x11.station.v1.Empty\x1a\x16.station.v1.HostHealthB/Z-github.com/dbbasic/station/sdk/internal/pb;pbb\x06proto3"
 
@@ -2654,7 +2809,7 @@ func file_station_v1_host_proto_rawDescGZIP() []byte {
 	return file_station_v1_host_proto_rawDescData
 }
 
-var file_station_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_station_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
 var file_station_v1_host_proto_goTypes = []any{
 	(*HostIdentity)(nil),      // 0: station.v1.HostIdentity
 	(*HostCall)(nil),          // 1: station.v1.HostCall
@@ -2677,83 +2832,90 @@ var file_station_v1_host_proto_goTypes = []any{
 	(*HostDiffQuery)(nil),     // 18: station.v1.HostDiffQuery
 	(*HostDiff)(nil),          // 19: station.v1.HostDiff
 	(*HostDeletion)(nil),      // 20: station.v1.HostDeletion
-	(*HostMetadataQuery)(nil), // 21: station.v1.HostMetadataQuery
-	(*HostMetadata)(nil),      // 22: station.v1.HostMetadata
-	(*HostTrouble)(nil),       // 23: station.v1.HostTrouble
-	(*HostStateQuery)(nil),    // 24: station.v1.HostStateQuery
-	(*HostState)(nil),         // 25: station.v1.HostState
-	(*HostStateItem)(nil),     // 26: station.v1.HostStateItem
-	(*HostTestRequest)(nil),   // 27: station.v1.HostTestRequest
-	(*HostTestReport)(nil),    // 28: station.v1.HostTestReport
-	(*HostTestResult)(nil),    // 29: station.v1.HostTestResult
-	(*HostTestEntry)(nil),     // 30: station.v1.HostTestEntry
-	(*HostPlugins)(nil),       // 31: station.v1.HostPlugins
-	(*HostPlugin)(nil),        // 32: station.v1.HostPlugin
-	(*HostHealth)(nil),        // 33: station.v1.HostHealth
-	(*HostCheck)(nil),         // 34: station.v1.HostCheck
-	(*Field)(nil),             // 35: station.v1.Field
-	(*Empty)(nil),             // 36: station.v1.Empty
-	(*LogsQuery)(nil),         // 37: station.v1.LogsQuery
-	(*VersionsQuery)(nil),     // 38: station.v1.VersionsQuery
-	(*VersionRequest)(nil),    // 39: station.v1.VersionRequest
-	(*LogsPage)(nil),          // 40: station.v1.LogsPage
-	(*VersionsReply)(nil),     // 41: station.v1.VersionsReply
-	(*SourceVersion)(nil),     // 42: station.v1.SourceVersion
+	(*HostExport)(nil),        // 21: station.v1.HostExport
+	(*HostExportReply)(nil),   // 22: station.v1.HostExportReply
+	(*HostImport)(nil),        // 23: station.v1.HostImport
+	(*HostMetadataQuery)(nil), // 24: station.v1.HostMetadataQuery
+	(*HostMetadata)(nil),      // 25: station.v1.HostMetadata
+	(*HostTrouble)(nil),       // 26: station.v1.HostTrouble
+	(*HostStateQuery)(nil),    // 27: station.v1.HostStateQuery
+	(*HostState)(nil),         // 28: station.v1.HostState
+	(*HostStateItem)(nil),     // 29: station.v1.HostStateItem
+	(*HostTestRequest)(nil),   // 30: station.v1.HostTestRequest
+	(*HostTestReport)(nil),    // 31: station.v1.HostTestReport
+	(*HostTestResult)(nil),    // 32: station.v1.HostTestResult
+	(*HostTestEntry)(nil),     // 33: station.v1.HostTestEntry
+	(*HostPlugins)(nil),       // 34: station.v1.HostPlugins
+	(*HostPlugin)(nil),        // 35: station.v1.HostPlugin
+	(*HostHealth)(nil),        // 36: station.v1.HostHealth
+	(*HostCheck)(nil),         // 37: station.v1.HostCheck
+	(*Field)(nil),             // 38: station.v1.Field
+	(*Empty)(nil),             // 39: station.v1.Empty
+	(*LogsQuery)(nil),         // 40: station.v1.LogsQuery
+	(*VersionsQuery)(nil),     // 41: station.v1.VersionsQuery
+	(*VersionRequest)(nil),    // 42: station.v1.VersionRequest
+	(*LogsPage)(nil),          // 43: station.v1.LogsPage
+	(*VersionsReply)(nil),     // 44: station.v1.VersionsReply
+	(*SourceVersion)(nil),     // 45: station.v1.SourceVersion
 }
 var file_station_v1_host_proto_depIdxs = []int32{
-	35, // 0: station.v1.HostCall.query:type_name -> station.v1.Field
-	35, // 1: station.v1.HostCall.header:type_name -> station.v1.Field
-	35, // 2: station.v1.HostCall.form:type_name -> station.v1.Field
+	38, // 0: station.v1.HostCall.query:type_name -> station.v1.Field
+	38, // 1: station.v1.HostCall.header:type_name -> station.v1.Field
+	38, // 2: station.v1.HostCall.form:type_name -> station.v1.Field
 	2,  // 3: station.v1.HostCall.uploads:type_name -> station.v1.HostUploaded
-	35, // 4: station.v1.HostResult.header:type_name -> station.v1.Field
+	38, // 4: station.v1.HostResult.header:type_name -> station.v1.Field
 	4,  // 5: station.v1.HostResult.file:type_name -> station.v1.HostFile
 	10, // 6: station.v1.HostObjects.objects:type_name -> station.v1.HostObject
-	23, // 7: station.v1.HostMetadata.trouble:type_name -> station.v1.HostTrouble
-	26, // 8: station.v1.HostState.items:type_name -> station.v1.HostStateItem
-	29, // 9: station.v1.HostTestReport.tests:type_name -> station.v1.HostTestResult
-	30, // 10: station.v1.HostTestResult.log:type_name -> station.v1.HostTestEntry
-	32, // 11: station.v1.HostPlugins.plugins:type_name -> station.v1.HostPlugin
-	34, // 12: station.v1.HostHealth.checks:type_name -> station.v1.HostCheck
-	36, // 13: station.v1.HostService.Identity:input_type -> station.v1.Empty
+	26, // 7: station.v1.HostMetadata.trouble:type_name -> station.v1.HostTrouble
+	29, // 8: station.v1.HostState.items:type_name -> station.v1.HostStateItem
+	32, // 9: station.v1.HostTestReport.tests:type_name -> station.v1.HostTestResult
+	33, // 10: station.v1.HostTestResult.log:type_name -> station.v1.HostTestEntry
+	35, // 11: station.v1.HostPlugins.plugins:type_name -> station.v1.HostPlugin
+	37, // 12: station.v1.HostHealth.checks:type_name -> station.v1.HostCheck
+	39, // 13: station.v1.HostService.Identity:input_type -> station.v1.Empty
 	1,  // 14: station.v1.HostService.Invoke:input_type -> station.v1.HostCall
 	11, // 15: station.v1.HostService.Objects:input_type -> station.v1.HostObjectsQuery
 	13, // 16: station.v1.HostService.Source:input_type -> station.v1.HostSourceRequest
-	24, // 17: station.v1.HostService.State:input_type -> station.v1.HostStateQuery
-	37, // 18: station.v1.HostService.Logs:input_type -> station.v1.LogsQuery
+	27, // 17: station.v1.HostService.State:input_type -> station.v1.HostStateQuery
+	40, // 18: station.v1.HostService.Logs:input_type -> station.v1.LogsQuery
 	5,  // 19: station.v1.HostService.Upload:input_type -> station.v1.HostUploadRequest
 	7,  // 20: station.v1.HostService.DropUpload:input_type -> station.v1.HostDropUpload
 	8,  // 21: station.v1.HostService.ReadFile:input_type -> station.v1.HostReadFile
-	27, // 22: station.v1.HostService.Test:input_type -> station.v1.HostTestRequest
-	38, // 23: station.v1.HostService.Versions:input_type -> station.v1.VersionsQuery
-	39, // 24: station.v1.HostService.Version:input_type -> station.v1.VersionRequest
+	30, // 22: station.v1.HostService.Test:input_type -> station.v1.HostTestRequest
+	41, // 23: station.v1.HostService.Versions:input_type -> station.v1.VersionsQuery
+	42, // 24: station.v1.HostService.Version:input_type -> station.v1.VersionRequest
 	15, // 25: station.v1.HostService.Publish:input_type -> station.v1.HostPublication
 	16, // 26: station.v1.HostService.Rollback:input_type -> station.v1.HostRollback
 	18, // 27: station.v1.HostService.Diff:input_type -> station.v1.HostDiffQuery
 	20, // 28: station.v1.HostService.Delete:input_type -> station.v1.HostDeletion
-	21, // 29: station.v1.HostService.Metadata:input_type -> station.v1.HostMetadataQuery
-	36, // 30: station.v1.HostService.Plugins:input_type -> station.v1.Empty
-	36, // 31: station.v1.HostService.Health:input_type -> station.v1.Empty
-	0,  // 32: station.v1.HostService.Identity:output_type -> station.v1.HostIdentity
-	3,  // 33: station.v1.HostService.Invoke:output_type -> station.v1.HostResult
-	12, // 34: station.v1.HostService.Objects:output_type -> station.v1.HostObjects
-	14, // 35: station.v1.HostService.Source:output_type -> station.v1.HostSource
-	25, // 36: station.v1.HostService.State:output_type -> station.v1.HostState
-	40, // 37: station.v1.HostService.Logs:output_type -> station.v1.LogsPage
-	6,  // 38: station.v1.HostService.Upload:output_type -> station.v1.HostUpload
-	36, // 39: station.v1.HostService.DropUpload:output_type -> station.v1.Empty
-	9,  // 40: station.v1.HostService.ReadFile:output_type -> station.v1.HostFileReply
-	28, // 41: station.v1.HostService.Test:output_type -> station.v1.HostTestReport
-	41, // 42: station.v1.HostService.Versions:output_type -> station.v1.VersionsReply
-	42, // 43: station.v1.HostService.Version:output_type -> station.v1.SourceVersion
-	17, // 44: station.v1.HostService.Publish:output_type -> station.v1.HostPublished
-	17, // 45: station.v1.HostService.Rollback:output_type -> station.v1.HostPublished
-	19, // 46: station.v1.HostService.Diff:output_type -> station.v1.HostDiff
-	36, // 47: station.v1.HostService.Delete:output_type -> station.v1.Empty
-	22, // 48: station.v1.HostService.Metadata:output_type -> station.v1.HostMetadata
-	31, // 49: station.v1.HostService.Plugins:output_type -> station.v1.HostPlugins
-	33, // 50: station.v1.HostService.Health:output_type -> station.v1.HostHealth
-	32, // [32:51] is the sub-list for method output_type
-	13, // [13:32] is the sub-list for method input_type
+	24, // 29: station.v1.HostService.Metadata:input_type -> station.v1.HostMetadataQuery
+	21, // 30: station.v1.HostService.Export:input_type -> station.v1.HostExport
+	23, // 31: station.v1.HostService.Import:input_type -> station.v1.HostImport
+	39, // 32: station.v1.HostService.Plugins:input_type -> station.v1.Empty
+	39, // 33: station.v1.HostService.Health:input_type -> station.v1.Empty
+	0,  // 34: station.v1.HostService.Identity:output_type -> station.v1.HostIdentity
+	3,  // 35: station.v1.HostService.Invoke:output_type -> station.v1.HostResult
+	12, // 36: station.v1.HostService.Objects:output_type -> station.v1.HostObjects
+	14, // 37: station.v1.HostService.Source:output_type -> station.v1.HostSource
+	28, // 38: station.v1.HostService.State:output_type -> station.v1.HostState
+	43, // 39: station.v1.HostService.Logs:output_type -> station.v1.LogsPage
+	6,  // 40: station.v1.HostService.Upload:output_type -> station.v1.HostUpload
+	39, // 41: station.v1.HostService.DropUpload:output_type -> station.v1.Empty
+	9,  // 42: station.v1.HostService.ReadFile:output_type -> station.v1.HostFileReply
+	31, // 43: station.v1.HostService.Test:output_type -> station.v1.HostTestReport
+	44, // 44: station.v1.HostService.Versions:output_type -> station.v1.VersionsReply
+	45, // 45: station.v1.HostService.Version:output_type -> station.v1.SourceVersion
+	17, // 46: station.v1.HostService.Publish:output_type -> station.v1.HostPublished
+	17, // 47: station.v1.HostService.Rollback:output_type -> station.v1.HostPublished
+	19, // 48: station.v1.HostService.Diff:output_type -> station.v1.HostDiff
+	39, // 49: station.v1.HostService.Delete:output_type -> station.v1.Empty
+	25, // 50: station.v1.HostService.Metadata:output_type -> station.v1.HostMetadata
+	22, // 51: station.v1.HostService.Export:output_type -> station.v1.HostExportReply
+	17, // 52: station.v1.HostService.Import:output_type -> station.v1.HostPublished
+	34, // 53: station.v1.HostService.Plugins:output_type -> station.v1.HostPlugins
+	36, // 54: station.v1.HostService.Health:output_type -> station.v1.HostHealth
+	34, // [34:55] is the sub-list for method output_type
+	13, // [13:34] is the sub-list for method input_type
 	13, // [13:13] is the sub-list for extension type_name
 	13, // [13:13] is the sub-list for extension extendee
 	0,  // [0:13] is the sub-list for field type_name
@@ -2772,7 +2934,7 @@ func file_station_v1_host_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_station_v1_host_proto_rawDesc), len(file_station_v1_host_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   35,
+			NumMessages:   38,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -23,6 +23,7 @@ var actions = map[Action]action{
 	Test: {false, (*exchange).test}, Versions: {false, (*exchange).versions}, Version: {false, (*exchange).version},
 	Diff: {false, (*exchange).diff}, Metadata: {false, (*exchange).metadata},
 	Publish: {false, (*exchange).publish}, Rollback: {false, (*exchange).rollback}, Delete: {false, (*exchange).delete},
+	Export: {}, Import: {},
 	Plugins: {true, (*exchange).plugins}, Health: {true, (*exchange).health}, Ready: {true, (*exchange).ready},
 }
 
@@ -30,10 +31,7 @@ var actions = map[Action]action{
 var operator = id.Caller{Roles: []string{id.RoleOperator}}
 
 // ask does everything but calls: it waits for one answer of the host.
-func (x *exchange) ask(do action, object id.Object, station id.Station) error {
-	if station != "" && station != x.station {
-		return errs.New(errs.NotFound, "no_such_station", "This station knows no station %q.", station)
-	}
+func (x *exchange) ask(do action, object id.Object) error {
 	switch {
 	case x.Limit == 0:
 		x.Limit = 100

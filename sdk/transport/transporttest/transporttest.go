@@ -89,6 +89,7 @@ const (
 	Version  = "version" // one, with its text
 	Diff     = "diff"
 	Metadata = "metadata"
+	Export   = "export"
 
 	Plugins = "plugins" // of the station; no object, as with the next two
 	Health  = "health"  // what the station needs, and what is missing
@@ -122,17 +123,27 @@ type Reading struct {
 
 	Diff     []byte
 	Metadata host.Metadata // Declared in canonical JSON
+	Archive  []byte        // Export
 	Plugins  []host.Plugin // in the host's order
 	Health   host.Health
 
 	Next string // cursor of the next page; empty on the last
 }
 
-// Change asks for another source of an object, or for its end: one of the three is set.
+// Change asks for another source of an object, for its end, or for an object made of an
+// archive: one of the four is set.
 type Change struct {
 	Publish  *host.Publication `json:",omitempty"`
 	Rollback *host.Rollback    `json:",omitempty"`
 	Delete   *host.Deletion    `json:",omitempty"`
+	Import   *Import           `json:",omitempty"`
+}
+
+// Import is an object that shall be made of an archive.
+type Import struct {
+	Object  id.Object
+	Archive []byte
+	Cut     bool // the client goes away behind these bytes, without having said that they are all
 }
 
 // Changed is the answer to a Change: a Response that failed, or what the object
@@ -172,6 +183,10 @@ var checks = []check{
 	{"UploadsRefused", checkUploadsRefused},
 	{"Files", checkFiles},
 	{"BrokenFiles", checkBrokenFiles},
+	{"Exports", checkExports},
+	{"BrokenExports", checkBrokenExports},
+	{"Imports", checkImports},
+	{"CutImports", checkCutImports},
 	{"MalformedIDs", checkMalformedIDs},
 	{"Statuses", checkStatuses},
 	{"Errors", checkErrors},
