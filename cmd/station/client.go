@@ -14,14 +14,16 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/dbbasic/station/sdk/id"
 )
 
 const (
 	urlEnv     = "STATION_URL"
 	defaultURL = "http://127.0.0.1:8001"
 
-	answerTime  = time.Minute // for a whole answer; a call of an object has 30 s
-	answerBytes = 64 << 20    // of an answer that is JSON
+	answerTime  = time.Minute // until an answer begins, and between its parts; a call of an object has 5 s
+	answerBytes = 64 << 20    // of an answer that is read as a whole
 )
 
 // client asks a running station over its HTTP API.
@@ -38,16 +40,39 @@ func (e unreachableError) Unwrap() error { return e.error }
 
 // answerError is an error that a station answered with.
 type answerError struct {
-	Status int    // HTTP status
-	Code   string // snake_case
-	Text   string // one sentence
+	Status    int    // HTTP status
+	Code      string // snake_case
+	Text      string // one sentence
+	Object    bool   // the object is to blame: its script refused, failed, met a limit or does not load
+	Line      int    // of the script, 0 if none
+	Traceback string // of the script, empty if none
 }
 
-func (e *answerError) Error() string { return e.Text }
+// Error is the sentence, with the script's line where that does not name one.
+func (e *answerError) Error() string {
+	if e.Line > 0 && !strings.Contains(e.Text, fmt.Sprintf(":%d:", e.Line)) {
+		return fmt.Sprintf("line %d: %s", e.Line, e.Text)
+	}
+	return e.Text
+}
 
 // urlFlag adds the flag that says which station a command asks.
 func urlFlag(cmd *cobra.Command, to *string) {
 	cmd.Flags().StringVar(to, "url", "", "address of the station (default $"+urlEnv+", else "+defaultURL+")")
+}
+
+// asks makes cmd ask a running station: it has --url, and run gets the client.
+func asks(cmd *cobra.Command, run func(cmd *cobra.Command, station *client, args []string) error) *cobra.Command {
+	var at string
+	urlFlag(cmd, &at)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		station, err := newClient(at)
+		if err != nil {
+			return err
+		}
+		return run(cmd, station, args)
+	}
+	return cmd
 }
 
 // newClient gives the client of a station: at, else STATION_URL, else the
@@ -64,22 +89,80 @@ func newClient(at string) (*client, error) {
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
 		return nil, usageError{fmt.Errorf("%s is no address of a station: write it as %s", name, defaultURL)} // what it is may hold a password
 	}
+	wire := http.DefaultTransport.(*http.Transport).Clone()
+	wire.ResponseHeaderTimeout = answerTime
+	wire.DisableCompression = true
 	return &client{base: u, http: &http.Client{
-		Timeout:       answerTime,
+		Transport:     wire,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}, nil
+}
+
+// objectPath gives the path of the object that an argument names, ID or ID@STATION.
+func objectPath(arg string) (string, error) {
+	if _, _, err := id.ParseAddress(arg); err != nil {
+		return "", usageError{err}
+	}
+	return "/objects/" + arg, nil
+}
+
+// query gives a path with parameters, which come as name and value in turn.
+func query(path string, params ...string) string {
+	for i := 0; i < len(params); i += 2 {
+		sep := "&"
+		if i == 0 {
+			sep = "?"
+		}
+		path += sep + url.QueryEscape(params[i]) + "=" + url.QueryEscape(params[i+1])
+	}
+	return path
+}
+
+// request is what is asked of a station.
+type request struct {
+	method string
+	path   string // may hold a query; its variable parts are escaped
+	header http.Header
+	body   io.Reader // nil for none
+	size   int64     // of body, -1 if unknown
 }
 
 // do sends a request and decodes its answer into answer, if that is not nil.
 // body, if not nil, is sent as JSON. path may hold a query; its variable parts
 // are escaped. Errors: unreachableError, *answerError.
 func (c *client) do(ctx context.Context, method, path string, body, answer any) error {
-	status, raw, err := c.ask(ctx, method, path, body)
+	var r request
+	if body != nil {
+		var err error
+		if r, err = jsonBody(body); err != nil {
+			return err
+		}
+	}
+	r.method, r.path = method, path
+	return c.doRequest(ctx, r, answer)
+}
+
+// jsonBody gives a request whose body is v as JSON.
+func jsonBody(v any) (request, error) {
+	b, err := json.Marshal(v)
+	return jsonText(b), err
+}
+
+// jsonText gives a request whose body is a text of JSON.
+func jsonText(b []byte) request {
+	return request{header: http.Header{"Content-Type": {"application/json"}}, body: bytes.NewReader(b), size: int64(len(b))}
+}
+
+// doRequest is do for any body.
+func (c *client) doRequest(ctx context.Context, r request, answer any) error {
+	resp, err := c.open(ctx, r)
 	if err != nil {
 		return err
 	}
-	if status < 200 || status > 299 {
-		return c.refusal(status, raw)
+	defer resp.Body.Close() //nolint:errcheck // it was only read
+	raw, err := c.readAll(ctx, resp.Body, answerBytes)
+	if err != nil {
+		return err
 	}
 	if answer == nil {
 		return nil
@@ -90,40 +173,85 @@ func (c *client) do(ctx context.Context, method, path string, body, answer any) 
 	return nil
 }
 
-// ask sends a request and gives the answer, whatever its status.
-func (c *client) ask(ctx context.Context, method, path string, body any) (status int, answer []byte, err error) {
-	var content io.Reader
-	if body != nil {
-		b, err := json.Marshal(body)
-		if err != nil {
-			return 0, nil, err
-		}
-		content = bytes.NewReader(b)
-	}
-	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.base.String(), "/")+path, content)
+func (c *client) readAll(ctx context.Context, r io.Reader, limit int64) ([]byte, error) {
+	raw, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err != nil {
-		return 0, nil, err
+		return nil, c.unreachable(ctx, err)
 	}
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
+	if int64(len(raw)) > limit {
+		return nil, fmt.Errorf("the answer of %s has more than %d bytes", c.base.Redacted(), limit)
+	}
+	return raw, nil
+}
+
+// open sends a request and gives an answer that is no error, of any size; its
+// Body is to be closed. Errors: as with do.
+func (c *client) open(ctx context.Context, r request) (*http.Response, error) {
+	resp, err := c.send(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode >= 200 && resp.StatusCode <= 299 {
+		return resp, nil
+	}
+	defer resp.Body.Close() //nolint:errcheck // it was only read
+	raw, err := c.readAll(ctx, resp.Body, answerBytes)
+	if err != nil {
+		return nil, err
+	}
+	return nil, c.refusal(resp, raw)
+}
+
+// send sends a request and gives the answer, whatever its status.
+func (c *client) send(ctx context.Context, r request) (*http.Response, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	req, err := http.NewRequestWithContext(ctx, r.method, strings.TrimSuffix(c.base.String(), "/")+r.path, r.body)
+	if err != nil {
+		cancel(nil)
+		return nil, err
+	}
+	if r.header != nil {
+		req.Header = r.header
+	}
+	if r.body != nil {
+		req.ContentLength = r.size
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return 0, nil, c.unreachable(ctx, err)
+		defer cancel(nil)
+		return nil, c.unreachable(ctx, err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // it was only read
-	answer, err = io.ReadAll(io.LimitReader(resp.Body, answerBytes+1))
-	if err != nil {
-		return 0, nil, c.unreachable(ctx, err)
+	resp.Body = &steady{body: resp.Body, ctx: ctx, cancel: cancel}
+	return resp, nil
+}
+
+// steady is the body of an answer whose parts come within answerTime of each other.
+type steady struct {
+	body   io.ReadCloser
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+}
+
+var errPause = fmt.Errorf("the station has sent nothing for %v", answerTime)
+
+// Read implements io.Reader.
+func (s *steady) Read(p []byte) (int, error) {
+	t := time.AfterFunc(answerTime, func() { s.cancel(errPause) })
+	n, err := s.body.Read(p)
+	if !t.Stop() && err != nil {
+		err = context.Cause(s.ctx)
 	}
-	if len(answer) > answerBytes {
-		return 0, nil, fmt.Errorf("the answer of %s has more than %d bytes", c.base.Redacted(), answerBytes)
-	}
-	return resp.StatusCode, answer, nil
+	return n, err
+}
+
+// Close implements io.Closer.
+func (s *steady) Close() error {
+	defer s.cancel(nil)
+	return s.body.Close()
 }
 
 func (c *client) unreachable(ctx context.Context, err error) error {
-	if ctx.Err() != nil { // an interrupt
+	if ctx.Err() != nil && !errors.Is(context.Cause(ctx), errPause) { // an interrupt
 		return ctx.Err()
 	}
 	if e, ok := errors.AsType[*url.Error](err); ok {
@@ -132,11 +260,68 @@ func (c *client) unreachable(ctx context.Context, err error) error {
 	return unreachableError{fmt.Errorf("no station answers at %s (is it running? --url and %s say where): %w", c.base.Redacted(), urlEnv, err)}
 }
 
+// errorFrom is the header that says who is to blame for an error.
+const errorFrom = "X-Error-From"
+
+// failure is the body of an error as a station writes it.
+type failure struct {
+	Status    string `json:"status"`
+	Error     string `json:"error"`
+	Code      string `json:"code"`
+	Line      int    `json:"line"`
+	Traceback string `json:"traceback"`
+}
+
 // refusal is the error of an answer that is none.
-func (c *client) refusal(status int, raw []byte) error {
-	var f struct{ Error, Code string }
+func (c *client) refusal(resp *http.Response, raw []byte) error {
+	var f failure
 	if err := json.Unmarshal(raw, &f); err != nil || f.Error == "" {
-		return unreachableError{fmt.Errorf("%s does not answer like a station: %d %s", c.base.Redacted(), status, http.StatusText(status))}
+		return unreachableError{fmt.Errorf("%s does not answer like a station: %d %s", c.base.Redacted(), resp.StatusCode, http.StatusText(resp.StatusCode))}
 	}
-	return &answerError{Status: status, Code: f.Code, Text: f.Error}
+	return &answerError{
+		Status: resp.StatusCode, Code: f.Code, Text: f.Error, Line: f.Line, Traceback: f.Traceback,
+		Object: fromObject(resp),
+	}
+}
+
+// fromObject reports whether the object is to blame for an error.
+func fromObject(resp *http.Response) bool { return resp.Header.Get(errorFrom) == "object" }
+
+// printList prints a list of the station: for JSON what it answers at path, else
+// rows with a head, which page fills.
+func (c *client) printList(cmd *cobra.Command, f format, path string, head []string, fill func(*rows) error) error {
+	if f == asJSON {
+		return c.printAnswer(cmd, path)
+	}
+	r := newRows(cmd.OutOrStdout(), f, head...)
+	return errors.Join(fill(r), r.flush())
+}
+
+// printAnswer prints the JSON that the station answers at path.
+func (c *client) printAnswer(cmd *cobra.Command, path string) error {
+	resp, err := c.open(cmd.Context(), request{method: http.MethodGet, path: path})
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close() //nolint:errcheck // it was only read
+	return printJSON(cmd.OutOrStdout(), resp.Body)
+}
+
+// pages asks for a list page by page. get asks for the page at a path and gives the
+// cursor of the next, empty where there is none.
+func pages(path string, get func(path string) (next string, err error)) error {
+	for cursor := ""; ; {
+		at := path
+		if cursor != "" {
+			at += "&cursor=" + url.QueryEscape(cursor)
+		}
+		next, err := get(at)
+		if err != nil || next == "" {
+			return err
+		}
+		if next == cursor {
+			return errors.New("the station gives the same page again")
+		}
+		cursor = next
+	}
 }

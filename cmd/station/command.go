@@ -19,6 +19,7 @@ const (
 	exitUsage       = 2
 	exitUnreachable = 3 // no station answers
 	exitNotFound    = 4 // the station has no such thing
+	exitRefused     = 5 // the object answered with an error, or its script failed or does not load
 )
 
 // usageError is an error in how the program was called.
@@ -36,11 +37,19 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
 	if err != nil {
-		for line := range strings.Lines(err.Error()) {
-			fmt.Fprintln(stderr, "station:", strings.TrimRight(line, "\n"))
-		}
+		printError(stderr, err)
 	}
 	return exitCode(err)
+}
+
+// printError prints an error, and to people where in a script it happened.
+func printError(stderr io.Writer, err error) {
+	for line := range strings.Lines(err.Error()) {
+		fmt.Fprintln(stderr, "station:", visible(strings.TrimRight(line, "\n"), "\t"))
+	}
+	if answer := (*answerError)(nil); errors.As(err, &answer) && answer.Traceback != "" && isTerminal(stderr) {
+		fmt.Fprintln(stderr, visible(strings.TrimRight(answer.Traceback, "\n"), "\t\n"))
+	}
 }
 
 // exitCode says what became of a command that gave err.
@@ -53,6 +62,8 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.As(err, &unreachableError{}):
 		return exitUnreachable
+	case errors.As(err, &answer) && answer.Object:
+		return exitRefused
 	case errors.As(err, &answer) && answer.Status == http.StatusNotFound:
 		return exitNotFound
 	}
@@ -72,7 +83,11 @@ func rootCommand() *cobra.Command {
 		return usageError{fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())}
 	})
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(serveCommand(), testCommand(), checkCommand(), importCommand(), configCommand(), initCommand(), typesCommand(), pluginCommand(), versionCommand(), pluginServeCommand())
+	root.AddCommand(
+		serveCommand(), initCommand(), newCommand(), checkCommand(), testCommand(), typesCommand(),
+		lsCommand(), runCommand(), logsCommand(), sourceCommand(), saveCommand(), rmCommand(), versionsCommand(), diffCommand(), rollbackCommand(),
+		stateCommand(), importCommand(), pluginCommand(), configCommand(), versionCommand(), completionCommand(), pluginServeCommand(),
+	)
 	return root
 }
 

@@ -9,7 +9,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -194,7 +193,8 @@ func complaints(cmd *cobra.Command) *slog.Logger {
 }
 
 func configShowCommand() *cobra.Command {
-	var file, format string
+	var file string
+	var out *format
 	cmd := &cobra.Command{
 		Use:   "show",
 		Short: "Show the settings that hold, and where each comes from",
@@ -205,27 +205,22 @@ line of the file, a variable or a flag.`,
   station config show --fsync never -o json`,
 		Args: exactArgs(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if format != "table" && format != "json" {
-				return usageError{fmt.Errorf("-o is %q; it must be table or json", format)}
-			}
 			c, err := loadConfig(cmd, file, true)
 			if err != nil {
 				return err
 			}
-			if format == "json" {
+			if *out == asJSON {
 				return showJSON(cmd.OutOrStdout(), c)
 			}
-			return showTable(cmd.OutOrStdout(), c)
+			return showRows(newRows(cmd.OutOrStdout(), *out, "setting", "value", "from"), c)
 		},
 	}
 	configFlags(cmd, &file)
-	cmd.Flags().StringVarP(&format, "output", "o", "table", "table or json")
+	out = outputFlag(cmd)
 	return cmd
 }
 
-func showTable(w io.Writer, c *config.Config) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "SETTING\tVALUE\tFROM")
+func showRows(r *rows, c *config.Config) error {
 	for _, s := range c.Settings {
 		name := s.Name
 		if s.Block != "" {
@@ -235,9 +230,9 @@ func showTable(w io.Writer, c *config.Config) error {
 		if s.Type == plugin.String || s.Type == plugin.Duration {
 			value = strconv.Quote(value)
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\n", name, value, s.Origin())
+		r.add(name, value, s.Origin())
 	}
-	return table.Flush()
+	return r.flush()
 }
 
 // shown is a setting in JSON.

@@ -55,7 +55,8 @@ does not load has failed.
 The exit code is 0 if nothing failed, 1 if something did, 2 for a wrong call.`,
 		Example: `  station test
   station test scripts/tutorial/03_counter.lua --run reset`,
-		Args: rangeArgs(0, 1),
+		Args:              rangeArgs(0, 1),
+		ValidArgsFunction: argument(scriptFiles),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, err := scriptsOnDisk(cmd, file, args)
 			if err != nil {
@@ -150,13 +151,7 @@ func (t *tally) end() error {
 // indented keeps a text of several lines below its first one. Control
 // characters of a script do not reach the terminal.
 func indented(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if r < ' ' && r != '\n' && r != '\t' || r >= 0x7f && r < 0xa0 {
-			return '\uFFFD'
-		}
-		return r
-	}, s)
-	return strings.ReplaceAll(s, "\n", "\n    ")
+	return strings.ReplaceAll(visible(s, "\t\n"), "\n", "\n    ")
 }
 
 // counted is a number with the words for one or for others.

@@ -32,6 +32,7 @@ func (x *exchange) fail(err error) {
 	status := e.HTTPStatus()
 	x.logFailure(e, status)
 	header := x.w.Header()
+	header["X-Error-From"] = blame(e)
 	if len(e.Allow) > 0 {
 		header.Set("Allow", strings.Join(e.Allow, ", "))
 	}
@@ -40,6 +41,23 @@ func (x *exchange) fail(err error) {
 		header.Set("Retry-After", strconv.FormatInt(int64(seconds), 10))
 	}
 	x.sendJSON(status, failure{"error", e.Text(), e.CodeOf(), e.Line, e.Traceback})
+}
+
+var fromObject, fromStation = []string{"object"}, []string{"station"}
+
+// blame says whose error it is: the object's where its script refused, failed, met
+// a limit or does not load, else the station's. Code and status alone do not tell,
+// since a script chooses those of its fail.
+func blame(e *errs.Error) []string {
+	switch e.Kind {
+	case errs.Refused, errs.Script, errs.Limit, errs.Source:
+		return fromObject
+	case errs.Timeout:
+		if e.CodeOf() == "time_limit" {
+			return fromObject
+		}
+	}
+	return fromStation
 }
 
 // logFailure logs what the client does not see, and faults of the station.
@@ -106,6 +124,9 @@ func (x *exchange) sendResult(object id.Object, res host.Result) error {
 	for _, f := range res.Header {
 		x.setHeader(header, f)
 	}
+	if res.Status >= 400 {
+		header["X-Error-From"] = fromObject
+	}
 	if res.File != nil && header["Content-Type"] == nil && res.File.Type != "" {
 		header["Content-Type"] = []string{res.File.Type}
 	}
@@ -144,7 +165,7 @@ func (x *exchange) setHeader(header http.Header, f host.Field) {
 var stationHeader = map[string]bool{
 	"Connection": true, "Keep-Alive": true, "Proxy-Connection": true, "Te": true, "Trailer": true,
 	"Transfer-Encoding": true, "Upgrade": true, "Content-Length": true, "Date": true,
-	"X-Request-Id": true, "X-Station-Id": true, "X-Routed-From": true,
+	"X-Request-Id": true, "X-Station-Id": true, "X-Routed-From": true, "X-Error-From": true,
 	"X-Content-Type-Options": true, "Content-Security-Policy": true,
 	"Set-Cookie": true, "Clear-Site-Data": true, "Strict-Transport-Security": true, "Alt-Svc": true,
 	"Service-Worker-Allowed": true, "Nel": true, "Report-To": true, "Reporting-Endpoints": true,

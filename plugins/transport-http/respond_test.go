@@ -121,6 +121,34 @@ func TestRoutedFrom(t *testing.T) {
 	}
 }
 
+// TestErrorFrom: a client can tell an object's error from the station's, whatever
+// status and code the script chose for its own.
+func TestErrorFrom(t *testing.T) {
+	s := serve(t)
+	s.host.Answer("fine", transporttest.Answer{Result: host.Result{Status: 200, Header: []host.Field{field("X-Error-From", "station")}}})
+	s.host.Answer("answers", transporttest.Answer{Result: host.Result{Status: 404, Header: []host.Field{field("X-Error-From", "station")}}})
+	for name, err := range map[string]*errs.Error{
+		"fails":   {Kind: errs.Refused, Code: "not_found", Status: 404},
+		"bug":     {Kind: errs.Script},
+		"limit":   {Kind: errs.Limit},
+		"broken":  {Kind: errs.Source},
+		"slow":    errs.New(errs.Timeout, "time_limit", "It ran too long."),
+		"waits":   {Kind: errs.Timeout},
+		"busy":    {Kind: errs.Busy},
+		"missing": {Kind: errs.NotFound},
+	} {
+		s.host.Answer(id.Object(name), transporttest.Answer{Err: err})
+	}
+	for name, want := range map[string]string{
+		"fine": "", "answers": "object", "fails": "object", "bug": "object", "limit": "object", "broken": "object", "slow": "object",
+		"waits": "station", "busy": "station", "missing": "station", "No": "station",
+	} {
+		if got := strings.Join(s.do("GET", "/objects/"+name, "").Header["X-Error-From"], ","); got != want {
+			t.Errorf("the error of %q is from %q, want %q", name, got, want)
+		}
+	}
+}
+
 func TestHead(t *testing.T) {
 	s := serve(t)
 	html := []host.Field{field("Content-Type", "text/html")}

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dbbasic/station/sdk/storage/text"
+)
+
+// entriesAtOnce bounds a page of a log: an entry has up to 64 KiB.
+const entriesAtOnce = 500
+
+// entry is an entry of a log as a station answers it, with its fields in order.
+type entry struct {
+	raw                        json.RawMessage
+	id, timestamp, level, text string
+	fields                     []field
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (e *entry) UnmarshalJSON(raw []byte) error {
+	e.raw = append(json.RawMessage(nil), raw...)
+	d := json.NewDecoder(strings.NewReader(string(raw)))
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return errors.New("an entry of the log is no JSON object")
+	}
+	own := map[string]*string{"entry_id": &e.id, "timestamp": &e.timestamp, "level": &e.level, "message": &e.text}
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
+			return err
+		}
+		var f field
+		f.name, _ = name.(string) // it is: More has said so
+		if to := own[f.name]; to != nil {
+			if err := d.Decode(to); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := d.Decode(&f.value); err != nil {
+			return err
+		}
+		f.text = string(f.value)
+		e.fields = append(e.fields, f)
+	}
+	return nil
+}
+
+func logsCommand() *cobra.Command {
+	var q logsQuery
+	cmd := asks(&cobra.Command{
+		Use:   "logs ID",
+		Short: "Print the log of an object",
+		Long: `Logs prints the newest entries of an object's log, the oldest of them first: time,
+level, message and fields. With -o json each entry is a line of JSON.`,
+		Example: `  station logs tutorial_03_counter
+  station logs tutorial_03_counter --level warning,error -n 10 -o json`,
+		Args:              exactArgs(1),
+		ValidArgsFunction: argument(objectIDs),
+	}, func(cmd *cobra.Command, station *client, args []string) error {
+		path, err := objectPath(args[0])
+		if err != nil {
+			return err
+		}
+		return station.logs(cmd, path, &q)
+	})
+	f := cmd.Flags()
+	f.StringVar(&q.level, "level", "", "entries of these levels alone: DEBUG, INFO, WARNING, ERROR, CRITICAL, separated by commas")
+	complete(cmd, "level", cobra.FixedCompletions([]string{"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}, cobra.ShellCompDirectiveNoFileComp))
+	limitFlag(cmd, &q.limit, 100, "entries")
+	q.out = outputFlag(cmd)
+	return cmd
+}
+
+// logsQuery says which entries are printed, and how.
+type logsQuery struct {
+	level string
+	limit int
+	out   *format
+}
+
+// filters are the parameters that choose entries.
+func (q *logsQuery) filters() (params []string) {
+	if q.level != "" {
+		params = append(params, "level", q.level)
+	}
+	return params
+}
+
+// logs prints a log: all of it as it comes, or the newest entries turned round.
+func (c *client) logs(cmd *cobra.Command, path string, q *logsQuery) error {
+	p := newEntries(cmd.OutOrStdout(), *q.out)
+	order := "desc"
+	if q.limit == 0 {
+		order = "asc"
+	}
+	params := append([]string{"logs", "true", "order", order, "limit", strconv.Itoa(pageOf(q.limit, entriesAtOnce))}, q.filters()...)
+	var newest []entry
+	err := pages(query(path, params...), func(path string) (string, error) {
+		var page struct {
+			Logs []entry
+			Next string `json:"next_cursor"`
+		}
+		if err := c.do(cmd.Context(), http.MethodGet, path, nil, &page); err != nil {
+			return "", err
+		}
+		if q.limit > 0 {
+			newest = append(newest, page.Logs[:min(len(page.Logs), q.limit-len(newest))]...)
+			if len(newest) == q.limit {
+				return "", nil
+			}
+			return page.Next, nil
+		}
+		for i := range page.Logs {
+			p.print(&page.Logs[i])
+		}
+		return page.Next, nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, e := range slices.Backward(newest) {
+		p.print(&e)
+	}
+	return nil
+}
+
+// entries prints entries of a log.
+type entries struct {
+	to io.Writer
+	paint
+	format format
+	screen bool
+}
+
+func newEntries(w io.Writer, f format) *entries {
+	e := &entries{w, painting(w), f, isTerminal(w)}
+	if f == asTSV {
+		fmt.Fprintln(w, "entry_id\ttimestamp\tlevel\tmessage\tfields")
+	}
+	return e
+}
+
+var levelColours = map[string]string{"DEBUG": grey, "WARNING": yellow, "ERROR": red, "CRITICAL": red}
+
+func (p *entries) print(e *entry) {
+	line := ""
+	switch p.format {
+	case asJSON:
+		line = string(e.raw)
+	case asTSV:
+		line = e.columns()
+	default:
+		line = p.line(e)
+	}
+	if p.screen && p.format != asTable { // whose parts are visible each
+		line = visible(line, "\t")
+	}
+	fmt.Fprintln(p.to, line)
+}
+
+// line is an entry for people, on one line.
+func (p *entries) line(e *entry) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s  %s", visible(e.timestamp, ""), p.in(levelColours[e.level], fmt.Sprintf("%-8s", visible(e.level, ""))), visible(e.text, ""))
+	for _, f := range e.fields {
+		b.WriteString("  " + p.in(grey, visible(f.name, "")+"=") + visible(plainValue(f.value), ""))
+	}
+	return b.String()
+}
+
+// plainValue gives a field's JSON, and a text without its quotes where it is one word.
+func plainValue(value json.RawMessage) string {
+	var s string
+	if json.Unmarshal(value, &s) == nil && s != "" && !strings.ContainsAny(s, " \t\n\"") && value[0] == '"' {
+		return s
+	}
+	return string(value)
+}
+
+// columns is an entry as tab-separated values; its fields are one JSON object.
+func (e *entry) columns() string {
+	fields := make([]string, len(e.fields))
+	for i, f := range e.fields {
+		name, _ := json.Marshal(f.name) // a text has no error
+		fields[i] = string(name) + ":" + string(f.value)
+	}
+	var b []byte
+	for _, column := range []string{e.id, e.timestamp, e.level, e.text} {
+		b = append(text.Append(b, column), '\t')
+	}
+	return string(text.Append(b, "{"+strings.Join(fields, ",")+"}"))
+}
