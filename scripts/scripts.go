@@ -6,5 +6,5 @@ import "embed"
 
 // Files are the scripts by their paths below this folder.
 //
-//go:embed tutorial
+//go:embed tutorial advanced
 var Files embed.FS

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,6 +32,7 @@ import (
 //	                            send a request; status, headers and body are its stdout
 //	upload METHOD PATH FIELD=VALUE|FIELD=@FILE...
 //	                            the same with a form, as curl -F sends it
+//	keep NAME PATTERN           set a variable to what the first group matches in stdout
 //	await METHOD PATH PATTERN   send a request again and again until status, headers and body match
 //	waitfile FILE               wait until there is a file
 //	exits CODE PROGRAM [arg...] run a program, which must exit with this code
@@ -59,7 +61,7 @@ func runScripts(t *testing.T, dir, config string) {
 			return os.CopyFS(scripts, os.DirFS(filepath.Join(root, "scripts")))
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"serve": scriptServe, "halt": scriptHalt, "kill9": scriptKill, "http": scriptHTTP, "upload": scriptUpload, "log": scriptLog, "await": scriptAwait, "waitfile": scriptWaitFile, "exits": scriptExits,
+			"serve": scriptServe, "halt": scriptHalt, "kill9": scriptKill, "http": scriptHTTP, "keep": scriptKeep, "upload": scriptUpload, "log": scriptLog, "await": scriptAwait, "waitfile": scriptWaitFile, "exits": scriptExits,
 		},
 	})
 }
@@ -165,6 +167,19 @@ func scriptHTTP(ts *testscript.TestScript, _ bool, args []string) {
 		header.Set("Content-Type", "application/json")
 	}
 	send(ts, req)
+}
+
+func scriptKeep(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: keep NAME PATTERN")
+	}
+	pattern, err := regexp.Compile(args[1])
+	ts.Check(err)
+	found := pattern.FindStringSubmatch(ts.ReadFile("stdout"))
+	if len(found) < 2 {
+		ts.Fatalf("stdout has no %s with a group", pattern)
+	}
+	ts.Setenv(args[0], found[1])
 }
 
 // scriptUpload sends a form; the type of a file is that of its name.

@@ -162,6 +162,15 @@ func (c *client) Read(ctx context.Context, r transporttest.Read) (transporttest.
 		names = append(names, string(level))
 	}
 	set("level", strings.Join(names, ","))
+	for name, at := range map[string]time.Time{"since": r.Since, "until": r.Until} {
+		if !at.IsZero() {
+			q.Set(name, at.Format(time.RFC3339Nano))
+		}
+	}
+	set("q", r.Text)
+	for _, f := range r.Fields {
+		q.Set(fieldPrefix+f.Name, f.Value)
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+path+"?"+q.Encode(), nil)
 	if err != nil {
 		return transporttest.Reading{}, err

@@ -46,8 +46,11 @@ var routes = []route{
 			{name: "key", doc: "This key alone."}, {name: "prefix", doc: "Only keys that begin so."}, pageLimit(0), pageCursor},
 		}}},
 	{path: objectPath, flag: "logs", does: "gives the log", ops: []operation{
-		{method: http.MethodGet, serve: (*exchange).logs, params: []param{
+		{method: http.MethodGet, serve: (*exchange).logs, open: true, params: []param{
 			{name: "level", doc: "Levels in any case, separated by commas."},
+			{name: "q", doc: "A text in the message or in the value of a field, in any case."},
+			{name: "since", doc: "Entries from this time on: RFC 3339, or seconds since 1970."},
+			{name: "until", doc: "Entries before this time."},
 			{name: "order", doc: "desc begins with the newest entry, asc with the oldest.", oneOf: []string{"desc", "asc"}},
 			pageLimit(100), pageCursor},
 		}}},

@@ -207,8 +207,9 @@ func (c *client) Read(ctx context.Context, r transporttest.Read) (transporttest.
 	if r.Key != "" {
 		m["key"] = r.Key
 	}
-	if len(r.Levels) > 0 {
-		m["levels"] = r.Levels
+	if r.What == transporttest.Logs {
+		m["levels"], m["contains"], m["since"], m["until"] = r.Levels, r.Text, r.Since, r.Until
+		m["fields"] = each(r.Fields, func(f storage.FieldFilter) pair { return pair{f.Name, f.Value} })
 	}
 	res, err := c.ask(ctx, m)
 	out := transporttest.Reading{Response: res.response(), Next: res.Next}

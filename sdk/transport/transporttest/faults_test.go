@@ -263,7 +263,11 @@ func readFaults() []fault {
 		on("no more than a page", "Objects", func(h host.Host) host.Host { return onePage{h} }),
 		on("source with other line ends", "Source", func(h host.Host) host.Host { return unixLines{h} }),
 		on("state by prefix alone", "State", func(h host.Host) host.Host { return noKey{h} }),
-		on("always newest first", "Logs", func(h host.Host) host.Host { return newestFirst{h} }),
+		on("always newest first", "Logs", func(h host.Host) host.Host { return logQuery{h, func(q *storage.LogsQuery) { q.Oldest = false }} }),
+		on("logs of all times", "Logs", func(h host.Host) host.Host { return logQuery{h, func(q *storage.LogsQuery) { q.Since = time.Time{} }} }),
+		on("logs without an end", "Logs", func(h host.Host) host.Host { return logQuery{h, func(q *storage.LogsQuery) { q.Until = time.Time{} }} }),
+		on("logs without a search", "Logs", func(h host.Host) host.Host { return logQuery{h, func(q *storage.LogsQuery) { q.Text = "" }} }),
+		on("logs by no field", "Logs", func(h host.Host) host.Host { return logQuery{h, func(q *storage.LogsQuery) { q.Fields = nil }} }),
 		on("tests without their logs", "Tests", func(h host.Host) host.Host { return mute{h} }),
 		on("unknown is empty", "ReadErrors", func(h host.Host) host.Host { return emptyLogs{h} }),
 	}
@@ -292,10 +296,13 @@ func (h noKey) State(ctx context.Context, q host.StateQuery) (host.StatePage, er
 	return h.Host.State(ctx, q)
 }
 
-type newestFirst struct{ host.Host }
+type logQuery struct {
+	host.Host
+	change func(*storage.LogsQuery)
+}
 
-func (h newestFirst) Logs(ctx context.Context, q storage.LogsQuery) (storage.LogsPage, error) {
-	q.Oldest = false
+func (h logQuery) Logs(ctx context.Context, q storage.LogsQuery) (storage.LogsPage, error) {
+	h.change(&q)
 	return h.Host.Logs(ctx, q)
 }
 

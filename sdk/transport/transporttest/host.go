@@ -253,11 +253,12 @@ func (h *Host) Logs(ctx context.Context, q storage.LogsQuery) (storage.LogsPage,
 			return storage.LogsPage{}, errs.New(errs.Invalid, "bad_cursor", "The cursor is none.")
 		}
 	}
-	if q.Limit < 1 || q.Limit > storage.MaxPage {
-		return storage.LogsPage{}, errs.New(errs.Invalid, "", "The limit is out of range.")
+	if err := storage.CheckLogs(&q); err != nil {
+		return storage.LogsPage{}, err
 	}
+	filter := storage.NewLogFilter(&q)
 	entries := slices.DeleteFunc(slices.Clone(d.Logs), func(e storage.Entry) bool {
-		return len(q.Levels) > 0 && !slices.Contains(q.Levels, e.Level)
+		return !filter.Takes(&e) || e.Time.Before(q.Since) || !q.Until.IsZero() && !e.Time.Before(q.Until)
 	})
 	if !q.Oldest {
 		slices.Reverse(entries)

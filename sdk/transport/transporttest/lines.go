@@ -321,7 +321,8 @@ func look(ctx context.Context, r Read, h host.Host, res *Reading) error {
 			r.Limit = 100
 		}
 		var page storage.LogsPage
-		page, err = h.Logs(ctx, storage.LogsQuery{Object: object, Levels: r.Levels, Limit: r.Limit, Oldest: r.Oldest, Cursor: r.Cursor})
+		page, err = h.Logs(ctx, storage.LogsQuery{Object: object, Levels: r.Levels, Since: r.Since, Until: r.Until, Text: r.Text, Fields: r.Fields,
+			Limit: r.Limit, Oldest: r.Oldest, Cursor: r.Cursor})
 		res.Logs, res.Next = page.Entries, page.Next
 	case Tests:
 		res.Tests, err = h.Test(ctx, object)

@@ -105,7 +105,11 @@ type Read struct {
 	Prefix string // Objects, State
 	Key    string // State: this one alone, where it is not empty
 	Levels []storage.Level
-	Oldest bool   // Logs
+	Since  time.Time // Logs, as the next four
+	Until  time.Time
+	Text   string
+	Fields []storage.FieldFilter
+	Oldest bool
 	Limit  int    // 0 means the transport's own
 	Cursor string // Next of the page before
 }
