@@ -20,15 +20,17 @@ type handler struct {
 	station id.Station
 	routes  table
 	own     []string        // the X-Station-Id of most responses
+	serving context.Context // ends when the station stops: no answer may go on for long then
 	calls   context.Context // of the calls: ends with Serve, not with the client's connection
 	origin  *http.CrossOriginProtection
+	forms   *forms
 	bodies  atomic.Int64 // bytes held by large bodies
 }
 
 func newHandler(log *slog.Logger, station id.Station, h host.Host, calls context.Context) *handler {
 	return &handler{
 		log: log, host: h, station: station, routes: newTable(), own: []string{string(station)},
-		calls: calls, origin: http.NewCrossOriginProtection(),
+		serving: calls, calls: calls, origin: http.NewCrossOriginProtection(), forms: newForms(),
 	}
 }
 
@@ -40,6 +42,8 @@ type exchange struct {
 	id    string // of the request
 	held  int64  // bytes taken from handler.bodies
 	begun bool   // the status line has left
+
+	byForm bool // a page of the object sent it, which may do nothing but call that object
 }
 
 // ServeHTTP answers one request. What can go wrong comes back as an error to
@@ -51,6 +55,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header["X-Request-Id"] = []string{x.id}
 	header["X-Station-Id"] = h.own
 	header["X-Content-Type-Options"] = nosniff
+	x.lastOfConnection()
 	if err := x.answer(); err != nil {
 		x.fail(err)
 	}
@@ -64,9 +69,8 @@ func (x *exchange) answer() error {
 		return errs.New(errs.Forbidden, "unknown_host",
 			"This station does not answer to the host name %q; use localhost or 127.0.0.1.", clip(x.r.Host))
 	}
-	if err := x.origin.Check(x.r); err != nil {
-		return errs.New(errs.Forbidden, "cross_origin",
-			"A page of another site may not send %s requests to this station.", x.r.Method)
+	if err := x.checkOrigin(); err != nil {
+		return err
 	}
 	return x.route()
 }
@@ -89,6 +93,14 @@ func (x *exchange) end() {
 		panic(http.ErrAbortHandler) // half an answer must not look whole
 	}
 	x.fail(&errs.Error{Kind: errs.Internal})
+}
+
+// lastOfConnection tells the client, once the station stops, that the connection
+// takes no other request.
+func (x *exchange) lastOfConnection() {
+	if x.serving.Err() != nil {
+		x.w.Header()["Connection"] = []string{"close"}
+	}
 }
 
 // requestID gives the client's id if it sent one valid id, else a new UUIDv7.

@@ -149,29 +149,44 @@ func newTable() table {
 // route follows the path. There are few paths, and ServeMux would answer
 // unclean ones with a page of HTML.
 func (x *exchange) route() error {
-	path := x.r.URL.Path
-	if x.r.URL.RawPath != "" {
-		path = x.r.URL.EscapedPath()
-	}
-	if r := x.routes.paths[path]; r != nil {
+	if r := x.routes.paths[x.path()]; r != nil {
 		query, err := parseFields(x.r.URL.RawQuery, "query")
 		if err != nil {
 			return err
 		}
 		return x.run(r, "", query)
 	}
+	name, err := x.objectName()
+	if err != nil {
+		return err
+	}
+	return x.object(name)
+}
+
+// path gives the path as the client wrote it, where that matters.
+func (x *exchange) path() string {
+	if x.r.URL.RawPath != "" {
+		return x.r.URL.EscapedPath()
+	}
+	return x.r.URL.Path
+}
+
+// objectName gives what stands for {id} in /objects/{id}. Errors:
+// errs.NotFound for another path, errs.Invalid.
+func (x *exchange) objectName() (string, error) {
+	path := x.path()
 	name, found := strings.CutPrefix(path, "/objects/")
 	if !found || strings.Contains(name, "/") {
-		return errs.New(errs.NotFound, "no_such_path",
+		return "", errs.New(errs.NotFound, "no_such_path",
 			"There is nothing at %q; objects are at /objects and /objects/{id}.", clip(x.r.URL.Path))
 	}
 	if path != x.r.URL.Path {
 		var err error
 		if name, err = url.PathUnescape(name); err != nil {
-			return errs.New(errs.Invalid, "bad_path", "The path contains a bad percent escape.")
+			return "", errs.New(errs.Invalid, "bad_path", "The path contains a bad percent escape.")
 		}
 	}
-	return x.object(name)
+	return name, nil
 }
 
 // run does what the request's method does in a row.

@@ -28,6 +28,7 @@ type Call struct {
 	RequestID string
 	Caller    id.Caller
 	Chain     []id.Object // the objects whose calls led here, outermost first
+	FormToken string      // lets the pages of this object alone send it forms; empty where the transport shows no pages
 	Deadline  time.Time   // zero means the object's own limit
 }
 

@@ -92,6 +92,7 @@ type HostCall struct {
 	Chain         []string               `protobuf:"bytes,13,rep,name=chain,proto3" json:"chain,omitempty"`
 	DeadlineUs    int64                  `protobuf:"varint,14,opt,name=deadline_us,json=deadlineUs,proto3" json:"deadline_us,omitempty"` // microseconds since 1970; 0 means none
 	Uploads       []*HostUploaded        `protobuf:"bytes,15,rep,name=uploads,proto3" json:"uploads,omitempty"`
+	FormToken     []byte                 `protobuf:"bytes,16,opt,name=form_token,json=formToken,proto3" json:"form_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -227,6 +228,13 @@ func (x *HostCall) GetDeadlineUs() int64 {
 func (x *HostCall) GetUploads() []*HostUploaded {
 	if x != nil {
 		return x.Uploads
+	}
+	return nil
+}
+
+func (x *HostCall) GetFormToken() []byte {
+	if x != nil {
+		return x.FormToken
 	}
 	return nil
 }
@@ -2579,7 +2587,7 @@ const file_station_v1_host_proto_rawDesc = "" +
 	"station.v1\x1a\x17station/v1/common.proto\x1a\x18station/v1/storage.proto\"B\n" +
 	"\fHostIdentity\x12\x18\n" +
 	"\astation\x18\x01 \x01(\tR\astation\x12\x18\n" +
-	"\aversion\x18\x02 \x01(\tR\aversion\"\xbf\x03\n" +
+	"\aversion\x18\x02 \x01(\tR\aversion\"\xde\x03\n" +
 	"\bHostCall\x12\x16\n" +
 	"\x06object\x18\x01 \x01(\tR\x06object\x12\x18\n" +
 	"\astation\x18\x02 \x01(\tR\astation\x12\x16\n" +
@@ -2598,7 +2606,9 @@ const file_station_v1_host_proto_rawDesc = "" +
 	"\x05chain\x18\r \x03(\tR\x05chain\x12\x1f\n" +
 	"\vdeadline_us\x18\x0e \x01(\x03R\n" +
 	"deadlineUs\x122\n" +
-	"\auploads\x18\x0f \x03(\v2\x18.station.v1.HostUploadedR\auploads\"x\n" +
+	"\auploads\x18\x0f \x03(\v2\x18.station.v1.HostUploadedR\auploads\x12\x1d\n" +
+	"\n" +
+	"form_token\x18\x10 \x01(\fR\tformToken\"x\n" +
 	"\fHostUploaded\x12\x14\n" +
 	"\x05field\x18\x01 \x01(\fR\x05field\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\fR\x04name\x12\x12\n" +

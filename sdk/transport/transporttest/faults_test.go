@@ -136,6 +136,14 @@ func faults(leak <-chan struct{}) []fault {
 		{name: "lost station", check: "Address", invoke: onCall(func(c *host.Call) { c.Station = "" })},
 		{name: "caller without a role", check: "Caller", invoke: onCall(func(c *host.Call) { c.Caller = id.Caller{} })},
 		{name: "new request id for each call", check: "RequestIDs", invoke: onCall(func(c *host.Call) { c.RequestID = "mine" })},
+		{name: "one form token for all objects", check: "FormTokens", invoke: onCall(func(c *host.Call) { c.FormToken = "token" })},
+		{name: "the client's form token", check: "FormTokens", invoke: onCall(func(c *host.Call) {
+			for _, f := range c.Query {
+				if f.Name == "form_token" && c.Object == "f" {
+					c.FormToken = f.Value
+				}
+			}
+		})},
 		{name: "body cut at 64 KiB", check: "Bodies", invoke: onCall(func(c *host.Call) { c.Body = c.Body[:min(len(c.Body), 64<<10)] })},
 		{name: "answer read as text", check: "Bodies", invoke: onResult(func(r *host.Result) { r.Body = []byte(strings.ToValidUTF8(string(r.Body), "?")) })},
 		{name: "always 200", check: "Statuses", invoke: onResult(func(r *host.Result) { r.Status = 200 })},

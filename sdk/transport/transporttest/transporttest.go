@@ -181,6 +181,7 @@ var checks = []check{
 	{"Address", checkAddress},
 	{"Caller", checkCaller},
 	{"RequestIDs", checkRequestIDs},
+	{"FormTokens", checkFormTokens},
 	{"Bodies", checkBodies},
 	{"BodyTooLarge", checkBodyTooLarge},
 	{"Uploads", checkUploads},
