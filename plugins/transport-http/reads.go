@@ -2,13 +2,11 @@ package transporthttp
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/dbbasic/station/sdk/errs"
 	"github.com/dbbasic/station/sdk/host"
@@ -110,12 +108,8 @@ func (x *exchange) state(ctx context.Context, object id.Object, p args) error {
 	if q.Limit, err = limit(p, 0); err != nil {
 		return err
 	}
-	if cursor, ok := p["cursor"]; ok {
-		after, err := base64.RawURLEncoding.DecodeString(cursor)
-		if err != nil || len(after) == 0 || !utf8.Valid(after) {
-			return badCursor()
-		}
-		q.After = string(after)
+	if q.After, err = textCursor(p); err != nil {
+		return err
 	}
 	page, err := x.host.State(ctx, q)
 	if err != nil {
@@ -131,7 +125,7 @@ func (x *exchange) state(ctx context.Context, object id.Object, p args) error {
 		answer.State[item.Key] = item.Value
 	}
 	if n := len(page.Items); page.More && n > 0 {
-		answer.Next = base64.RawURLEncoding.EncodeToString([]byte(page.Items[n-1].Key))
+		answer.Next = cursorOf(page.Items[n-1].Key)
 	}
 	x.sendJSON(http.StatusOK, answer)
 	return nil

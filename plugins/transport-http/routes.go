@@ -41,10 +41,25 @@ var routes = []route{
 	{path: objectPath, flag: "metadata", does: "gives what the script says of itself, what the station knows, and what is wrong with its file", ops: []operation{
 		{method: http.MethodGet, serve: (*exchange).metadata},
 	}},
-	{path: objectPath, flag: "state", does: "gives the state", ops: []operation{
+	{path: objectPath, flag: "state", does: "gives the state, or sets or deletes a key of it", ops: []operation{
 		{method: http.MethodGet, serve: (*exchange).state, params: []param{
 			{name: "key", doc: "This key alone."}, {name: "prefix", doc: "Only keys that begin so."}, pageLimit(0), pageCursor},
+		},
+		{method: http.MethodPut, serve: (*exchange).setState, params: []param{theKey}},
+		{method: http.MethodDelete, serve: (*exchange).deleteState, params: []param{theKey}},
+	}},
+	{path: objectPath, flag: "files", does: "lists the files", ops: []operation{
+		{method: http.MethodGet, serve: (*exchange).files, params: []param{
+			{name: "prefix", doc: "Only names that begin so."}, pageLimit(0), pageCursor},
 		}}},
+	{path: objectPath, flag: "file", value: "NAME", does: "gives, stores or deletes one file", ops: []operation{
+		{method: http.MethodGet, serve: (*exchange).file},
+		{method: http.MethodPut, serve: (*exchange).putFile, time: untimed},
+		{method: http.MethodDelete, serve: (*exchange).deleteFile},
+	}},
+	{path: objectPath, flag: "status", does: "says what the object does now", ops: []operation{
+		{method: http.MethodGet, serve: (*exchange).status},
+	}},
 	{path: objectPath, flag: "logs", does: "gives the log", ops: []operation{
 		{method: http.MethodGet, serve: (*exchange).logs, open: true, params: []param{
 			{name: "level", doc: "Levels in any case, separated by commas."},
@@ -80,7 +95,7 @@ var routes = []route{
 // reserved are flags that the API has and this version does not. They are in no
 // document, and never fall through to the script.
 var reserved = []route{
-	{flag: "files"}, {flag: "file", value: "NAME"}, {flag: "tail"}, {flag: "status"},
+	{flag: "tail"},
 }
 
 // objectPath is the path of every object; other paths stand for themselves.
@@ -119,6 +134,8 @@ type param struct {
 	max      int      // of a number from 1; 0 means no number
 	absent   int      // what counts where it is absent; 0 means no limit
 }
+
+var theKey = param{name: "key", doc: "The key.", required: true}
 
 var pageCursor = param{name: "cursor", doc: "The next_cursor of the page before."}
 
@@ -251,7 +268,7 @@ func (r *route) allowed() []string {
 }
 
 // args gives the last value of each parameter. Errors: errs.Invalid that names
-// those that are not known.
+// those that are not known, or one that is missing.
 func (op *operation) args(flag string, query []host.Field) (args, error) {
 	known := make([]string, 0, len(op.params)+1)
 	if flag != "" {
@@ -263,6 +280,11 @@ func (op *operation) args(flag string, query []host.Field) (args, error) {
 	a := make(args, len(query))
 	for _, f := range query {
 		a[f.Name] = f.Value
+	}
+	for _, p := range op.params {
+		if _, sent := a[p.name]; p.required && !sent {
+			return nil, errs.New(errs.Invalid, "bad_parameter", "The parameter %q is missing.", p.name)
+		}
 	}
 	if op.open {
 		return a, nil

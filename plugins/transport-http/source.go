@@ -207,23 +207,33 @@ func isJSON(media string) bool {
 // ifMatch gives the hash of the header If-Match, empty where there is none. A "*"
 // stands for the hash that the object has.
 func (x *exchange) ifMatch(ctx context.Context, object id.Object) (string, error) {
+	tag, err := x.matchTag("source")
+	if tag != "*" {
+		return tag, err
+	}
+	s, err := x.host.Source(ctx, object)
+	if errs.Is(err, errs.NotFound) {
+		return "", errs.New(errs.Precondition, "", "There is no object %q yet.", object)
+	}
+	return s.Hash, err
+}
+
+// matchTag gives the one hash of the header If-Match, or its "*"; empty where there is
+// no such header.
+func (x *exchange) matchTag(what string) (string, error) {
 	sent := x.r.Header.Values("If-Match")
 	if len(sent) == 0 {
 		return "", nil
 	}
 	tag := strings.TrimSpace(strings.Join(sent, ","))
-	if tag == "*" {
-		s, err := x.host.Source(ctx, object)
-		if errs.Is(err, errs.NotFound) {
-			return "", errs.New(errs.Precondition, "", "There is no object %q yet.", object)
-		}
-		return s.Hash, err
-	}
 	if bare, ok := strings.CutPrefix(tag, `"`); ok && len(bare) > 1 && strings.Count(bare, `"`) == 1 {
 		tag = strings.TrimSuffix(bare, `"`)
+		if tag == "*" {
+			tag = "" // a quoted star is no hash
+		}
 	}
 	if tag == "" || strings.ContainsAny(tag, `",`) {
-		return "", errs.New(errs.Invalid, "bad_if_match", "If-Match is one hash, as in the ETag of the source.")
+		return "", errs.New(errs.Invalid, "bad_if_match", "If-Match is one hash, as in the ETag of the %s.", what)
 	}
 	return tag, nil
 }

@@ -2,7 +2,6 @@ package host
 
 import (
 	"context"
-	"errors"
 	"io"
 
 	"google.golang.org/grpc"
@@ -38,22 +37,11 @@ func (c *client) Import(ctx context.Context, object id.Object, r io.Reader) (Pub
 	if err != nil {
 		return Published{}, shim.FromStatus(err)
 	}
-	whole := false
-	if s.Send(&pb.HostImport{Object: []byte(object)}) == nil {
-		wanted, err := s.Header()
-		if err == nil && wanted != nil { // without, the kernel has refused
-			err = shim.SendChunks(r, func(b []byte) error { return s.Send(&pb.HostImport{Chunk: b}) })
-			if err != nil && !errors.Is(err, shim.ErrSend) {
-				return Published{}, err
-			}
-			whole = err == nil
-		}
+	m, whole, err := sendStream(s, &pb.HostImport{Object: []byte(object)}, func(b []byte) *pb.HostImport { return &pb.HostImport{Chunk: b} }, r)
+	if err != nil && whole {
+		err = lost(err, "host.Import")
 	}
-	m, err := s.CloseAndRecv() // where sending failed, this says why
 	if err != nil {
-		if err = shim.FromStatus(err); whole {
-			err = lost(err, "host.Import")
-		}
 		return Published{}, err
 	}
 	return decodePublished(m), nil
@@ -84,10 +72,7 @@ func (s *server) Import(stream grpc.ClientStreamingServer[pb.HostImport, pb.Host
 	if err != nil {
 		return err
 	}
-	done, err := s.h.Import(stream.Context(), id.Object(first.GetObject()), &asked{stream: stream, r: shim.ChunkReader{Recv: func() ([]byte, error) {
-		m, err := stream.Recv()
-		return m.GetChunk(), err
-	}}})
+	done, err := s.h.Import(stream.Context(), id.Object(first.GetObject()), receive(stream, (*pb.HostImport).GetChunk))
 	if err != nil {
 		return err
 	}

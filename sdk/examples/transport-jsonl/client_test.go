@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -96,11 +97,13 @@ func (c *client) write(ctx context.Context, m message) (chan reply, error) {
 		m["id"] = c.last
 		c.waiting[c.last] = ch
 	}
-	line, err := json.Marshal(m)
-	if err != nil {
+	var line bytes.Buffer
+	e := json.NewEncoder(&line) // which ends it
+	e.SetEscapeHTML(false)      // values of a state are sent as they are
+	if err := e.Encode(m); err != nil {
 		return nil, err
 	}
-	_, err = c.conn.Write(append(line, '\n'))
+	_, err := c.conn.Write(line.Bytes())
 	return ch, err
 }
 
@@ -203,7 +206,7 @@ func (c *client) Read(ctx context.Context, r transporttest.Read) (transporttest.
 	if do == transporttest.Tests {
 		do = string(lines.Test)
 	}
-	m := message{"do": do, "object": r.Object, "prefix": r.Prefix, "limit": r.Limit, "cursor": r.Cursor, "oldest": r.Oldest, "version": r.Number, "to": r.To}
+	m := message{"do": do, "object": r.Object, "name": r.Name, "prefix": r.Prefix, "limit": r.Limit, "cursor": r.Cursor, "oldest": r.Oldest, "version": r.Number, "to": r.To}
 	if r.Key != "" {
 		m["key"] = r.Key
 	}
@@ -216,7 +219,7 @@ func (c *client) Read(ctx context.Context, r transporttest.Read) (transporttest.
 	if r.What == transporttest.Export && res.Error == nil {
 		out.Status, out.Archive = 200, res.Chunk
 	}
-	if err != nil || res.Error != nil {
+	if err != nil || res.Error != nil || r.What == transporttest.File {
 		return out, err
 	}
 	return out, readResult(r, res.Result, &out)
@@ -246,11 +249,17 @@ func readResult(r transporttest.Read, text json.RawMessage, out *transporttest.R
 			return host.TestResult{Name: t.Name, Outcome: t.Outcome, Reason: t.Reason, Code: t.Code, Line: t.Line, Traceback: t.Traceback,
 				Duration: time.Duration(t.Duration*1000+0.5) * time.Microsecond, Log: log, Omitted: t.Omitted}
 		})
-	case transporttest.Export: // its pieces
+	case transporttest.Export: // all of it is in the pieces
 	case transporttest.Diff:
 		var d struct{ Diff string }
 		err = json.Unmarshal(text, &d)
 		out.Diff = []byte(d.Diff)
+	case transporttest.Files:
+		out.Files, err = decoded(text, storedFile)
+	case transporttest.Status:
+		var s statusRow
+		err = json.Unmarshal(text, &s)
+		out.Doing = host.Status(s)
 	case transporttest.Metadata:
 		var m metadataRow
 		err = json.Unmarshal(text, &m)
@@ -271,6 +280,10 @@ func readResult(r transporttest.Read, text json.RawMessage, out *transporttest.R
 		out.Versions = []storage.Version{storedVersion(v)}
 	}
 	return err
+}
+
+func storedFile(f fileRow) host.File {
+	return host.File{Name: f.Name, Type: f.Type, Size: f.Size, Hash: f.Hash, Time: f.Time}
 }
 
 func decoded[R, T any](text json.RawMessage, value func(R) T) ([]T, error) {
@@ -295,7 +308,21 @@ func storedVersion(v versionRow) storage.Version {
 func (c *client) Change(ctx context.Context, ch transporttest.Change) (transporttest.Changed, error) {
 	var m message
 	var object id.Object
+	var files [][]byte
 	switch {
+	case ch.PutFile != nil:
+		f := ch.PutFile
+		files = [][]byte{f.Content}
+		object, m = f.Object, message{"do": lines.PutFile, "name": f.Name, "type": f.Type, "if_match": f.IfMatch, "if_absent": f.IfAbsent, "request_id": f.RequestID}
+	case ch.DeleteFile != nil:
+		d := ch.DeleteFile
+		object, m = d.Object, message{"do": lines.DeleteFile, "name": d.Name, "if_match": d.IfMatch, "request_id": d.RequestID}
+	case ch.SetState != nil:
+		s := ch.SetState
+		object, m = s.Object, message{"do": lines.SetState, "key": s.Key, "value": json.RawMessage(s.Value), "request_id": s.RequestID}
+	case ch.DeleteState != nil:
+		s := ch.DeleteState
+		object, m = s.Object, message{"do": lines.DeleteState, "key": s.Key, "request_id": s.RequestID}
 	case ch.Publish != nil:
 		p := ch.Publish
 		object, m = p.Object, message{"do": lines.Publish, "code": string(p.Text), "if_match": p.IfMatch, "author": p.Author, "message": p.Message}
@@ -303,21 +330,36 @@ func (c *client) Change(ctx context.Context, ch transporttest.Change) (transport
 		r := ch.Rollback
 		object, m = r.Object, message{"do": lines.Rollback, "version": r.Version, "author": r.Author, "message": r.Message}
 	case ch.Import != nil:
-		return c.importArchive(ctx, ch.Import)
+		if ch.Import.Cut {
+			return c.cutImport(ctx, ch.Import)
+		}
+		object, m, files = ch.Import.Object, message{"do": lines.Import}, [][]byte{ch.Import.Archive}
 	default:
 		object, m = ch.Delete.Object, message{"do": lines.Delete, "if_match": ch.Delete.IfMatch}
 	}
 	m["object"] = object
-	return c.changed(ctx, object, m)
+	res, err := c.ask(ctx, m, files...)
+	out := transporttest.Changed{Response: res.response(), Object: object}
+	if err != nil || res.Error != nil {
+		return out, err
+	}
+	if ch.PutFile != nil {
+		var stored storedRow
+		err = json.Unmarshal(res.Result, &stored)
+		out.File, out.New = storedFile(stored.fileRow), stored.New
+		return out, err
+	}
+	var done publishedRow
+	err = json.Unmarshal(res.Result, &done)
+	out.Version = done.Version
+	return out, err
 }
 
-func (c *client) importArchive(ctx context.Context, i *transporttest.Import) (transporttest.Changed, error) {
+// cutImport sends what there is, says that more follows, and goes away.
+func (c *client) cutImport(ctx context.Context, i *transporttest.Import) (transporttest.Changed, error) {
 	m := message{"do": lines.Import, "object": i.Object}
-	if !i.Cut {
-		return c.changed(ctx, i.Object, m, i.Archive)
-	}
 	answers, err := c.write(ctx, m)
-	for rest := i.Archive; err == nil && len(rest) > 0; { // ends without a piece that has no more behind it
+	for rest := i.Archive; err == nil && len(rest) > 0; {
 		if r := <-answers; !r.Send {
 			return transporttest.Changed{Response: r.response()}, nil
 		}
@@ -327,16 +369,4 @@ func (c *client) importArchive(ctx context.Context, i *transporttest.Import) (tr
 	}
 	c.Close()
 	return transporttest.Changed{}, errors.Join(err, errors.New("the client is gone"))
-}
-
-func (c *client) changed(ctx context.Context, object id.Object, m message, files ...[]byte) (transporttest.Changed, error) {
-	res, err := c.ask(ctx, m, files...)
-	out := transporttest.Changed{Response: res.response(), Object: object}
-	if err != nil || res.Error != nil {
-		return out, err
-	}
-	var done publishedRow
-	err = json.Unmarshal(res.Result, &done)
-	out.Version = done.Version
-	return out, err
 }

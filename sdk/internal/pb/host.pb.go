@@ -767,6 +767,603 @@ func (x *HostFileReply) GetChunk() []byte {
 	return nil
 }
 
+// HostFilesQuery is host.FilesQuery.
+type HostFilesQuery struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Object        string                 `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	Name          []byte                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	HasName       bool                   `protobuf:"varint,3,opt,name=has_name,json=hasName,proto3" json:"has_name,omitempty"`
+	Prefix        []byte                 `protobuf:"bytes,4,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	After         []byte                 `protobuf:"bytes,5,opt,name=after,proto3" json:"after,omitempty"`
+	Limit         int32                  `protobuf:"varint,6,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostFilesQuery) Reset() {
+	*x = HostFilesQuery{}
+	mi := &file_station_v1_host_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostFilesQuery) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostFilesQuery) ProtoMessage() {}
+
+func (x *HostFilesQuery) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostFilesQuery.ProtoReflect.Descriptor instead.
+func (*HostFilesQuery) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *HostFilesQuery) GetObject() string {
+	if x != nil {
+		return x.Object
+	}
+	return ""
+}
+
+func (x *HostFilesQuery) GetName() []byte {
+	if x != nil {
+		return x.Name
+	}
+	return nil
+}
+
+func (x *HostFilesQuery) GetHasName() bool {
+	if x != nil {
+		return x.HasName
+	}
+	return false
+}
+
+func (x *HostFilesQuery) GetPrefix() []byte {
+	if x != nil {
+		return x.Prefix
+	}
+	return nil
+}
+
+func (x *HostFilesQuery) GetAfter() []byte {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+func (x *HostFilesQuery) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+// HostFiles is host.FilesPage.
+type HostFiles struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Files         []*HostFile            `protobuf:"bytes,1,rep,name=files,proto3" json:"files,omitempty"`
+	More          bool                   `protobuf:"varint,2,opt,name=more,proto3" json:"more,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostFiles) Reset() {
+	*x = HostFiles{}
+	mi := &file_station_v1_host_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostFiles) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostFiles) ProtoMessage() {}
+
+func (x *HostFiles) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostFiles.ProtoReflect.Descriptor instead.
+func (*HostFiles) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *HostFiles) GetFiles() []*HostFile {
+	if x != nil {
+		return x.Files
+	}
+	return nil
+}
+
+func (x *HostFiles) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
+// HostNewFile is a part of a file that is put: the first message says which, the others have bytes.
+type HostNewFile struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Object        string                 `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	Name          []byte                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Type          []byte                 `protobuf:"bytes,3,opt,name=type,proto3" json:"type,omitempty"`
+	IfMatch       []byte                 `protobuf:"bytes,4,opt,name=if_match,json=ifMatch,proto3" json:"if_match,omitempty"`
+	IfAbsent      bool                   `protobuf:"varint,5,opt,name=if_absent,json=ifAbsent,proto3" json:"if_absent,omitempty"`
+	RequestId     []byte                 `protobuf:"bytes,6,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	Chunk         []byte                 `protobuf:"bytes,7,opt,name=chunk,proto3" json:"chunk,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostNewFile) Reset() {
+	*x = HostNewFile{}
+	mi := &file_station_v1_host_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostNewFile) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostNewFile) ProtoMessage() {}
+
+func (x *HostNewFile) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostNewFile.ProtoReflect.Descriptor instead.
+func (*HostNewFile) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *HostNewFile) GetObject() string {
+	if x != nil {
+		return x.Object
+	}
+	return ""
+}
+
+func (x *HostNewFile) GetName() []byte {
+	if x != nil {
+		return x.Name
+	}
+	return nil
+}
+
+func (x *HostNewFile) GetType() []byte {
+	if x != nil {
+		return x.Type
+	}
+	return nil
+}
+
+func (x *HostNewFile) GetIfMatch() []byte {
+	if x != nil {
+		return x.IfMatch
+	}
+	return nil
+}
+
+func (x *HostNewFile) GetIfAbsent() bool {
+	if x != nil {
+		return x.IfAbsent
+	}
+	return false
+}
+
+func (x *HostNewFile) GetRequestId() []byte {
+	if x != nil {
+		return x.RequestId
+	}
+	return nil
+}
+
+func (x *HostNewFile) GetChunk() []byte {
+	if x != nil {
+		return x.Chunk
+	}
+	return nil
+}
+
+// HostStoredFile is host.StoredFile.
+type HostStoredFile struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	File          *HostFile              `protobuf:"bytes,1,opt,name=file,proto3" json:"file,omitempty"`
+	New           bool                   `protobuf:"varint,2,opt,name=new,proto3" json:"new,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostStoredFile) Reset() {
+	*x = HostStoredFile{}
+	mi := &file_station_v1_host_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostStoredFile) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostStoredFile) ProtoMessage() {}
+
+func (x *HostStoredFile) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostStoredFile.ProtoReflect.Descriptor instead.
+func (*HostStoredFile) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *HostStoredFile) GetFile() *HostFile {
+	if x != nil {
+		return x.File
+	}
+	return nil
+}
+
+func (x *HostStoredFile) GetNew() bool {
+	if x != nil {
+		return x.New
+	}
+	return false
+}
+
+// HostFileDeletion is host.FileDeletion.
+type HostFileDeletion struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Object        string                 `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	Name          []byte                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	IfMatch       []byte                 `protobuf:"bytes,3,opt,name=if_match,json=ifMatch,proto3" json:"if_match,omitempty"`
+	RequestId     []byte                 `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostFileDeletion) Reset() {
+	*x = HostFileDeletion{}
+	mi := &file_station_v1_host_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostFileDeletion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostFileDeletion) ProtoMessage() {}
+
+func (x *HostFileDeletion) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostFileDeletion.ProtoReflect.Descriptor instead.
+func (*HostFileDeletion) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *HostFileDeletion) GetObject() string {
+	if x != nil {
+		return x.Object
+	}
+	return ""
+}
+
+func (x *HostFileDeletion) GetName() []byte {
+	if x != nil {
+		return x.Name
+	}
+	return nil
+}
+
+func (x *HostFileDeletion) GetIfMatch() []byte {
+	if x != nil {
+		return x.IfMatch
+	}
+	return nil
+}
+
+func (x *HostFileDeletion) GetRequestId() []byte {
+	if x != nil {
+		return x.RequestId
+	}
+	return nil
+}
+
+// HostStateChange is host.StateChange.
+type HostStateChange struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Object        string                 `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	Key           []byte                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	Value         []byte                 `protobuf:"bytes,3,opt,name=value,proto3" json:"value,omitempty"`
+	RequestId     []byte                 `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostStateChange) Reset() {
+	*x = HostStateChange{}
+	mi := &file_station_v1_host_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostStateChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostStateChange) ProtoMessage() {}
+
+func (x *HostStateChange) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostStateChange.ProtoReflect.Descriptor instead.
+func (*HostStateChange) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *HostStateChange) GetObject() string {
+	if x != nil {
+		return x.Object
+	}
+	return ""
+}
+
+func (x *HostStateChange) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *HostStateChange) GetValue() []byte {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+func (x *HostStateChange) GetRequestId() []byte {
+	if x != nil {
+		return x.RequestId
+	}
+	return nil
+}
+
+// HostStateDeletion is host.StateDeletion.
+type HostStateDeletion struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Object        string                 `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	Key           []byte                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	RequestId     []byte                 `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostStateDeletion) Reset() {
+	*x = HostStateDeletion{}
+	mi := &file_station_v1_host_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostStateDeletion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostStateDeletion) ProtoMessage() {}
+
+func (x *HostStateDeletion) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostStateDeletion.ProtoReflect.Descriptor instead.
+func (*HostStateDeletion) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *HostStateDeletion) GetObject() string {
+	if x != nil {
+		return x.Object
+	}
+	return ""
+}
+
+func (x *HostStateDeletion) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *HostStateDeletion) GetRequestId() []byte {
+	if x != nil {
+		return x.RequestId
+	}
+	return nil
+}
+
+// HostStatusRequest names an object.
+type HostStatusRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Object        string                 `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostStatusRequest) Reset() {
+	*x = HostStatusRequest{}
+	mi := &file_station_v1_host_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostStatusRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostStatusRequest) ProtoMessage() {}
+
+func (x *HostStatusRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostStatusRequest.ProtoReflect.Descriptor instead.
+func (*HostStatusRequest) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *HostStatusRequest) GetObject() string {
+	if x != nil {
+		return x.Object
+	}
+	return ""
+}
+
+// HostStatus is host.Status.
+type HostStatus struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Object        string                 `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	Running       bool                   `protobuf:"varint,2,opt,name=running,proto3" json:"running,omitempty"`
+	Queued        int64                  `protobuf:"varint,3,opt,name=queued,proto3" json:"queued,omitempty"`
+	Warm          bool                   `protobuf:"varint,4,opt,name=warm,proto3" json:"warm,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostStatus) Reset() {
+	*x = HostStatus{}
+	mi := &file_station_v1_host_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostStatus) ProtoMessage() {}
+
+func (x *HostStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostStatus.ProtoReflect.Descriptor instead.
+func (*HostStatus) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *HostStatus) GetObject() string {
+	if x != nil {
+		return x.Object
+	}
+	return ""
+}
+
+func (x *HostStatus) GetRunning() bool {
+	if x != nil {
+		return x.Running
+	}
+	return false
+}
+
+func (x *HostStatus) GetQueued() int64 {
+	if x != nil {
+		return x.Queued
+	}
+	return 0
+}
+
+func (x *HostStatus) GetWarm() bool {
+	if x != nil {
+		return x.Warm
+	}
+	return false
+}
+
 // HostObject is host.ObjectInfo.
 type HostObject struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -780,7 +1377,7 @@ type HostObject struct {
 
 func (x *HostObject) Reset() {
 	*x = HostObject{}
-	mi := &file_station_v1_host_proto_msgTypes[10]
+	mi := &file_station_v1_host_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -792,7 +1389,7 @@ func (x *HostObject) String() string {
 func (*HostObject) ProtoMessage() {}
 
 func (x *HostObject) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[10]
+	mi := &file_station_v1_host_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -805,7 +1402,7 @@ func (x *HostObject) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostObject.ProtoReflect.Descriptor instead.
 func (*HostObject) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{10}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *HostObject) GetObject() string {
@@ -848,7 +1445,7 @@ type HostObjectsQuery struct {
 
 func (x *HostObjectsQuery) Reset() {
 	*x = HostObjectsQuery{}
-	mi := &file_station_v1_host_proto_msgTypes[11]
+	mi := &file_station_v1_host_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -860,7 +1457,7 @@ func (x *HostObjectsQuery) String() string {
 func (*HostObjectsQuery) ProtoMessage() {}
 
 func (x *HostObjectsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[11]
+	mi := &file_station_v1_host_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -873,7 +1470,7 @@ func (x *HostObjectsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostObjectsQuery.ProtoReflect.Descriptor instead.
 func (*HostObjectsQuery) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{11}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *HostObjectsQuery) GetPrefix() []byte {
@@ -908,7 +1505,7 @@ type HostObjects struct {
 
 func (x *HostObjects) Reset() {
 	*x = HostObjects{}
-	mi := &file_station_v1_host_proto_msgTypes[12]
+	mi := &file_station_v1_host_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -920,7 +1517,7 @@ func (x *HostObjects) String() string {
 func (*HostObjects) ProtoMessage() {}
 
 func (x *HostObjects) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[12]
+	mi := &file_station_v1_host_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -933,7 +1530,7 @@ func (x *HostObjects) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostObjects.ProtoReflect.Descriptor instead.
 func (*HostObjects) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{12}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *HostObjects) GetObjects() []*HostObject {
@@ -960,7 +1557,7 @@ type HostSourceRequest struct {
 
 func (x *HostSourceRequest) Reset() {
 	*x = HostSourceRequest{}
-	mi := &file_station_v1_host_proto_msgTypes[13]
+	mi := &file_station_v1_host_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -972,7 +1569,7 @@ func (x *HostSourceRequest) String() string {
 func (*HostSourceRequest) ProtoMessage() {}
 
 func (x *HostSourceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[13]
+	mi := &file_station_v1_host_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -985,7 +1582,7 @@ func (x *HostSourceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostSourceRequest.ProtoReflect.Descriptor instead.
 func (*HostSourceRequest) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{13}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *HostSourceRequest) GetObject() string {
@@ -1008,7 +1605,7 @@ type HostSource struct {
 
 func (x *HostSource) Reset() {
 	*x = HostSource{}
-	mi := &file_station_v1_host_proto_msgTypes[14]
+	mi := &file_station_v1_host_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1020,7 +1617,7 @@ func (x *HostSource) String() string {
 func (*HostSource) ProtoMessage() {}
 
 func (x *HostSource) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[14]
+	mi := &file_station_v1_host_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1033,7 +1630,7 @@ func (x *HostSource) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostSource.ProtoReflect.Descriptor instead.
 func (*HostSource) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{14}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *HostSource) GetObject() string {
@@ -1078,7 +1675,7 @@ type HostPublication struct {
 
 func (x *HostPublication) Reset() {
 	*x = HostPublication{}
-	mi := &file_station_v1_host_proto_msgTypes[15]
+	mi := &file_station_v1_host_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1090,7 +1687,7 @@ func (x *HostPublication) String() string {
 func (*HostPublication) ProtoMessage() {}
 
 func (x *HostPublication) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[15]
+	mi := &file_station_v1_host_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1103,7 +1700,7 @@ func (x *HostPublication) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostPublication.ProtoReflect.Descriptor instead.
 func (*HostPublication) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{15}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *HostPublication) GetObject() string {
@@ -1154,7 +1751,7 @@ type HostRollback struct {
 
 func (x *HostRollback) Reset() {
 	*x = HostRollback{}
-	mi := &file_station_v1_host_proto_msgTypes[16]
+	mi := &file_station_v1_host_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1166,7 +1763,7 @@ func (x *HostRollback) String() string {
 func (*HostRollback) ProtoMessage() {}
 
 func (x *HostRollback) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[16]
+	mi := &file_station_v1_host_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1179,7 +1776,7 @@ func (x *HostRollback) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostRollback.ProtoReflect.Descriptor instead.
 func (*HostRollback) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{16}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *HostRollback) GetObject() string {
@@ -1222,7 +1819,7 @@ type HostPublished struct {
 
 func (x *HostPublished) Reset() {
 	*x = HostPublished{}
-	mi := &file_station_v1_host_proto_msgTypes[17]
+	mi := &file_station_v1_host_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1234,7 +1831,7 @@ func (x *HostPublished) String() string {
 func (*HostPublished) ProtoMessage() {}
 
 func (x *HostPublished) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[17]
+	mi := &file_station_v1_host_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1247,7 +1844,7 @@ func (x *HostPublished) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostPublished.ProtoReflect.Descriptor instead.
 func (*HostPublished) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{17}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *HostPublished) GetVersion() uint64 {
@@ -1283,7 +1880,7 @@ type HostDiffQuery struct {
 
 func (x *HostDiffQuery) Reset() {
 	*x = HostDiffQuery{}
-	mi := &file_station_v1_host_proto_msgTypes[18]
+	mi := &file_station_v1_host_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1295,7 +1892,7 @@ func (x *HostDiffQuery) String() string {
 func (*HostDiffQuery) ProtoMessage() {}
 
 func (x *HostDiffQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[18]
+	mi := &file_station_v1_host_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1308,7 +1905,7 @@ func (x *HostDiffQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostDiffQuery.ProtoReflect.Descriptor instead.
 func (*HostDiffQuery) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{18}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *HostDiffQuery) GetObject() string {
@@ -1342,7 +1939,7 @@ type HostDiff struct {
 
 func (x *HostDiff) Reset() {
 	*x = HostDiff{}
-	mi := &file_station_v1_host_proto_msgTypes[19]
+	mi := &file_station_v1_host_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1354,7 +1951,7 @@ func (x *HostDiff) String() string {
 func (*HostDiff) ProtoMessage() {}
 
 func (x *HostDiff) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[19]
+	mi := &file_station_v1_host_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1367,7 +1964,7 @@ func (x *HostDiff) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostDiff.ProtoReflect.Descriptor instead.
 func (*HostDiff) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{19}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *HostDiff) GetText() []byte {
@@ -1388,7 +1985,7 @@ type HostDeletion struct {
 
 func (x *HostDeletion) Reset() {
 	*x = HostDeletion{}
-	mi := &file_station_v1_host_proto_msgTypes[20]
+	mi := &file_station_v1_host_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1400,7 +1997,7 @@ func (x *HostDeletion) String() string {
 func (*HostDeletion) ProtoMessage() {}
 
 func (x *HostDeletion) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[20]
+	mi := &file_station_v1_host_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1413,7 +2010,7 @@ func (x *HostDeletion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostDeletion.ProtoReflect.Descriptor instead.
 func (*HostDeletion) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{20}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *HostDeletion) GetObject() string {
@@ -1440,7 +2037,7 @@ type HostExport struct {
 
 func (x *HostExport) Reset() {
 	*x = HostExport{}
-	mi := &file_station_v1_host_proto_msgTypes[21]
+	mi := &file_station_v1_host_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1452,7 +2049,7 @@ func (x *HostExport) String() string {
 func (*HostExport) ProtoMessage() {}
 
 func (x *HostExport) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[21]
+	mi := &file_station_v1_host_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1465,7 +2062,7 @@ func (x *HostExport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostExport.ProtoReflect.Descriptor instead.
 func (*HostExport) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{21}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *HostExport) GetObject() []byte {
@@ -1485,7 +2082,7 @@ type HostExportReply struct {
 
 func (x *HostExportReply) Reset() {
 	*x = HostExportReply{}
-	mi := &file_station_v1_host_proto_msgTypes[22]
+	mi := &file_station_v1_host_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1497,7 +2094,7 @@ func (x *HostExportReply) String() string {
 func (*HostExportReply) ProtoMessage() {}
 
 func (x *HostExportReply) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[22]
+	mi := &file_station_v1_host_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1510,7 +2107,7 @@ func (x *HostExportReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostExportReply.ProtoReflect.Descriptor instead.
 func (*HostExportReply) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{22}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *HostExportReply) GetChunk() []byte {
@@ -1531,7 +2128,7 @@ type HostImport struct {
 
 func (x *HostImport) Reset() {
 	*x = HostImport{}
-	mi := &file_station_v1_host_proto_msgTypes[23]
+	mi := &file_station_v1_host_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1543,7 +2140,7 @@ func (x *HostImport) String() string {
 func (*HostImport) ProtoMessage() {}
 
 func (x *HostImport) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[23]
+	mi := &file_station_v1_host_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1556,7 +2153,7 @@ func (x *HostImport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostImport.ProtoReflect.Descriptor instead.
 func (*HostImport) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{23}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *HostImport) GetObject() []byte {
@@ -1585,7 +2182,7 @@ type HostMetadataQuery struct {
 
 func (x *HostMetadataQuery) Reset() {
 	*x = HostMetadataQuery{}
-	mi := &file_station_v1_host_proto_msgTypes[24]
+	mi := &file_station_v1_host_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1597,7 +2194,7 @@ func (x *HostMetadataQuery) String() string {
 func (*HostMetadataQuery) ProtoMessage() {}
 
 func (x *HostMetadataQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[24]
+	mi := &file_station_v1_host_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1610,7 +2207,7 @@ func (x *HostMetadataQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostMetadataQuery.ProtoReflect.Descriptor instead.
 func (*HostMetadataQuery) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{24}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *HostMetadataQuery) GetObject() string {
@@ -1655,7 +2252,7 @@ type HostMetadata struct {
 
 func (x *HostMetadata) Reset() {
 	*x = HostMetadata{}
-	mi := &file_station_v1_host_proto_msgTypes[25]
+	mi := &file_station_v1_host_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1667,7 +2264,7 @@ func (x *HostMetadata) String() string {
 func (*HostMetadata) ProtoMessage() {}
 
 func (x *HostMetadata) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[25]
+	mi := &file_station_v1_host_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1680,7 +2277,7 @@ func (x *HostMetadata) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostMetadata.ProtoReflect.Descriptor instead.
 func (*HostMetadata) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{25}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *HostMetadata) GetObject() string {
@@ -1783,7 +2380,7 @@ type HostTrouble struct {
 
 func (x *HostTrouble) Reset() {
 	*x = HostTrouble{}
-	mi := &file_station_v1_host_proto_msgTypes[26]
+	mi := &file_station_v1_host_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1795,7 +2392,7 @@ func (x *HostTrouble) String() string {
 func (*HostTrouble) ProtoMessage() {}
 
 func (x *HostTrouble) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[26]
+	mi := &file_station_v1_host_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1808,7 +2405,7 @@ func (x *HostTrouble) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostTrouble.ProtoReflect.Descriptor instead.
 func (*HostTrouble) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{26}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *HostTrouble) GetKind() string {
@@ -1875,7 +2472,7 @@ type HostStateQuery struct {
 
 func (x *HostStateQuery) Reset() {
 	*x = HostStateQuery{}
-	mi := &file_station_v1_host_proto_msgTypes[27]
+	mi := &file_station_v1_host_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1887,7 +2484,7 @@ func (x *HostStateQuery) String() string {
 func (*HostStateQuery) ProtoMessage() {}
 
 func (x *HostStateQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[27]
+	mi := &file_station_v1_host_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1900,7 +2497,7 @@ func (x *HostStateQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostStateQuery.ProtoReflect.Descriptor instead.
 func (*HostStateQuery) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{27}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *HostStateQuery) GetObject() string {
@@ -1956,7 +2553,7 @@ type HostState struct {
 
 func (x *HostState) Reset() {
 	*x = HostState{}
-	mi := &file_station_v1_host_proto_msgTypes[28]
+	mi := &file_station_v1_host_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1968,7 +2565,7 @@ func (x *HostState) String() string {
 func (*HostState) ProtoMessage() {}
 
 func (x *HostState) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[28]
+	mi := &file_station_v1_host_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1981,7 +2578,7 @@ func (x *HostState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostState.ProtoReflect.Descriptor instead.
 func (*HostState) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{28}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *HostState) GetItems() []*HostStateItem {
@@ -2009,7 +2606,7 @@ type HostStateItem struct {
 
 func (x *HostStateItem) Reset() {
 	*x = HostStateItem{}
-	mi := &file_station_v1_host_proto_msgTypes[29]
+	mi := &file_station_v1_host_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2021,7 +2618,7 @@ func (x *HostStateItem) String() string {
 func (*HostStateItem) ProtoMessage() {}
 
 func (x *HostStateItem) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[29]
+	mi := &file_station_v1_host_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2034,7 +2631,7 @@ func (x *HostStateItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostStateItem.ProtoReflect.Descriptor instead.
 func (*HostStateItem) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{29}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *HostStateItem) GetKey() []byte {
@@ -2061,7 +2658,7 @@ type HostTestRequest struct {
 
 func (x *HostTestRequest) Reset() {
 	*x = HostTestRequest{}
-	mi := &file_station_v1_host_proto_msgTypes[30]
+	mi := &file_station_v1_host_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2073,7 +2670,7 @@ func (x *HostTestRequest) String() string {
 func (*HostTestRequest) ProtoMessage() {}
 
 func (x *HostTestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[30]
+	mi := &file_station_v1_host_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2086,7 +2683,7 @@ func (x *HostTestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostTestRequest.ProtoReflect.Descriptor instead.
 func (*HostTestRequest) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{30}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *HostTestRequest) GetObject() string {
@@ -2107,7 +2704,7 @@ type HostTestReport struct {
 
 func (x *HostTestReport) Reset() {
 	*x = HostTestReport{}
-	mi := &file_station_v1_host_proto_msgTypes[31]
+	mi := &file_station_v1_host_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2119,7 +2716,7 @@ func (x *HostTestReport) String() string {
 func (*HostTestReport) ProtoMessage() {}
 
 func (x *HostTestReport) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[31]
+	mi := &file_station_v1_host_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2132,7 +2729,7 @@ func (x *HostTestReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostTestReport.ProtoReflect.Descriptor instead.
 func (*HostTestReport) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{31}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *HostTestReport) GetObject() string {
@@ -2167,7 +2764,7 @@ type HostTestResult struct {
 
 func (x *HostTestResult) Reset() {
 	*x = HostTestResult{}
-	mi := &file_station_v1_host_proto_msgTypes[32]
+	mi := &file_station_v1_host_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2179,7 +2776,7 @@ func (x *HostTestResult) String() string {
 func (*HostTestResult) ProtoMessage() {}
 
 func (x *HostTestResult) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[32]
+	mi := &file_station_v1_host_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2192,7 +2789,7 @@ func (x *HostTestResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostTestResult.ProtoReflect.Descriptor instead.
 func (*HostTestResult) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{32}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *HostTestResult) GetName() []byte {
@@ -2271,7 +2868,7 @@ type HostTestEntry struct {
 
 func (x *HostTestEntry) Reset() {
 	*x = HostTestEntry{}
-	mi := &file_station_v1_host_proto_msgTypes[33]
+	mi := &file_station_v1_host_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2283,7 +2880,7 @@ func (x *HostTestEntry) String() string {
 func (*HostTestEntry) ProtoMessage() {}
 
 func (x *HostTestEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[33]
+	mi := &file_station_v1_host_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2296,7 +2893,7 @@ func (x *HostTestEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostTestEntry.ProtoReflect.Descriptor instead.
 func (*HostTestEntry) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{33}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *HostTestEntry) GetTimeUs() int64 {
@@ -2337,7 +2934,7 @@ type HostPlugins struct {
 
 func (x *HostPlugins) Reset() {
 	*x = HostPlugins{}
-	mi := &file_station_v1_host_proto_msgTypes[34]
+	mi := &file_station_v1_host_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2349,7 +2946,7 @@ func (x *HostPlugins) String() string {
 func (*HostPlugins) ProtoMessage() {}
 
 func (x *HostPlugins) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[34]
+	mi := &file_station_v1_host_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2362,7 +2959,7 @@ func (x *HostPlugins) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostPlugins.ProtoReflect.Descriptor instead.
 func (*HostPlugins) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{34}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *HostPlugins) GetPlugins() []*HostPlugin {
@@ -2390,7 +2987,7 @@ type HostPlugin struct {
 
 func (x *HostPlugin) Reset() {
 	*x = HostPlugin{}
-	mi := &file_station_v1_host_proto_msgTypes[35]
+	mi := &file_station_v1_host_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2402,7 +2999,7 @@ func (x *HostPlugin) String() string {
 func (*HostPlugin) ProtoMessage() {}
 
 func (x *HostPlugin) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[35]
+	mi := &file_station_v1_host_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2415,7 +3012,7 @@ func (x *HostPlugin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostPlugin.ProtoReflect.Descriptor instead.
 func (*HostPlugin) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{35}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *HostPlugin) GetKind() string {
@@ -2491,7 +3088,7 @@ type HostHealth struct {
 
 func (x *HostHealth) Reset() {
 	*x = HostHealth{}
-	mi := &file_station_v1_host_proto_msgTypes[36]
+	mi := &file_station_v1_host_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2503,7 +3100,7 @@ func (x *HostHealth) String() string {
 func (*HostHealth) ProtoMessage() {}
 
 func (x *HostHealth) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[36]
+	mi := &file_station_v1_host_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2516,7 +3113,7 @@ func (x *HostHealth) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostHealth.ProtoReflect.Descriptor instead.
 func (*HostHealth) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{36}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *HostHealth) GetChecks() []*HostCheck {
@@ -2537,7 +3134,7 @@ type HostCheck struct {
 
 func (x *HostCheck) Reset() {
 	*x = HostCheck{}
-	mi := &file_station_v1_host_proto_msgTypes[37]
+	mi := &file_station_v1_host_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2549,7 +3146,7 @@ func (x *HostCheck) String() string {
 func (*HostCheck) ProtoMessage() {}
 
 func (x *HostCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[37]
+	mi := &file_station_v1_host_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2562,7 +3159,7 @@ func (x *HostCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostCheck.ProtoReflect.Descriptor instead.
 func (*HostCheck) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{37}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *HostCheck) GetName() []byte {
@@ -2647,7 +3244,54 @@ const file_station_v1_host_proto_rawDesc = "" +
 	"\x04hash\x18\x03 \x01(\fR\x04hash\x12\x12\n" +
 	"\x04from\x18\x04 \x01(\x03R\x04from\"%\n" +
 	"\rHostFileReply\x12\x14\n" +
-	"\x05chunk\x18\x01 \x01(\fR\x05chunk\"f\n" +
+	"\x05chunk\x18\x01 \x01(\fR\x05chunk\"\x9b\x01\n" +
+	"\x0eHostFilesQuery\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\tR\x06object\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\fR\x04name\x12\x19\n" +
+	"\bhas_name\x18\x03 \x01(\bR\ahasName\x12\x16\n" +
+	"\x06prefix\x18\x04 \x01(\fR\x06prefix\x12\x14\n" +
+	"\x05after\x18\x05 \x01(\fR\x05after\x12\x14\n" +
+	"\x05limit\x18\x06 \x01(\x05R\x05limit\"K\n" +
+	"\tHostFiles\x12*\n" +
+	"\x05files\x18\x01 \x03(\v2\x14.station.v1.HostFileR\x05files\x12\x12\n" +
+	"\x04more\x18\x02 \x01(\bR\x04more\"\xba\x01\n" +
+	"\vHostNewFile\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\tR\x06object\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\fR\x04name\x12\x12\n" +
+	"\x04type\x18\x03 \x01(\fR\x04type\x12\x19\n" +
+	"\bif_match\x18\x04 \x01(\fR\aifMatch\x12\x1b\n" +
+	"\tif_absent\x18\x05 \x01(\bR\bifAbsent\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x06 \x01(\fR\trequestId\x12\x14\n" +
+	"\x05chunk\x18\a \x01(\fR\x05chunk\"L\n" +
+	"\x0eHostStoredFile\x12(\n" +
+	"\x04file\x18\x01 \x01(\v2\x14.station.v1.HostFileR\x04file\x12\x10\n" +
+	"\x03new\x18\x02 \x01(\bR\x03new\"x\n" +
+	"\x10HostFileDeletion\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\tR\x06object\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\fR\x04name\x12\x19\n" +
+	"\bif_match\x18\x03 \x01(\fR\aifMatch\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x04 \x01(\fR\trequestId\"p\n" +
+	"\x0fHostStateChange\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\tR\x06object\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\fR\x03key\x12\x14\n" +
+	"\x05value\x18\x03 \x01(\fR\x05value\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x04 \x01(\fR\trequestId\"\\\n" +
+	"\x11HostStateDeletion\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\tR\x06object\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\fR\x03key\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x03 \x01(\fR\trequestId\"+\n" +
+	"\x11HostStatusRequest\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\tR\x06object\"j\n" +
+	"\n" +
+	"HostStatus\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\tR\x06object\x12\x18\n" +
+	"\arunning\x18\x02 \x01(\bR\arunning\x12\x16\n" +
+	"\x06queued\x18\x03 \x01(\x03R\x06queued\x12\x12\n" +
+	"\x04warm\x18\x04 \x01(\bR\x04warm\"f\n" +
 	"\n" +
 	"HostObject\x12\x16\n" +
 	"\x06object\x18\x01 \x01(\tR\x06object\x12\x12\n" +
@@ -2781,8 +3425,7 @@ const file_station_v1_host_proto_rawDesc = "" +
 	"\x06checks\x18\x01 \x03(\v2\x15.station.v1.HostCheckR\x06checks\"9\n" +
 	"\tHostCheck\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\fR\x04name\x12\x18\n" +
-	"\aproblem\x18\x02 \x01(\fR\aproblem2\x9f\n" +
-	"\n" +
+	"\aproblem\x18\x02 \x01(\fR\aproblem2\x9a\r\n" +
 	"\vHostService\x127\n" +
 	"\bIdentity\x12\x11.station.v1.Empty\x1a\x18.station.v1.HostIdentity\x126\n" +
 	"\x06Invoke\x12\x14.station.v1.HostCall\x1a\x16.station.v1.HostResult\x12@\n" +
@@ -2803,7 +3446,14 @@ const file_station_v1_host_proto_rawDesc = "" +
 	"\x06Delete\x12\x18.station.v1.HostDeletion\x1a\x11.station.v1.Empty\x12C\n" +
 	"\bMetadata\x12\x1d.station.v1.HostMetadataQuery\x1a\x18.station.v1.HostMetadata\x12?\n" +
 	"\x06Export\x12\x16.station.v1.HostExport\x1a\x1b.station.v1.HostExportReply0\x01\x12=\n" +
-	"\x06Import\x12\x16.station.v1.HostImport\x1a\x19.station.v1.HostPublished(\x01\x125\n" +
+	"\x06Import\x12\x16.station.v1.HostImport\x1a\x19.station.v1.HostPublished(\x01\x12:\n" +
+	"\x05Files\x12\x1a.station.v1.HostFilesQuery\x1a\x15.station.v1.HostFiles\x12@\n" +
+	"\aPutFile\x12\x17.station.v1.HostNewFile\x1a\x1a.station.v1.HostStoredFile(\x01\x12=\n" +
+	"\n" +
+	"DeleteFile\x12\x1c.station.v1.HostFileDeletion\x1a\x11.station.v1.Empty\x12:\n" +
+	"\bSetState\x12\x1b.station.v1.HostStateChange\x1a\x11.station.v1.Empty\x12?\n" +
+	"\vDeleteState\x12\x1d.station.v1.HostStateDeletion\x1a\x11.station.v1.Empty\x12?\n" +
+	"\x06Status\x12\x1d.station.v1.HostStatusRequest\x1a\x16.station.v1.HostStatus\x125\n" +
 	"\aPlugins\x12\x11.station.v1.Empty\x1a\x17.station.v1.HostPlugins\x123\n" +
 	"\x06Health\x12\x11.station.v1.Empty\x1a\x16.station.v1.HostHealthB/Z-github.com/dbbasic/station/sdk/internal/pb;pbb\x06proto3"
 
@@ -2819,7 +3469,7 @@ func file_station_v1_host_proto_rawDescGZIP() []byte {
 	return file_station_v1_host_proto_rawDescData
 }
 
-var file_station_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
+var file_station_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
 var file_station_v1_host_proto_goTypes = []any{
 	(*HostIdentity)(nil),      // 0: station.v1.HostIdentity
 	(*HostCall)(nil),          // 1: station.v1.HostCall
@@ -2831,104 +3481,127 @@ var file_station_v1_host_proto_goTypes = []any{
 	(*HostDropUpload)(nil),    // 7: station.v1.HostDropUpload
 	(*HostReadFile)(nil),      // 8: station.v1.HostReadFile
 	(*HostFileReply)(nil),     // 9: station.v1.HostFileReply
-	(*HostObject)(nil),        // 10: station.v1.HostObject
-	(*HostObjectsQuery)(nil),  // 11: station.v1.HostObjectsQuery
-	(*HostObjects)(nil),       // 12: station.v1.HostObjects
-	(*HostSourceRequest)(nil), // 13: station.v1.HostSourceRequest
-	(*HostSource)(nil),        // 14: station.v1.HostSource
-	(*HostPublication)(nil),   // 15: station.v1.HostPublication
-	(*HostRollback)(nil),      // 16: station.v1.HostRollback
-	(*HostPublished)(nil),     // 17: station.v1.HostPublished
-	(*HostDiffQuery)(nil),     // 18: station.v1.HostDiffQuery
-	(*HostDiff)(nil),          // 19: station.v1.HostDiff
-	(*HostDeletion)(nil),      // 20: station.v1.HostDeletion
-	(*HostExport)(nil),        // 21: station.v1.HostExport
-	(*HostExportReply)(nil),   // 22: station.v1.HostExportReply
-	(*HostImport)(nil),        // 23: station.v1.HostImport
-	(*HostMetadataQuery)(nil), // 24: station.v1.HostMetadataQuery
-	(*HostMetadata)(nil),      // 25: station.v1.HostMetadata
-	(*HostTrouble)(nil),       // 26: station.v1.HostTrouble
-	(*HostStateQuery)(nil),    // 27: station.v1.HostStateQuery
-	(*HostState)(nil),         // 28: station.v1.HostState
-	(*HostStateItem)(nil),     // 29: station.v1.HostStateItem
-	(*HostTestRequest)(nil),   // 30: station.v1.HostTestRequest
-	(*HostTestReport)(nil),    // 31: station.v1.HostTestReport
-	(*HostTestResult)(nil),    // 32: station.v1.HostTestResult
-	(*HostTestEntry)(nil),     // 33: station.v1.HostTestEntry
-	(*HostPlugins)(nil),       // 34: station.v1.HostPlugins
-	(*HostPlugin)(nil),        // 35: station.v1.HostPlugin
-	(*HostHealth)(nil),        // 36: station.v1.HostHealth
-	(*HostCheck)(nil),         // 37: station.v1.HostCheck
-	(*Field)(nil),             // 38: station.v1.Field
-	(*Empty)(nil),             // 39: station.v1.Empty
-	(*LogsQuery)(nil),         // 40: station.v1.LogsQuery
-	(*VersionsQuery)(nil),     // 41: station.v1.VersionsQuery
-	(*VersionRequest)(nil),    // 42: station.v1.VersionRequest
-	(*LogsPage)(nil),          // 43: station.v1.LogsPage
-	(*VersionsReply)(nil),     // 44: station.v1.VersionsReply
-	(*SourceVersion)(nil),     // 45: station.v1.SourceVersion
+	(*HostFilesQuery)(nil),    // 10: station.v1.HostFilesQuery
+	(*HostFiles)(nil),         // 11: station.v1.HostFiles
+	(*HostNewFile)(nil),       // 12: station.v1.HostNewFile
+	(*HostStoredFile)(nil),    // 13: station.v1.HostStoredFile
+	(*HostFileDeletion)(nil),  // 14: station.v1.HostFileDeletion
+	(*HostStateChange)(nil),   // 15: station.v1.HostStateChange
+	(*HostStateDeletion)(nil), // 16: station.v1.HostStateDeletion
+	(*HostStatusRequest)(nil), // 17: station.v1.HostStatusRequest
+	(*HostStatus)(nil),        // 18: station.v1.HostStatus
+	(*HostObject)(nil),        // 19: station.v1.HostObject
+	(*HostObjectsQuery)(nil),  // 20: station.v1.HostObjectsQuery
+	(*HostObjects)(nil),       // 21: station.v1.HostObjects
+	(*HostSourceRequest)(nil), // 22: station.v1.HostSourceRequest
+	(*HostSource)(nil),        // 23: station.v1.HostSource
+	(*HostPublication)(nil),   // 24: station.v1.HostPublication
+	(*HostRollback)(nil),      // 25: station.v1.HostRollback
+	(*HostPublished)(nil),     // 26: station.v1.HostPublished
+	(*HostDiffQuery)(nil),     // 27: station.v1.HostDiffQuery
+	(*HostDiff)(nil),          // 28: station.v1.HostDiff
+	(*HostDeletion)(nil),      // 29: station.v1.HostDeletion
+	(*HostExport)(nil),        // 30: station.v1.HostExport
+	(*HostExportReply)(nil),   // 31: station.v1.HostExportReply
+	(*HostImport)(nil),        // 32: station.v1.HostImport
+	(*HostMetadataQuery)(nil), // 33: station.v1.HostMetadataQuery
+	(*HostMetadata)(nil),      // 34: station.v1.HostMetadata
+	(*HostTrouble)(nil),       // 35: station.v1.HostTrouble
+	(*HostStateQuery)(nil),    // 36: station.v1.HostStateQuery
+	(*HostState)(nil),         // 37: station.v1.HostState
+	(*HostStateItem)(nil),     // 38: station.v1.HostStateItem
+	(*HostTestRequest)(nil),   // 39: station.v1.HostTestRequest
+	(*HostTestReport)(nil),    // 40: station.v1.HostTestReport
+	(*HostTestResult)(nil),    // 41: station.v1.HostTestResult
+	(*HostTestEntry)(nil),     // 42: station.v1.HostTestEntry
+	(*HostPlugins)(nil),       // 43: station.v1.HostPlugins
+	(*HostPlugin)(nil),        // 44: station.v1.HostPlugin
+	(*HostHealth)(nil),        // 45: station.v1.HostHealth
+	(*HostCheck)(nil),         // 46: station.v1.HostCheck
+	(*Field)(nil),             // 47: station.v1.Field
+	(*Empty)(nil),             // 48: station.v1.Empty
+	(*LogsQuery)(nil),         // 49: station.v1.LogsQuery
+	(*VersionsQuery)(nil),     // 50: station.v1.VersionsQuery
+	(*VersionRequest)(nil),    // 51: station.v1.VersionRequest
+	(*LogsPage)(nil),          // 52: station.v1.LogsPage
+	(*VersionsReply)(nil),     // 53: station.v1.VersionsReply
+	(*SourceVersion)(nil),     // 54: station.v1.SourceVersion
 }
 var file_station_v1_host_proto_depIdxs = []int32{
-	38, // 0: station.v1.HostCall.query:type_name -> station.v1.Field
-	38, // 1: station.v1.HostCall.header:type_name -> station.v1.Field
-	38, // 2: station.v1.HostCall.form:type_name -> station.v1.Field
+	47, // 0: station.v1.HostCall.query:type_name -> station.v1.Field
+	47, // 1: station.v1.HostCall.header:type_name -> station.v1.Field
+	47, // 2: station.v1.HostCall.form:type_name -> station.v1.Field
 	2,  // 3: station.v1.HostCall.uploads:type_name -> station.v1.HostUploaded
-	38, // 4: station.v1.HostResult.header:type_name -> station.v1.Field
+	47, // 4: station.v1.HostResult.header:type_name -> station.v1.Field
 	4,  // 5: station.v1.HostResult.file:type_name -> station.v1.HostFile
-	10, // 6: station.v1.HostObjects.objects:type_name -> station.v1.HostObject
-	26, // 7: station.v1.HostMetadata.trouble:type_name -> station.v1.HostTrouble
-	29, // 8: station.v1.HostState.items:type_name -> station.v1.HostStateItem
-	32, // 9: station.v1.HostTestReport.tests:type_name -> station.v1.HostTestResult
-	33, // 10: station.v1.HostTestResult.log:type_name -> station.v1.HostTestEntry
-	35, // 11: station.v1.HostPlugins.plugins:type_name -> station.v1.HostPlugin
-	37, // 12: station.v1.HostHealth.checks:type_name -> station.v1.HostCheck
-	39, // 13: station.v1.HostService.Identity:input_type -> station.v1.Empty
-	1,  // 14: station.v1.HostService.Invoke:input_type -> station.v1.HostCall
-	11, // 15: station.v1.HostService.Objects:input_type -> station.v1.HostObjectsQuery
-	13, // 16: station.v1.HostService.Source:input_type -> station.v1.HostSourceRequest
-	27, // 17: station.v1.HostService.State:input_type -> station.v1.HostStateQuery
-	40, // 18: station.v1.HostService.Logs:input_type -> station.v1.LogsQuery
-	5,  // 19: station.v1.HostService.Upload:input_type -> station.v1.HostUploadRequest
-	7,  // 20: station.v1.HostService.DropUpload:input_type -> station.v1.HostDropUpload
-	8,  // 21: station.v1.HostService.ReadFile:input_type -> station.v1.HostReadFile
-	30, // 22: station.v1.HostService.Test:input_type -> station.v1.HostTestRequest
-	41, // 23: station.v1.HostService.Versions:input_type -> station.v1.VersionsQuery
-	42, // 24: station.v1.HostService.Version:input_type -> station.v1.VersionRequest
-	15, // 25: station.v1.HostService.Publish:input_type -> station.v1.HostPublication
-	16, // 26: station.v1.HostService.Rollback:input_type -> station.v1.HostRollback
-	18, // 27: station.v1.HostService.Diff:input_type -> station.v1.HostDiffQuery
-	20, // 28: station.v1.HostService.Delete:input_type -> station.v1.HostDeletion
-	24, // 29: station.v1.HostService.Metadata:input_type -> station.v1.HostMetadataQuery
-	21, // 30: station.v1.HostService.Export:input_type -> station.v1.HostExport
-	23, // 31: station.v1.HostService.Import:input_type -> station.v1.HostImport
-	39, // 32: station.v1.HostService.Plugins:input_type -> station.v1.Empty
-	39, // 33: station.v1.HostService.Health:input_type -> station.v1.Empty
-	0,  // 34: station.v1.HostService.Identity:output_type -> station.v1.HostIdentity
-	3,  // 35: station.v1.HostService.Invoke:output_type -> station.v1.HostResult
-	12, // 36: station.v1.HostService.Objects:output_type -> station.v1.HostObjects
-	14, // 37: station.v1.HostService.Source:output_type -> station.v1.HostSource
-	28, // 38: station.v1.HostService.State:output_type -> station.v1.HostState
-	43, // 39: station.v1.HostService.Logs:output_type -> station.v1.LogsPage
-	6,  // 40: station.v1.HostService.Upload:output_type -> station.v1.HostUpload
-	39, // 41: station.v1.HostService.DropUpload:output_type -> station.v1.Empty
-	9,  // 42: station.v1.HostService.ReadFile:output_type -> station.v1.HostFileReply
-	31, // 43: station.v1.HostService.Test:output_type -> station.v1.HostTestReport
-	44, // 44: station.v1.HostService.Versions:output_type -> station.v1.VersionsReply
-	45, // 45: station.v1.HostService.Version:output_type -> station.v1.SourceVersion
-	17, // 46: station.v1.HostService.Publish:output_type -> station.v1.HostPublished
-	17, // 47: station.v1.HostService.Rollback:output_type -> station.v1.HostPublished
-	19, // 48: station.v1.HostService.Diff:output_type -> station.v1.HostDiff
-	39, // 49: station.v1.HostService.Delete:output_type -> station.v1.Empty
-	25, // 50: station.v1.HostService.Metadata:output_type -> station.v1.HostMetadata
-	22, // 51: station.v1.HostService.Export:output_type -> station.v1.HostExportReply
-	17, // 52: station.v1.HostService.Import:output_type -> station.v1.HostPublished
-	34, // 53: station.v1.HostService.Plugins:output_type -> station.v1.HostPlugins
-	36, // 54: station.v1.HostService.Health:output_type -> station.v1.HostHealth
-	34, // [34:55] is the sub-list for method output_type
-	13, // [13:34] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	4,  // 6: station.v1.HostFiles.files:type_name -> station.v1.HostFile
+	4,  // 7: station.v1.HostStoredFile.file:type_name -> station.v1.HostFile
+	19, // 8: station.v1.HostObjects.objects:type_name -> station.v1.HostObject
+	35, // 9: station.v1.HostMetadata.trouble:type_name -> station.v1.HostTrouble
+	38, // 10: station.v1.HostState.items:type_name -> station.v1.HostStateItem
+	41, // 11: station.v1.HostTestReport.tests:type_name -> station.v1.HostTestResult
+	42, // 12: station.v1.HostTestResult.log:type_name -> station.v1.HostTestEntry
+	44, // 13: station.v1.HostPlugins.plugins:type_name -> station.v1.HostPlugin
+	46, // 14: station.v1.HostHealth.checks:type_name -> station.v1.HostCheck
+	48, // 15: station.v1.HostService.Identity:input_type -> station.v1.Empty
+	1,  // 16: station.v1.HostService.Invoke:input_type -> station.v1.HostCall
+	20, // 17: station.v1.HostService.Objects:input_type -> station.v1.HostObjectsQuery
+	22, // 18: station.v1.HostService.Source:input_type -> station.v1.HostSourceRequest
+	36, // 19: station.v1.HostService.State:input_type -> station.v1.HostStateQuery
+	49, // 20: station.v1.HostService.Logs:input_type -> station.v1.LogsQuery
+	5,  // 21: station.v1.HostService.Upload:input_type -> station.v1.HostUploadRequest
+	7,  // 22: station.v1.HostService.DropUpload:input_type -> station.v1.HostDropUpload
+	8,  // 23: station.v1.HostService.ReadFile:input_type -> station.v1.HostReadFile
+	39, // 24: station.v1.HostService.Test:input_type -> station.v1.HostTestRequest
+	50, // 25: station.v1.HostService.Versions:input_type -> station.v1.VersionsQuery
+	51, // 26: station.v1.HostService.Version:input_type -> station.v1.VersionRequest
+	24, // 27: station.v1.HostService.Publish:input_type -> station.v1.HostPublication
+	25, // 28: station.v1.HostService.Rollback:input_type -> station.v1.HostRollback
+	27, // 29: station.v1.HostService.Diff:input_type -> station.v1.HostDiffQuery
+	29, // 30: station.v1.HostService.Delete:input_type -> station.v1.HostDeletion
+	33, // 31: station.v1.HostService.Metadata:input_type -> station.v1.HostMetadataQuery
+	30, // 32: station.v1.HostService.Export:input_type -> station.v1.HostExport
+	32, // 33: station.v1.HostService.Import:input_type -> station.v1.HostImport
+	10, // 34: station.v1.HostService.Files:input_type -> station.v1.HostFilesQuery
+	12, // 35: station.v1.HostService.PutFile:input_type -> station.v1.HostNewFile
+	14, // 36: station.v1.HostService.DeleteFile:input_type -> station.v1.HostFileDeletion
+	15, // 37: station.v1.HostService.SetState:input_type -> station.v1.HostStateChange
+	16, // 38: station.v1.HostService.DeleteState:input_type -> station.v1.HostStateDeletion
+	17, // 39: station.v1.HostService.Status:input_type -> station.v1.HostStatusRequest
+	48, // 40: station.v1.HostService.Plugins:input_type -> station.v1.Empty
+	48, // 41: station.v1.HostService.Health:input_type -> station.v1.Empty
+	0,  // 42: station.v1.HostService.Identity:output_type -> station.v1.HostIdentity
+	3,  // 43: station.v1.HostService.Invoke:output_type -> station.v1.HostResult
+	21, // 44: station.v1.HostService.Objects:output_type -> station.v1.HostObjects
+	23, // 45: station.v1.HostService.Source:output_type -> station.v1.HostSource
+	37, // 46: station.v1.HostService.State:output_type -> station.v1.HostState
+	52, // 47: station.v1.HostService.Logs:output_type -> station.v1.LogsPage
+	6,  // 48: station.v1.HostService.Upload:output_type -> station.v1.HostUpload
+	48, // 49: station.v1.HostService.DropUpload:output_type -> station.v1.Empty
+	9,  // 50: station.v1.HostService.ReadFile:output_type -> station.v1.HostFileReply
+	40, // 51: station.v1.HostService.Test:output_type -> station.v1.HostTestReport
+	53, // 52: station.v1.HostService.Versions:output_type -> station.v1.VersionsReply
+	54, // 53: station.v1.HostService.Version:output_type -> station.v1.SourceVersion
+	26, // 54: station.v1.HostService.Publish:output_type -> station.v1.HostPublished
+	26, // 55: station.v1.HostService.Rollback:output_type -> station.v1.HostPublished
+	28, // 56: station.v1.HostService.Diff:output_type -> station.v1.HostDiff
+	48, // 57: station.v1.HostService.Delete:output_type -> station.v1.Empty
+	34, // 58: station.v1.HostService.Metadata:output_type -> station.v1.HostMetadata
+	31, // 59: station.v1.HostService.Export:output_type -> station.v1.HostExportReply
+	26, // 60: station.v1.HostService.Import:output_type -> station.v1.HostPublished
+	11, // 61: station.v1.HostService.Files:output_type -> station.v1.HostFiles
+	13, // 62: station.v1.HostService.PutFile:output_type -> station.v1.HostStoredFile
+	48, // 63: station.v1.HostService.DeleteFile:output_type -> station.v1.Empty
+	48, // 64: station.v1.HostService.SetState:output_type -> station.v1.Empty
+	48, // 65: station.v1.HostService.DeleteState:output_type -> station.v1.Empty
+	18, // 66: station.v1.HostService.Status:output_type -> station.v1.HostStatus
+	43, // 67: station.v1.HostService.Plugins:output_type -> station.v1.HostPlugins
+	45, // 68: station.v1.HostService.Health:output_type -> station.v1.HostHealth
+	42, // [42:69] is the sub-list for method output_type
+	15, // [15:42] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_station_v1_host_proto_init() }
@@ -2944,7 +3617,7 @@ func file_station_v1_host_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_station_v1_host_proto_rawDesc), len(file_station_v1_host_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   38,
+			NumMessages:   47,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -43,16 +43,7 @@ func (x *exchange) answer() error {
 	if x.Do == Invoke {
 		return x.invoke(object, station)
 	}
-	if station != "" && station != x.station {
-		return errs.New(errs.NotFound, "no_such_station", "This station knows no station %q.", station)
-	}
-	switch x.Do {
-	case Export:
-		return x.exportObject(object)
-	case Import:
-		return x.importObject(object)
-	}
-	return x.ask(do, object)
+	return x.ask(do, object, station)
 }
 
 // fail is the last answer of what went wrong.

@@ -29,6 +29,7 @@ type Host struct {
 
 	published []host.Publication
 	deleted   []host.Deletion
+	changes   []any // of files and state
 
 	plugins []host.Plugin
 	health  host.Health
@@ -55,6 +56,7 @@ type Data struct {
 
 	Versions []storage.Version // oldest first
 	Metadata host.Metadata     // Trouble.Line is for operators
+	Status   host.Status
 }
 
 // NewHost gives a host without objects.
