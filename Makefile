@@ -34,9 +34,11 @@ soak: ## the tests with full counts and their time limits, on a plain build
 	go test -count=1 -timeout 30m -v ./cmd/station -run 'TestIncrements|TestKernelKilled|TestStorageKilled' \
 		-args -increments 10000 -connections 64 -kernel-kills 10 -storage-kills 5 -strict
 	go test -count=1 -timeout 60m -v ./cmd/station -run 'TestFaults|TestKernelKilledInTrouble' -args -faults 50 -strict
+	go test -count=1 -timeout 30m -v ./cmd/station -run 'TestTermUnderLoad|TestTermTwice' -args -terms 50 -strict
 	go test -count=1 -timeout 30m -v ./cmd/station -run 'TestBounds' -args $(BOUNDS)
 	go test -count=1 -timeout 30m -v ./cmd/station -run 'TestLargeFile' -args -file-size 104857600 -strict
 	go test -count=1 -timeout 30m -v ./cmd/station -run 'TestHostileStation|TestNearStation|TestStationMemory' -args -hostile 0 -strict
+	go test -count=1 -timeout 30m -v ./cmd/station -run 'TestTokenCheckCost|TestBlogCost' -args -users 10000 -posts 10000 -strict
 	go test -count=1 -timeout 30m -v ./framework/kernel -run 'TestRandomChanges' -args -live-rounds 400
 	go test -count=1 -timeout 30m ./plugins/storage-tsv -run 'TestContract|TestConformance|TestStateProperty|TestHotKey' \
 		-args -rapid.checks 100 -hot-key 1000000

@@ -6,5 +6,5 @@ import "embed"
 
 // Files are the scripts by their paths below this folder.
 //
-//go:embed tutorial advanced
+//go:embed tutorial basics advanced
 var Files embed.FS

@@ -58,6 +58,7 @@ func sendFrom(ts *testscript.TestScript, policy string, req *http.Request) {
 		origin, site = "null", "cross-site"
 	}
 	header := func(r *http.Request) {
+		r.Header.Set("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")
 		r.Header.Set("Sec-Fetch-Site", site)
 		r.Header.Set("Sec-Fetch-Mode", "navigate")
 		r.Header.Set("Sec-Fetch-Dest", "document")

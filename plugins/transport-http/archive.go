@@ -3,7 +3,6 @@ package transporthttp
 import (
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -84,7 +83,7 @@ func (x *exchange) importObject(ctx context.Context, object id.Object, _ args) e
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	body := &archiveBody{x: x, rc: http.NewResponseController(x.w), start: time.Now(), stall: time.AfterFunc(callTime, cancel)}
+	body := &fileBody{x: x, rc: http.NewResponseController(x.w), start: time.Now(), stall: time.AfterFunc(callTime, cancel)}
 	defer body.stall.Stop()
 	done, err := x.host.Import(ctx, object, body)
 	if err != nil {
@@ -99,26 +98,4 @@ func (x *exchange) importObject(ctx context.Context, object id.Object, _ args) e
 		ObjectID  id.Object `json:"object_id"`
 	}{"ok", "The object is imported, and version " + strconv.FormatUint(done.Version, 10) + " is live", done.Version, object})
 	return nil
-}
-
-// archiveBody is the body of an import as it arrives.
-type archiveBody struct {
-	x     *exchange
-	rc    *http.ResponseController
-	start time.Time
-	read  int         // bytes
-	stall *time.Timer // runs while the host does not read
-}
-
-// Read implements io.Reader. A client that sends too slowly ends it. Errors: as readBody.
-func (b *archiveBody) Read(p []byte) (int, error) {
-	b.stall.Stop()
-	defer b.stall.Reset(callTime)
-	_ = b.rc.SetReadDeadline(b.start.Add(allowance(b.read))) // a recorder in a test has none
-	n, err := b.x.r.Body.Read(p)
-	b.read += n
-	if err != nil && err != io.EOF { //nolint:errorlint // one that is wrapped says that it was cut
-		err = b.x.bodyError(err)
-	}
-	return n, err
 }

@@ -24,6 +24,7 @@ type handler struct {
 	calls   context.Context // of the calls: ends with Serve, not with the client's connection
 	origin  *http.CrossOriginProtection
 	forms   *forms
+	policy  policies
 	bodies  atomic.Int64 // bytes held by large bodies
 }
 

@@ -2,6 +2,7 @@ package transporthttp
 
 import (
 	"net"
+	"net/http"
 	"sync"
 	"time"
 )
@@ -9,7 +10,7 @@ import (
 // limitConns returns a listener that has at most n connections open. While
 // there are n, Accept waits, and clients wait in the listener's own queue.
 func limitConns(ln net.Listener, n int) *limited {
-	return &limited{Listener: ln, slots: make(chan struct{}, n), closed: make(chan struct{}), silent: map[*conn]struct{}{}}
+	return &limited{Listener: ln, slots: make(chan struct{}, n), closed: make(chan struct{}), conns: map[*conn]struct{}{}}
 }
 
 type limited struct {
@@ -17,21 +18,31 @@ type limited struct {
 	slots  chan struct{}
 	once   sync.Once
 	closed chan struct{}
+	open   sync.WaitGroup // one for each connection
 
-	mu     sync.Mutex
-	silent map[*conn]struct{} // connections that have not sent a byte yet
+	mu    sync.Mutex
+	last  time.Time // when the last connection is taken; zero before end
+	conns map[*conn]struct{}
 }
 
-// Accept waits for a free slot, then for a connection.
+// Accept waits for a free slot, then for a connection. After end it takes those
+// that are in the queue already, and then gives net.ErrClosed.
 func (l *limited) Accept() (net.Conn, error) {
 	select {
 	case l.slots <- struct{}{}:
 	case <-l.closed:
 		return nil, net.ErrClosed
 	}
+	if l.ending() && !l.hurry() {
+		<-l.slots
+		return nil, net.ErrClosed
+	}
 	c, err := l.Listener.Accept()
 	if err != nil {
 		<-l.slots
+		if l.ending() {
+			err = net.ErrClosed // no fault after which net/http would try again
+		}
 		return nil, err
 	}
 	return l.track(c), nil
@@ -39,27 +50,46 @@ func (l *limited) Accept() (net.Conn, error) {
 
 // track wraps a connection that has just been accepted.
 func (l *limited) track(accepted net.Conn) *conn {
-	c := &conn{Conn: accepted}
-	c.spoke = sync.OnceFunc(func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		delete(l.silent, c)
-	})
-	c.release = sync.OnceFunc(func() { <-l.slots })
+	c := &conn{Conn: accepted, of: l, waits: true}
+	l.open.Add(1)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.silent[c] = struct{}{}
+	l.conns[c] = struct{}{}
 	return c
 }
 
-// dismiss gives connections that have sent nothing yet silentTime to do so.
-// Browsers open some in advance, and http.Server.Shutdown would wait 5 s for each.
-func (l *limited) dismiss() {
+// end stops taking connections. Those that wait for a request are closed if none
+// begins within silentTime; the others end with their answers, which say so.
+//
+// http.Server.Shutdown closes idle connections whatever has just arrived on them,
+// also a request that its handler has begun with, and waits 5 s for connections
+// that never sent a byte, as browsers open some in advance.
+func (l *limited) end() {
+	l.mu.Lock()
+	l.last = time.Now().Add(silentTime)
+	for c := range l.conns {
+		c.hasten()
+	}
+	l.mu.Unlock()
+	if !l.hurry() {
+		_ = l.Close() // nothing can be done about a listener that does not close
+	}
+}
+
+func (l *limited) ending() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for c := range l.silent {
-		_ = c.SetReadDeadline(time.Now().Add(silentTime))
-	}
+	return !l.last.IsZero()
+}
+
+// hurry has the next Accept end where no connection is in the queue. It reports
+// whether the time for that is not over.
+func (l *limited) hurry() bool {
+	timed, ok := l.Listener.(interface{ SetDeadline(time.Time) error })
+	l.mu.Lock()
+	last := l.last
+	l.mu.Unlock()
+	return ok && time.Now().Before(last) && timed.SetDeadline(time.Now().Add(queueTime)) == nil
 }
 
 // Close also ends an Accept that waits for a slot.
@@ -72,19 +102,50 @@ func (l *limited) Close() error {
 // grows with their length, so that a client that does not read cannot keep it.
 type conn struct {
 	net.Conn
-	spoke   func() // notes the first byte
-	release func() // frees the slot
-	heard   bool   // net/http has one reader at a time
+	of   *limited
+	once sync.Once
+
+	mu    sync.Mutex
+	waits bool // for the first byte of a request
 }
 
-// Read notes that the client has spoken.
+// state takes note of what net/http does with the connection.
+func (c *conn) state(s http.ConnState) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.waits = s == http.StateNew || s == http.StateIdle
+}
+
+// Read notes that a request begins.
 func (c *conn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
-	if n > 0 && !c.heard {
-		c.heard = true
-		c.spoke()
+	if n > 0 {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.waits = false
 	}
 	return n, err
+}
+
+// hasten gives a connection that waits for a request silentTime.
+func (c *conn) hasten() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.waits {
+		_ = c.Conn.SetReadDeadline(time.Now().Add(silentTime)) // one that is closed needs none
+	}
+}
+
+// SetReadDeadline gives a connection that waits for a request no more than
+// silentTime once the listener ends.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	ending := c.of.ending()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if most := time.Now().Add(silentTime); ending && c.waits && (t.IsZero() || t.After(most)) {
+		t = most
+	}
+	return c.Conn.SetReadDeadline(t)
 }
 
 // Write gives each piece graceTime and the time it takes at minRate.
@@ -106,9 +167,16 @@ func (c *conn) CloseWrite() error {
 
 // Close frees the slot.
 func (c *conn) Close() error {
-	c.spoke()
-	defer c.release()
+	defer c.once.Do(c.release)
 	return c.Conn.Close()
+}
+
+func (c *conn) release() {
+	c.of.mu.Lock()
+	delete(c.of.conns, c)
+	c.of.mu.Unlock()
+	<-c.of.slots
+	c.of.open.Done()
 }
 
 // allowance is how long n bytes may take.

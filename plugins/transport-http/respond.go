@@ -103,6 +103,7 @@ func (x *exchange) send(status int, body []byte) {
 	if len(body) > 0 && header["Content-Type"] == nil && !bare {
 		header["Content-Type"] = []string{"application/octet-stream"} // else net/http guesses
 	}
+	x.lastOfConnection()
 	x.begun = true
 	x.w.WriteHeader(status)
 	if !bare && !head && len(body) > 0 {
@@ -122,7 +123,7 @@ func (x *exchange) sendResult(object id.Object, res host.Result) error {
 		header["X-Routed-From"] = x.own
 	}
 	for _, f := range res.Header {
-		x.setHeader(header, f)
+		x.setHeader(header, object, f)
 	}
 	if res.Status >= 400 {
 		header["X-Error-From"] = fromObject
@@ -130,7 +131,7 @@ func (x *exchange) sendResult(object id.Object, res host.Result) error {
 	if res.File != nil && header["Content-Type"] == nil && res.File.Type != "" {
 		header["Content-Type"] = []string{res.File.Type}
 	}
-	if !inert(header["Content-Type"]) {
+	if !inert(header["Content-Type"]) && header["Content-Security-Policy"] == nil {
 		header["Content-Security-Policy"] = sandbox
 	}
 	if res.File != nil {
@@ -144,9 +145,10 @@ var sandbox = []string{"sandbox allow-forms allow-scripts"}
 
 // setHeader takes one header of a script, or drops it: by then the call is
 // durable, and an error would tell the client that it was undone.
-func (x *exchange) setHeader(header http.Header, f host.Field) {
+func (x *exchange) setHeader(header http.Header, object id.Object, f host.Field) {
 	name := http.CanonicalHeaderKey(f.Name)
-	if stationHeader[name] || !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(f.Value) {
+	ownPolicy := name == "Content-Security-Policy" && x.policy[object] && strings.TrimSpace(f.Value) != ""
+	if stationHeader[name] && !ownPolicy || !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(f.Value) {
 		x.log.Debug("dropped a header of a script", "request_id", x.id, "path", x.r.URL.Path, "header", clip(f.Name))
 		return
 	}

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -96,13 +98,57 @@ func TestResponseHeaders(t *testing.T) {
 	}
 }
 
+// TestOwnPolicy: an object that the config lists sets its own policy, no other.
+func TestOwnPolicy(t *testing.T) {
+	const own = "default-src 'self'"
+	page := func(policy ...string) transporttest.Answer {
+		r := host.Result{Status: 200, Body: []byte("<p>"), Header: []host.Field{field("Content-Type", "text/html")}}
+		for _, p := range policy {
+			r.Header = append(r.Header, field("content-security-policy", p))
+		}
+		return transporttest.Answer{Result: r}
+	}
+	p := newPages(t)
+	p.h.policy = policies{"listed": true, "silent": true, "empty": true}
+	for object, c := range map[id.Object]struct {
+		answer transporttest.Answer
+		want   []string
+	}{
+		"listed": {page(own, "frame-ancestors 'none'"), []string{own, "frame-ancestors 'none'"}},
+		"silent": {page(), sandbox}, "empty": {page(" "), sandbox}, "other": {page(own), sandbox}, "listed2": {page(own), sandbox},
+	} {
+		p.host.Answer(object, c.answer)
+		w := httptest.NewRecorder()
+		p.h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://localhost/objects/"+string(object), nil))
+		if got := w.Header()["Content-Security-Policy"]; !slices.Equal(got, c.want) {
+			t.Errorf("%s has the policy %q, want %q", object, got, c.want)
+		}
+	}
+}
+
+func TestOwnPolicyOption(t *testing.T) {
+	c := transporttest.Config
+	for text, want := range map[string]policies{`[]`: {}, `["a","b_c"]`: {"a": true, "b_c": true}, `["A"]`: nil, `["a",""]`: nil, `["a@here"]`: nil} {
+		c.Options = map[string]string{"own_policy": text}
+		tr := New(slog.New(slog.DiscardHandler), "test")
+		err := tr.Configure(t.Context(), c)
+		if want == nil {
+			if !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "own_policy") {
+				t.Errorf("%s gives %v", text, err)
+			}
+		} else if err != nil || !maps.Equal(tr.use.Load().policies, want) {
+			t.Errorf("%s gives %v, %v", text, tr.use.Load().policies, err)
+		}
+	}
+}
+
 // TestHeaderNames: what is no header name goes no further, whatever the
 // server below would do with it ("Trailer:X" is a trailer to net/http).
 func TestHeaderNames(t *testing.T) {
 	x := exchange{handler: newHandler(slog.New(slog.DiscardHandler), "here", nil, t.Context()), r: httptest.NewRequest(http.MethodGet, "/", nil)}
 	for _, name := range []string{"", "X Bad", "X:", "Trailer:X", "X\r\nY", "ü", "X\x00"} {
 		header := http.Header{}
-		if x.setHeader(header, field(name, "1")); len(header) > 0 {
+		if x.setHeader(header, "a", field(name, "1")); len(header) > 0 {
 			t.Errorf("%q was taken: %v", name, header)
 		}
 	}

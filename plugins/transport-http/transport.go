@@ -26,7 +26,8 @@ const (
 	headerBytes = 64 << 10               // request line and headers
 	idleTime    = 2 * time.Minute        // between two requests of a connection
 	callTime    = 35 * time.Second       // a call of the host; the kernel's own limit is 30 s
-	silentTime  = 100 * time.Millisecond // a new connection may say nothing for this while the station stops
+	silentTime  = 100 * time.Millisecond // a connection without a request may say nothing for this while the station stops
+	queueTime   = 20 * time.Millisecond  // without a new connection, and the station that stops takes none
 	graceTime   = 10 * time.Second       // a body or an answer may take this and len/minRate
 	minRate     = 32 << 10               // bytes per second
 	maxConns    = 4096                   // open connections, unless set otherwise; others wait in the listener's queue
@@ -42,6 +43,9 @@ const (
 var schema = plugin.Schema{{
 	Name: "max_connections", Type: plugin.Integer, Default: strconv.Itoa(maxConns), Min: 1, Max: 1 << 20,
 	Doc: "How many connections may be open at once. Others wait in the system's queue.",
+}, {
+	Name: "own_policy", Type: plugin.List, Default: "[]",
+	Doc: "Ids of objects whose own Content-Security-Policy stands in place of the sandbox. Without one their pages can do all that the API can.",
 }}
 
 // Transport is the HTTP transport.
@@ -56,7 +60,11 @@ type Transport struct {
 type settings struct {
 	station  id.Station
 	maxConns int
+	policies policies
 }
+
+// policies are the objects that set their own Content-Security-Policy.
+type policies map[id.Object]bool
 
 var _ transport.Transport = (*Transport)(nil)
 
@@ -79,7 +87,15 @@ func (t *Transport) Configure(_ context.Context, c plugin.Config) error {
 	if err != nil {
 		return err
 	}
-	t.use.Store(&settings{station: c.Station, maxConns: int(v.Integer("max_connections"))})
+	own := policies{}
+	for _, name := range v.List("own_policy") {
+		object, err := id.ParseObject(name)
+		if err != nil {
+			return errs.New(errs.Invalid, "", "The option own_policy lists %q, which is no id of an object.", clip(name))
+		}
+		own[object] = true
+	}
+	t.use.Store(&settings{station: c.Station, maxConns: int(v.Integer("max_connections")), policies: own})
 	return nil
 }
 
@@ -107,8 +123,10 @@ func (t *Transport) Serve(ctx context.Context, ln net.Listener, h host.Host) err
 	calls, abandon := context.WithCancel(context.WithoutCancel(ctx))
 	defer abandon()
 	conns := limitConns(ln, use.maxConns)
-	srv := newServer(t.log, newHandler(t.log, use.station, h, calls))
-	srv.RegisterOnShutdown(conns.dismiss)
+	handler := newHandler(t.log, use.station, h, calls)
+	handler.policy = use.policies
+	handler.serving = ctx
+	srv := newServer(t.log, handler)
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(conns) }()
 	select {
@@ -118,18 +136,21 @@ func (t *Transport) Serve(ctx context.Context, ln net.Listener, h host.Host) err
 		return errs.Wrap(errs.Unavailable, "http.Serve", err, "The HTTP listener failed.")
 	case <-ctx.Done():
 	}
-	t.drain(ctx, srv)
-	t.log.Debug("the HTTP server ended", "error", <-failed)
+	conns.end()
+	t.log.Debug("the HTTP listener ended", "error", <-failed)
+	t.drain(conns)
+	_ = srv.Close()
 	return nil
 }
 
 // drain lets calls in flight finish for at most transport.DrainTime.
-func (t *Transport) drain(ctx context.Context, srv *http.Server) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), transport.DrainTime)
-	defer cancel()
-	if err := srv.Shutdown(ctx); err != nil {
-		t.log.Warn("calls in flight were cut off", "after", transport.DrainTime, "error", err)
-		_ = srv.Close()
+func (t *Transport) drain(conns *limited) {
+	over := make(chan struct{})
+	go func() { conns.open.Wait(); close(over) }()
+	select {
+	case <-over:
+	case <-time.After(transport.DrainTime):
+		t.log.Warn("calls in flight were cut off", "after", transport.DrainTime)
 	}
 }
 
@@ -145,7 +166,12 @@ func newServer(log *slog.Logger, h http.Handler) *http.Server {
 		IdleTimeout:                  idleTime,
 		MaxHeaderBytes:               headerBytes - 4096, // net/http adds 4096
 		Protocols:                    &protocols,
-		ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		ConnState: func(c net.Conn, s http.ConnState) {
+			if c, ok := c.(*conn); ok {
+				c.state(s)
+			}
+		},
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 }
 
