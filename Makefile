@@ -35,6 +35,8 @@ soak: ## the tests with full counts and their time limits, on a plain build
 		-args -increments 10000 -connections 64 -kernel-kills 10 -storage-kills 5 -strict
 	go test -count=1 -timeout 60m -v ./cmd/station -run 'TestFaults|TestKernelKilledInTrouble' -args -faults 50 -strict
 	go test -count=1 -timeout 30m -v ./cmd/station -run 'TestTermUnderLoad|TestTermTwice' -args -terms 50 -strict
+	go test -count=1 -timeout 30m -v ./cmd/station -run 'TestSlowConnections' -args -slow 500 -strict
+	go test -count=1 -timeout 30m ./plugins/transport-http -run '^$$' -fuzz FuzzRequest -fuzztime 10m
 	go test -count=1 -timeout 30m -v ./cmd/station -run 'TestBounds' -args $(BOUNDS)
 	go test -count=1 -timeout 30m -v ./cmd/station -run 'TestLargeFile' -args -file-size 104857600 -strict
 	go test -count=1 -timeout 30m -v ./cmd/station -run 'TestHostileStation|TestNearStation|TestStationMemory' -args -hostile 0 -strict

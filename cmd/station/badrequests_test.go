@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -40,14 +41,24 @@ func TestBadRequests(t *testing.T) {
 	if len(before) < 3*len(badrequests.Objects) || len(stored) < 10 {
 		t.Fatalf("there is nothing to change: %d answers, %d files", len(before), len(stored))
 	}
-	n := 0
-	for _, r := range badrequests.All() {
-		n++
-		if problem := s.sendBad(r); problem != "" {
-			t.Errorf("%s: %s", r.Name, problem)
-		}
+	all := badrequests.All()
+	queue := make(chan badrequests.Request, len(all))
+	for _, r := range all {
+		queue <- r
 	}
-	t.Logf("%d requests", n)
+	close(queue)
+	var workers sync.WaitGroup
+	for range 4 {
+		workers.Go(func() {
+			for r := range queue {
+				if problem := s.sendBad(r); problem != "" {
+					t.Errorf("%s: %s", r.Name, problem)
+				}
+			}
+		})
+	}
+	workers.Wait()
+	t.Logf("%d requests", len(all))
 	if d := cmp.Diff(before, s.everything()); d != "" {
 		t.Errorf("what the station answers has changed:\n%s", d)
 	}

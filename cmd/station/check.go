@@ -103,7 +103,7 @@ func (c *client) troubles(ctx context.Context, notes io.Writer, found kernel.Che
 				Trouble *trouble `json:"trouble"`
 			} `json:"metadata"`
 		}
-		err := c.do(ctx, http.MethodGet, "/objects/"+string(s.Object)+"?metadata=true", nil, &answer)
+		err := c.ask(ctx, "/objects/"+string(s.Object)+"?metadata=true", &answer)
 		if e, ok := errors.AsType[*answerError](err); ok && e.Status == http.StatusNotFound {
 			unknown++
 			continue

@@ -127,19 +127,9 @@ type request struct {
 	size   int64     // of body, -1 if unknown
 }
 
-// do sends a request and decodes its answer into answer, if that is not nil.
-// body, if not nil, is sent as JSON. path may hold a query; its variable parts
-// are escaped. Errors: unreachableError, *answerError.
-func (c *client) do(ctx context.Context, method, path string, body, answer any) error {
-	var r request
-	if body != nil {
-		var err error
-		if r, err = jsonBody(body); err != nil {
-			return err
-		}
-	}
-	r.method, r.path = method, path
-	return c.doRequest(ctx, r, answer)
+// ask asks for what is at path, which may hold a query, as do does.
+func (c *client) ask(ctx context.Context, path string, answer any) error {
+	return c.do(ctx, request{method: http.MethodGet, path: path}, answer)
 }
 
 // jsonBody gives a request whose body is v as JSON.
@@ -153,8 +143,9 @@ func jsonText(b []byte) request {
 	return request{header: http.Header{"Content-Type": {"application/json"}}, body: bytes.NewReader(b), size: int64(len(b))}
 }
 
-// doRequest is do for any body.
-func (c *client) doRequest(ctx context.Context, r request, answer any) error {
+// do sends a request and decodes its answer, which is JSON, into answer. Errors:
+// unreachableError, *answerError.
+func (c *client) do(ctx context.Context, r request, answer any) error {
 	resp, err := c.open(ctx, r)
 	if err != nil {
 		return err
@@ -163,9 +154,6 @@ func (c *client) doRequest(ctx context.Context, r request, answer any) error {
 	raw, err := c.readAll(ctx, resp.Body, answerBytes)
 	if err != nil {
 		return err
-	}
-	if answer == nil {
-		return nil
 	}
 	if err := json.Unmarshal(raw, answer); err != nil {
 		return unreachableError{fmt.Errorf("%s does not answer like a station: %w", c.base.Redacted(), err)}
@@ -294,7 +282,10 @@ func (c *client) printList(cmd *cobra.Command, f format, path string, head []str
 		return c.printAnswer(cmd, path)
 	}
 	r := newRows(cmd.OutOrStdout(), f, head...)
-	return errors.Join(fill(r), r.flush())
+	if err := fill(r); err != nil {
+		return err
+	}
+	return r.end()
 }
 
 // printAnswer prints the JSON that the station answers at path.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -58,22 +57,43 @@ func (e *entry) UnmarshalJSON(raw []byte) error {
 func logsCommand() *cobra.Command {
 	var q logsQuery
 	cmd := asks(&cobra.Command{
-		Use:   "logs ID",
-		Short: "Print the log of an object",
+		Use:   "logs ID [FIELD=VALUE]...",
+		Short: "Print the log of an object, and follow it",
 		Long: `Logs prints the newest entries of an object's log, the oldest of them first: time,
-level, message and fields. With -o json each entry is a line of JSON.`,
+level, message and fields. FIELD=VALUE chooses those with that field. With -o json
+each entry is a line of JSON.
+
+With -f it goes on with each entry as it is written, until it is interrupted. A
+station that goes away is waited for, and the log continued where it was left.`,
 		Example: `  station logs tutorial_03_counter
-  station logs tutorial_03_counter --level warning,error -n 10 -o json`,
-		Args:              exactArgs(1),
+  station logs tutorial_03_counter --level warning,error -n 10 -o json
+  station logs tutorial_02_hello_with_logging user_id=ada --since 2026-01-01T00:00:00Z -q greeted
+  station logs tutorial_03_counter -f`,
+		Args:              minArgs(1),
 		ValidArgsFunction: argument(objectIDs),
 	}, func(cmd *cobra.Command, station *client, args []string) error {
 		path, err := objectPath(args[0])
 		if err != nil {
 			return err
 		}
+		if q.fields, err = fieldsOf(args[1:]); err != nil {
+			return err
+		}
+		for _, f := range q.fields {
+			if f.value != nil {
+				return usageError{fmt.Errorf("a field of the log is looked for as a text: write %s=VALUE", visible(f.name, ""))}
+			}
+		}
+		if q.follow {
+			return station.followLog(cmd, path, &q)
+		}
 		return station.logs(cmd, path, &q)
 	})
 	f := cmd.Flags()
+	f.BoolVarP(&q.follow, "follow", "f", false, "go on with what is written, until interrupted")
+	f.StringVarP(&q.text, "query", "q", "", "entries with this `text` alone, in the message or a field")
+	f.StringVar(&q.since, "since", "", "entries from this `time` on, such as 2026-01-31T12:00:00Z")
+	f.StringVar(&q.until, "until", "", "entries before this `time`")
 	f.StringVar(&q.level, "level", "", "entries of these levels alone: DEBUG, INFO, WARNING, ERROR, CRITICAL, separated by commas")
 	complete(cmd, "level", cobra.FixedCompletions([]string{"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}, cobra.ShellCompDirectiveNoFileComp))
 	limitFlag(cmd, &q.limit, 100, "entries")
@@ -83,15 +103,22 @@ level, message and fields. With -o json each entry is a line of JSON.`,
 
 // logsQuery says which entries are printed, and how.
 type logsQuery struct {
-	level string
-	limit int
-	out   *format
+	level, text, since, until string
+	fields                    []field
+	limit                     int
+	follow                    bool
+	out                       *format
 }
 
 // filters are the parameters that choose entries.
 func (q *logsQuery) filters() (params []string) {
-	if q.level != "" {
-		params = append(params, "level", q.level)
+	for _, p := range [][2]string{{"level", q.level}, {"q", q.text}, {"since", q.since}, {"until", q.until}} {
+		if p[1] != "" {
+			params = append(params, p[0], p[1])
+		}
+	}
+	for _, f := range q.fields {
+		params = append(params, "field."+f.name, f.text)
 	}
 	return params
 }
@@ -110,7 +137,7 @@ func (c *client) logs(cmd *cobra.Command, path string, q *logsQuery) error {
 			Logs []entry
 			Next string `json:"next_cursor"`
 		}
-		if err := c.do(cmd.Context(), http.MethodGet, path, nil, &page); err != nil {
+		if err := c.ask(cmd.Context(), path, &page); err != nil {
 			return "", err
 		}
 		if q.limit > 0 {

@@ -24,14 +24,11 @@ below the scripts folder. With PREFIX it lists those whose id begins so.`,
 		Args:              rangeArgs(0, 1),
 		ValidArgsFunction: argument(objectIDs),
 	}, func(cmd *cobra.Command, station *client, args []string) error {
-		prefix := ""
-		if len(args) > 0 {
-			prefix = args[0]
-		}
+		prefix := append(args, "")[0]
 		return station.printList(cmd, *out, query("/objects", "prefix", prefix), []string{"object_id", "version", "path"}, func(r *rows) error {
 			return pages(query("/objects", "prefix", prefix, "limit", "1000"), func(path string) (string, error) {
 				var page objectsPage
-				if err := station.do(cmd.Context(), http.MethodGet, path, nil, &page); err != nil {
+				if err := station.ask(cmd.Context(), path, &page); err != nil {
 					return "", err
 				}
 				for _, o := range page.Objects {
@@ -65,8 +62,7 @@ func rmCommand() *cobra.Command {
 files. It asks first; where no terminal is there to answer, it wants --yes.
 
 An object that is made again under the id begins empty.`,
-		Example: `  station rm guestbook --yes
-  station rm greeter --yes --if-match HASH`,
+		Example:           `  station rm guestbook --yes`,
 		Args:              exactArgs(1),
 		ValidArgsFunction: argument(objectIDs),
 	}, func(cmd *cobra.Command, station *client, args []string) error {
@@ -81,7 +77,7 @@ An object that is made again under the id begins empty.`,
 		}
 		var done struct{ Message string }
 		r := request{method: http.MethodDelete, path: query(path, "object", "true"), header: ifMatch(match)}
-		if err := station.doRequest(cmd.Context(), r, &done); err != nil {
+		if err := station.do(cmd.Context(), r, &done); err != nil {
 			return err
 		}
 		fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", args[0], visible(done.Message, ""))

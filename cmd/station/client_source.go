@@ -42,7 +42,7 @@ names, as it is.`,
 		}
 		if number == "" {
 			var answer struct{ Source string }
-			if err := station.do(cmd.Context(), http.MethodGet, query(path, "source", "true"), nil, &answer); err != nil {
+			if err := station.ask(cmd.Context(), query(path, "source", "true"), &answer); err != nil {
 				return err
 			}
 			return printText(cmd.OutOrStdout(), strings.NewReader(answer.Source))
@@ -51,7 +51,7 @@ names, as it is.`,
 			return err
 		}
 		var answer struct{ Version versionRow }
-		if err := station.do(cmd.Context(), http.MethodGet, query(path, "version", number), nil, &answer); err != nil {
+		if err := station.ask(cmd.Context(), query(path, "version", number), &answer); err != nil {
 			return err
 		}
 		return printText(cmd.OutOrStdout(), strings.NewReader(answer.Version.Content))
@@ -148,7 +148,7 @@ func (c *client) printMessage(cmd *cobra.Command, object string, r request) erro
 		Message string
 		New     uint64 `json:"new_version_id"`
 	}
-	if err := c.doRequest(cmd.Context(), r, &done); err != nil {
+	if err := c.do(cmd.Context(), r, &done); err != nil {
 		return err
 	}
 	if done.New > 0 {
@@ -184,7 +184,7 @@ func versionsCommand() *cobra.Command {
 					Versions []versionRow
 					Next     string `json:"next_cursor"`
 				}
-				if err := station.do(cmd.Context(), http.MethodGet, path, nil, &page); err != nil {
+				if err := station.ask(cmd.Context(), path, &page); err != nil {
 					return "", err
 				}
 				for _, v := range page.Versions {

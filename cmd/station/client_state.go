@@ -47,14 +47,11 @@ as JSON. With PREFIX it lists those that begin so.`,
 		if err != nil {
 			return err
 		}
-		path = query(path, "state", "true")
-		if len(args) > 1 {
-			path += "&" + query("", "prefix", args[1])[1:]
-		}
+		path = query(path, "state", "true", "prefix", append(args, "")[1])
 		return station.printList(cmd, *out, path, []string{"key", "value"}, func(r *rows) error {
 			return pages(path+"&limit="+stateKeysAtOnce, func(path string) (string, error) {
 				var page statePage
-				if err := station.do(cmd.Context(), http.MethodGet, path, nil, &page); err != nil {
+				if err := station.ask(cmd.Context(), path, &page); err != nil {
 					return "", err
 				}
 				for _, key := range slices.Sorted(maps.Keys(page.State)) {
@@ -85,7 +82,7 @@ code is 4 if the key is not there.`,
 			return err
 		}
 		var page statePage
-		if err := station.do(cmd.Context(), http.MethodGet, path, nil, &page); err != nil {
+		if err := station.ask(cmd.Context(), path, &page); err != nil {
 			return err
 		}
 		value := []byte(page.State[args[1]])

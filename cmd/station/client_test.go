@@ -51,7 +51,7 @@ func TestClient(t *testing.T) {
 		var answer struct{ N int }
 		asked, err := newClient(c.url)
 		if err == nil {
-			err = asked.do(t.Context(), "GET", c.path, nil, &answer)
+			err = asked.ask(t.Context(), c.path, &answer)
 		}
 		if got := exitCode(err); got != c.code {
 			t.Errorf("%s%s: exit code %d, want %d (%v)", c.url, c.path, got, c.code, err)

@@ -86,7 +86,7 @@ func rootCommand() *cobra.Command {
 	root.AddCommand(
 		serveCommand(), initCommand(), newCommand(), checkCommand(), testCommand(), typesCommand(),
 		lsCommand(), runCommand(), logsCommand(), sourceCommand(), saveCommand(), rmCommand(), versionsCommand(), diffCommand(), rollbackCommand(),
-		stateCommand(), importCommand(), pluginCommand(), configCommand(), versionCommand(), completionCommand(), pluginServeCommand(),
+		stateCommand(), filesCommand(), exportCommand(), importCommand(), pluginCommand(), configCommand(), versionCommand(), completionCommand(), pluginServeCommand(),
 	)
 	return root
 }
@@ -113,7 +113,10 @@ func versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version of this program",
-		Args:  exactArgs(0),
+		Long: `Version prints the version of this program: that of the release, or the commit that it
+was built from.`,
+		Example: `  station version`,
+		Args:    exactArgs(0),
 		Run: func(cmd *cobra.Command, _ []string) {
 			fmt.Fprintln(cmd.OutOrStdout(), "station", version())
 		},

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -113,7 +112,7 @@ func lookUp(cmd *cobra.Command, path string, answer any) bool {
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), completionTime)
 	defer cancel()
-	return station.do(ctx, http.MethodGet, path, nil, answer) == nil
+	return station.ask(ctx, path, answer) == nil
 }
 
 // completed keeps the words that a shell can take: a line is one of them, and a
@@ -169,6 +168,19 @@ func stateKeys(cmd *cobra.Command, args []string, begun string) []cobra.Completi
 		return nil
 	}
 	return completed(slices.Sorted(maps.Keys(page.State)), begun)
+}
+
+func fileNames(cmd *cobra.Command, args []string, begun string) []cobra.Completion {
+	path, err := objectPath(args[0])
+	var page filesPage
+	if err != nil || !lookUp(cmd, query(path, "files", "true", "prefix", begun, "limit", "1000"), &page) {
+		return nil
+	}
+	var words []string
+	for _, f := range page.Files {
+		words = append(words, f.Name)
+	}
+	return completed(words, begun)
 }
 
 // scriptFiles completes the path of a script on disk, folder by folder.

@@ -146,7 +146,7 @@ Without FILE it is the one that serve would read.
 
 The exit code is 0 if all is well, 1 if something is wrong, 2 for a wrong call.`,
 		Example: `  station config validate
-  station config validate /etc/station/station.hcl`,
+  station config validate ./station.hcl`,
 		Args: rangeArgs(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -232,7 +232,7 @@ func showRows(r *rows, c *config.Config) error {
 		}
 		r.add(name, value, s.Origin())
 	}
-	return r.flush()
+	return r.end()
 }
 
 // shown is a setting in JSON.

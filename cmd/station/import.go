@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -38,27 +39,46 @@ type importing struct {
 
 func importCommand() *cobra.Command {
 	var c importing
-	var file string
+	var file, at, as string
 	cmd := &cobra.Command{
-		Use:   "import DIR",
-		Short: "Take the data of the Python prototype into a station",
-		Long: `Import reads a data folder of the Python prototype (state/, logs/, versions/ and
+		Use:   "import FILE|DIR|-",
+		Short: "Take an exported object, or the data of the Python prototype, into a station",
+		Long: `Import FILE makes an object of a file that "station export" has written, in the
+running station that --url names, whole or not at all. It is called as the file is,
+without .tar, or as --as says; the station must not have it. "-" is the standard
+input, and needs --as.
+
+Import DIR reads a data folder of the Python prototype (state/, logs/, versions/ and
 files/) and makes an object of the station of each of its objects, whole or not
 at all. It writes nothing into DIR. What cannot be taken as it stands is taken in
 another form, or left, and the report says so, with file and line.
 
-The station must not run. An object that it has already is not touched, so that
-an import which was stopped is continued by running it again.
+For DIR the station must not run. An object that it has already is not touched, so
+that an import which was stopped is continued by running it again.
 
 The prototype's sources are Python. They are kept as the object's versions and
 do not run: write a Lua script at scripts/ID.lua, which becomes the next version
 and finds the state, the log and the files.
 
 The exit code is 0 if all was taken, 1 if something was left, 2 for a wrong call.`,
-		Example: `  station import ../prototype/data
-  station import ../prototype/data --data /var/lib/station --report problems.tsv`,
+		Example: `  station import notes-backup.tar --as notes_again
+  station import ../prototype/data --data ./imported
+  station import ../prototype/data --data ./again --report problems.tsv`,
 		Args: exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			info, err := os.Stat(args[0])
+			if errors.Is(err, fs.ErrNotExist) && args[0] != "-" {
+				return fmt.Errorf("there is no file or folder %s", args[0])
+			}
+			if args[0] == "-" || err == nil && !info.IsDir() {
+				if err := onlyFor(cmd, "DIR", "data", "station-id", "config", "report"); err != nil {
+					return err
+				}
+				return importArchive(cmd, at, args[0], as)
+			}
+			if err := onlyFor(cmd, "FILE", "url", "as"); err != nil {
+				return err
+			}
 			settings, err := loadConfig(cmd, file, false)
 			if err != nil {
 				return err
@@ -74,8 +94,20 @@ The exit code is 0 if all was taken, 1 if something was left, 2 for a wrong call
 		},
 	}
 	dataFlags(cmd, &file)
-	cmd.Flags().StringVar(&c.report, "report", "", "new file for every problem, one line each with tabs; the report on the screen shows the first 100 of each kind")
+	urlFlag(cmd, &at)
+	cmd.Flags().StringVar(&as, "as", "", "`id` of the object that is made of FILE")
+	cmd.Flags().StringVar(&c.report, "report", "", "new file for every problem of DIR, one line each with tabs; the report on the screen shows the first 100 of each kind")
 	return cmd
+}
+
+// onlyFor refuses flags that are for another kind of import.
+func onlyFor(cmd *cobra.Command, what string, flags ...string) error {
+	for _, f := range flags {
+		if cmd.Flags().Changed(f) {
+			return usageError{fmt.Errorf("--%s is for an import of %s (see %s --help)", f, what, cmd.CommandPath())}
+		}
+	}
+	return nil
 }
 
 // same reports whether two paths are one folder.

@@ -28,7 +28,7 @@ scripts/. DIR is made if it is missing.
 A file of other content is left as it is, and the exit code is 1. So is one that a
 station has written there since.`,
 		Example: `  station init
-  station init /srv/station`,
+  station init ./shop`,
 		Args: rangeArgs(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := "."

@@ -38,16 +38,18 @@ func scriptAwait(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func scriptWaitFile(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 {
-		ts.Fatalf("usage: waitfile FILE")
+	if neg || len(args) < 1 || len(args) > 2 {
+		ts.Fatalf("usage: waitfile FILE [PATTERN]")
 	}
+	pattern, err := regexp.Compile("(?m)" + strings.Join(args[1:], ""))
+	ts.Check(err)
 	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
-		_, err := os.Stat(ts.MkAbs(args[0]))
-		if err == nil {
+		text, err := os.ReadFile(ts.MkAbs(args[0]))
+		if err == nil && pattern.Match(text) {
 			return
 		}
 		if time.Now().After(end) {
-			ts.Fatalf("%v", err)
+			ts.Fatalf("%s does not match %s (%v): %s", args[0], pattern, err, text)
 		}
 	}
 }

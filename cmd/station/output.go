@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"unicode"
@@ -57,30 +58,40 @@ func outputFlag(cmd *cobra.Command) *format {
 type rows struct {
 	to    io.Writer
 	table *tabwriter.Writer // nil for tsv
+	head  []string          // nil once it is printed
+	held  int               // rows of the table that are not printed yet
 }
 
-// newRows begins a list with its head.
+// alignedRows are the rows of a table whose columns have one width, so that a long
+// list needs no memory.
+const alignedRows = 1000
+
+// newRows begins a list with its head, which is printed with the first row or the end.
 func newRows(w io.Writer, f format, head ...string) *rows {
 	if f == asTSV {
-		r := &rows{to: w}
-		r.add(head...)
-		return r
+		return &rows{to: w, head: head}
 	}
-	r := &rows{table: tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)}
 	for i := range head {
 		head[i] = strings.ToUpper(strings.ReplaceAll(head[i], "_", " "))
 	}
-	r.add(head...)
-	return r
+	return &rows{table: tabwriter.NewWriter(w, 0, 0, 2, ' ', 0), head: head}
 }
 
 // add prints a row. What its cells hold stays in them.
 func (r *rows) add(cells ...string) {
+	if head := r.head; head != nil {
+		r.head = nil
+		r.add(head...)
+	}
 	if r.table != nil {
 		for i, c := range cells {
 			cells[i] = visible(c, "")
 		}
 		fmt.Fprintln(r.table, strings.Join(cells, "\t"))
+		if r.held++; r.held == alignedRows {
+			r.held = 0
+			_ = r.table.Flush() // as below
+		}
 		return
 	}
 	var line []byte
@@ -97,8 +108,12 @@ func (r *rows) add(cells ...string) {
 	_, _ = r.to.Write(line) // as with fmt.Fprintln, a reader that is gone ends the program
 }
 
-// flush prints the rows that are held back to align their columns.
-func (r *rows) flush() error {
+// end prints what is held back, and the head of a list without rows.
+func (r *rows) end() error {
+	if head := r.head; head != nil {
+		r.head = nil
+		r.add(head...)
+	}
 	if r.table != nil {
 		return r.table.Flush()
 	}
@@ -152,7 +167,7 @@ type screen struct {
 
 // Write implements io.Writer.
 func (s *screen) Write(p []byte) (int, error) {
-	all := append(s.part, p...)
+	all := slices.Concat(s.part, p)
 	whole := len(all)
 	for i := 1; i < utf8.UTFMax && i <= len(all); i++ {
 		if c := all[len(all)-i]; utf8.RuneStart(c) {
@@ -162,7 +177,7 @@ func (s *screen) Write(p []byte) (int, error) {
 			break
 		}
 	}
-	s.part = append([]byte(nil), all[whole:]...)
+	s.part = all[whole:]
 	_, err := io.WriteString(s.w, visible(string(all[:whole]), "\t\n"))
 	return len(p), err
 }

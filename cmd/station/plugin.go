@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"net/http"
 	"strconv"
 	"time"
 
@@ -37,7 +36,7 @@ a wrong call, 3 if no station answers.`,
 		head := []string{"kind", "name", "version", "pid", "up_for", "restarts", "health"}
 		return station.printList(cmd, *out, "/plugins", head, func(r *rows) error {
 			var answer struct{ Plugins []pluginRow }
-			if err := station.do(cmd.Context(), http.MethodGet, "/plugins", nil, &answer); err != nil {
+			if err := station.ask(cmd.Context(), "/plugins", &answer); err != nil {
 				return err
 			}
 			for i := range answer.Plugins {

@@ -42,7 +42,7 @@ The program needs the Go module ` + modulePath + `, in the version of
 this station. A station that was built from a checkout has none: name the folder
 of the checkout with --sdk, and go.mod replaces the module with it.`,
 		Example: `  station plugin new transport gopher
-  station plugin new storage mydb /tmp/mydb --sdk ~/src/station`,
+  station plugin new storage mydb plugins/mydb --sdk ../station`,
 		Args: rangeArgs(2, 3),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			kind, name := args[0], args[1]

@@ -36,7 +36,7 @@ import (
 //	                            load a page and submit its form that has these fields as a browser does; see submit_test.go
 //	keep NAME PATTERN           set a variable to what the first group matches in stdout
 //	await METHOD PATH PATTERN   send a request again and again until status, headers and body match
-//	waitfile FILE               wait until there is a file
+//	waitfile FILE [PATTERN]     wait until there is a file, and its text matches
 //	exits CODE PROGRAM [arg...] run a program, which must exit with this code
 //	log PATTERN...              each must stand in the station's own log
 func TestScripts(t *testing.T) { runScripts(t, "testdata/script", "") }

@@ -213,7 +213,7 @@ func formBody(t *testing.T, a inquiry) (media, body string) {
 func rowsOfHTTP(t *testing.T, do string, body []byte) (rows, next string) {
 	t.Helper()
 	if do == "diff" {
-		return steady(t, do, map[string]any{"diff": string(body)}), ""
+		return steady(t, do, map[string]any{"text": string(body)}), ""
 	}
 	var in map[string]any
 	decode(t, body, &in)

@@ -10,11 +10,13 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tidwall/btree"
 
 	"github.com/dbbasic/station/framework/luahost"
+	"github.com/dbbasic/station/framework/metrics"
 	"github.com/dbbasic/station/sdk/cluster"
 	"github.com/dbbasic/station/sdk/errs"
 	"github.com/dbbasic/station/sdk/hlc"
@@ -80,7 +82,7 @@ func DefaultLimits() Limits {
 	}
 }
 
-// Options are what a Dispatcher works with. All fields are required.
+// Options are what a Dispatcher works with. All fields are required, but those that count.
 type Options struct {
 	Station id.Station
 	Store   Store
@@ -88,6 +90,10 @@ type Options struct {
 	Clock   *hlc.Clock
 	Log     *slog.Logger
 	Limits  Limits
+
+	Calls   *metrics.Calls         // counts calls; nil for none
+	Commits *metrics.Commits       // counts commits; nil for none
+	PathOf  func(id.Object) string // the path of an object's script, empty while it is not known; required with Calls
 }
 
 // Dispatcher runs the calls of a station's objects. Its methods are safe for
@@ -97,6 +103,7 @@ type Dispatcher struct {
 	pipe  *pipeline
 	slots chan struct{} // held while a script runs
 	warm  *warmth
+	vms   atomic.Int64 // warm, or running
 
 	mu      sync.RWMutex
 	objects map[id.Object]*object
@@ -110,6 +117,7 @@ type Dispatcher struct {
 func New(o Options) *Dispatcher {
 	d := &Dispatcher{Options: o, slots: make(chan struct{}, o.Limits.VMs), objects: map[id.Object]*object{}, warm: newWarmth(o.Limits.Warm)}
 	d.pipe = newPipeline(o.Store, o.Cluster, o.Log, o.Limits.Pending)
+	d.pipe.counts = o.Commits
 	return d
 }
 
@@ -144,6 +152,7 @@ func (d *Dispatcher) Serve(name id.Object, s Source) {
 	o.mu.Lock()
 	if s.Version >= o.source.Version { // the one that is answered last need not be the newest
 		o.source = s
+		o.class.Store(nil) // its script may have moved
 	}
 	o.mu.Unlock()
 	d.mu.Lock()
@@ -188,7 +197,14 @@ func (d *Dispatcher) find(name id.Object) (*object, error) {
 // Invoke runs one call and gives its answer once everything that the answer
 // may depend on is durable. Errors are those of host.Host's Invoke.
 func (d *Dispatcher) Invoke(ctx context.Context, c host.Call) (host.Result, error) {
-	t := &task{call: &c}
+	began := time.Now()
+	t := &task{call: &c, began: began}
+	r, err := d.invoke(ctx, c, t)
+	d.count(t.at, c.Method, err, time.Since(began))
+	return r, err
+}
+
+func (d *Dispatcher) invoke(ctx context.Context, c host.Call, t *task) (host.Result, error) {
 	defer d.dropUploads(t)
 	if c.Station != "" && c.Station != d.Station {
 		if len(c.Uploads) > 0 {
@@ -203,10 +219,9 @@ func (d *Dispatcher) Invoke(ctx context.Context, c host.Call) (host.Result, erro
 	if err != nil {
 		return host.Result{}, err
 	}
-	began := time.Now()
-	ctx, cancel := context.WithDeadline(ctx, callDeadline(began, c.Deadline, d.Limits))
+	ctx, cancel := context.WithDeadline(ctx, callDeadline(t.began, c.Deadline, d.Limits))
 	defer cancel()
-	t.ctx, t.began, t.at = ctx, began, o
+	t.ctx, t.at = ctx, o
 	if err := o.do(t); err != nil {
 		return host.Result{}, err
 	}

@@ -91,7 +91,10 @@ func (tx *transaction) invoke(c host.Call) (host.Result, error) {
 		n.reached = n.reached || !harmless(err)
 		return r, err
 	}
-	return tx.await(ctx, target, c)
+	began := time.Now()
+	r, err := tx.await(ctx, target, c)
+	d.count(target, c.Method, err, time.Since(began))
+	return r, err
 }
 
 // await runs a call in another mailbox of this station.

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dbbasic/station/framework/luahost"
+	"github.com/dbbasic/station/framework/metrics"
 	"github.com/dbbasic/station/sdk/errs"
 	"github.com/dbbasic/station/sdk/host"
 	"github.com/dbbasic/station/sdk/id"
@@ -18,6 +20,8 @@ import (
 type object struct {
 	d  *Dispatcher
 	id id.Object
+
+	class atomic.Pointer[metrics.Class] // nil until a call is counted
 
 	mu       sync.Mutex
 	source   Source
@@ -290,6 +294,7 @@ func (o *object) dropVM() {
 	if o.vm != nil {
 		o.vm.Close()
 		o.vm = nil
+		o.d.vms.Add(-1)
 	}
 }
 
@@ -368,6 +373,7 @@ func (o *object) ensureVM(source Source) error {
 		return err
 	}
 	o.vm, o.vmOf = vm, source.Version
+	o.d.vms.Add(1)
 	return nil
 }
 

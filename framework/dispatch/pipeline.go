@@ -4,7 +4,9 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"time"
 
+	"github.com/dbbasic/station/framework/metrics"
 	"github.com/dbbasic/station/sdk/cluster"
 	"github.com/dbbasic/station/sdk/errs"
 	"github.com/dbbasic/station/sdk/storage"
@@ -32,6 +34,7 @@ type pipeline struct {
 	cluster cluster.Cluster
 	log     *slog.Logger
 	limit   int
+	counts  *metrics.Commits
 
 	mu      sync.Mutex
 	filled  sync.Cond
@@ -118,7 +121,9 @@ func (p *pipeline) send(batch []*pending) {
 	// No deadline: whether the batch landed is known only from storage's answer
 	// or its death, and until then nothing may be loaded that it could still
 	// change. Callers have deadlines of their own, and the limit bounds what waits.
+	began := time.Now()
 	results := p.store.Commit(context.Background(), commits)
+	took := time.Since(began)
 
 	durable := commits[:0]
 	for i, c := range batch {
@@ -129,6 +134,7 @@ func (p *pipeline) send(batch []*pending) {
 		c.err = p.uncertain(&c.commit, results[i])
 		p.fail(c)
 	}
+	p.counts.Batch(len(batch), len(durable), took)
 	p.resolve(batch)
 	if len(durable) > 0 {
 		p.cluster.Publish(durable)

@@ -28,6 +28,7 @@ type Host struct {
 	testing  chan struct{} // held while the tests of a script run
 	cluster  cluster.Cluster
 	plugins  func() []pluginhost.Status
+	watch    watch
 }
 
 var _ host.Host = (*Host)(nil)

@@ -112,9 +112,12 @@ func run(ctx context.Context, c Config, plugins *pluginhost.Host, scripts catalo
 	budget := luahost.NewBudget(luahost.DefaultBudget)
 	defer budget.Close()
 	alone := cluster.None{}
+	var o *objects
+	w := newWatch(plugins, budget)
 	d := dispatch.New(dispatch.Options{
 		Station: c.Station, Store: &store, Cluster: alone, Clock: hlc.NewClock(time.Now, boot.High),
 		Log: c.Log, Limits: dispatch.DefaultLimits(),
+		Calls: w.calls, Commits: w.commits, PathOf: func(object id.Object) string { return o.pathOf(object) },
 	})
 	budget.OnFull(d.Shed)
 	defer func() {
@@ -133,7 +136,7 @@ func run(ctx context.Context, c Config, plugins *pluginhost.Host, scripts catalo
 		}
 		defer folder.Close() //nolint:errcheck // it was only read
 	}
-	o := newObjects(d, &store, folder, c.Log)
+	o = newObjects(d, &store, folder, c.Log)
 	o.limits, o.env = limits, c.Env
 	if err := o.load(ctx, scripts); err != nil {
 		return err
@@ -143,7 +146,7 @@ func run(ctx context.Context, c Config, plugins *pluginhost.Host, scripts catalo
 	h := &Host{
 		station: c.Station, version: c.Version, dispatch: d, objects: o, store: &store, log: c.Log,
 		files: &store, archives: &store, streams: newStreams(maxUploads, maxReads), testing: make(chan struct{}, TestRuns),
-		cluster: alone, plugins: plugins.Plugins,
+		cluster: alone, plugins: plugins.Plugins, watch: w,
 	}
 	var running transports
 	defer running.stop()

@@ -279,6 +279,20 @@ func (at place) served(version uint64, hash string, text []byte) served {
 	}
 }
 
+// pathOf gives the path of an object's script, empty where none is listed.
+func (o *objects) pathOf(object id.Object) string {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	return o.all[object].info.Path
+}
+
+// count is how many objects are in service.
+func (o *objects) count() int {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	return len(o.list)
+}
+
 // drop takes an object out of the list.
 func (o *objects) drop(object id.Object) {
 	o.mu.Lock()

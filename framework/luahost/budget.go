@@ -63,6 +63,9 @@ func startBudget(b *Budget) *Budget {
 // load, on several goroutines at once. OnFull itself comes before the first VM.
 func (b *Budget) OnFull(f func() bool) { b.onFull = f }
 
+// Limit gives the bytes that VMs may hold of it.
+func (b *Budget) Limit() int64 { return b.limit }
+
 // Used gives the bytes that VMs hold of it.
 func (b *Budget) Used() int64 { return b.used.Load() }
 

@@ -28,6 +28,7 @@ type common interface {
 	AskInfo(ctx context.Context) (plugin.Info, error)
 	Configure(ctx context.Context, c plugin.Config) error
 	Ping(ctx context.Context) (plugin.Health, error)
+	AskFigures(ctx context.Context) ([]plugin.Figure, plugin.Runtime, error)
 	Close(ctx context.Context) error
 }
 

@@ -65,8 +65,9 @@ type Supervisor struct {
 	stop context.CancelFunc
 	done chan struct{}
 
-	mu     sync.Mutex
-	status Status
+	mu      sync.Mutex
+	status  Status
+	current *Plugin // nil while it is down
 }
 
 // Supervise starts a plugin and keeps it running until Stop. The first start
@@ -119,7 +120,10 @@ func (s *Supervisor) up(ctx context.Context) (*Plugin, error) {
 		p.kill()
 		return nil, fmt.Errorf("the %s plugin %q cannot serve: %w", s.spec.Kind, s.spec.Name, err)
 	}
-	s.setStatus(func(st *Status) { st.Info, st.PID, st.Since, st.Problem = p.Info, p.PID(), time.Now(), "" })
+	s.setStatus(func(st *Status) {
+		s.current = p
+		st.Info, st.PID, st.Since, st.Problem = p.Info, p.PID(), time.Now(), ""
+	})
 	s.host.log.Info("plugin is up", "kind", s.spec.Kind, "plugin", s.spec.Name, "version", p.Info.Version, "pid", p.PID())
 	return p, nil
 }
@@ -145,7 +149,10 @@ func (s *Supervisor) bring(ctx context.Context, p *Plugin) error {
 // run replaces the plugin whenever it dies, until ctx ends.
 func (s *Supervisor) run(ctx context.Context, p *Plugin) {
 	defer close(s.done)
-	defer s.setStatus(func(st *Status) { st.PID, st.Since, st.Problem = 0, time.Time{}, "It was ended." })
+	defer s.setStatus(func(st *Status) {
+		s.current = nil
+		st.PID, st.Since, st.Problem = 0, time.Time{}, "It was ended."
+	})
 	var pause backoff
 	for {
 		var healthy time.Duration
@@ -210,7 +217,11 @@ func (s *Supervisor) watch(ctx context.Context, p *Plugin) (healthy time.Duratio
 		}
 	}
 	s.use.Down(err)
-	s.setStatus(func(st *Status) { st.PID, st.Since = 0, time.Time{}; st.trouble(err.Error()) })
+	s.setStatus(func(st *Status) {
+		s.current = nil
+		st.PID, st.Since = 0, time.Time{}
+		st.trouble(err.Error())
+	})
 	cancel()
 	p.kill()
 	all.Wait()

@@ -152,6 +152,7 @@ func (s *Store) dropSegments(sealed []uint64) error {
 	}
 	s.journalMu.Lock()
 	s.journal.sealed = s.journal.sealed[len(sealed):]
+	s.countSegments()
 	s.journalMu.Unlock()
 	return nil
 }

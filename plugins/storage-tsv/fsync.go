@@ -44,10 +44,12 @@ func (s *Store) syncJournal() error {
 	if j.active == nil || j.durable == j.size && j.named {
 		return nil
 	}
+	began := time.Now()
 	if err := j.active.Sync(); err != nil {
 		j.broken = fsyncError{err}
 		return j.broken
 	}
+	s.seen.fsync.Observe(time.Since(began).Seconds())
 	if !j.named {
 		if err := s.syncDir("journal"); err != nil {
 			j.broken = err

@@ -55,6 +55,7 @@ func (s *Store) begin() error {
 	}
 	j.active, j.size, j.durable, j.named = f, int64(len(b)), 0, false
 	j.segment++
+	s.countSegments()
 	if s.fsync != fsyncAlways {
 		return nil
 	}
@@ -95,6 +96,7 @@ func (s *Store) write(lines []byte) error {
 	j.batch++
 	j.chain = chain
 	j.size += int64(len(b))
+	s.seen.written.Add(uint64(len(b)))
 	if s.fsync == fsyncAlways {
 		if err := s.syncJournal(); err != nil {
 			return err

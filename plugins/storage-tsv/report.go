@@ -9,6 +9,7 @@ import (
 // opened says, in one line, what a start has found: a warning where something
 // was damaged or cut off.
 func (s *Store) opened(took time.Duration) {
+	s.countSegments()
 	level := slog.LevelInfo
 	if s.damage.count() > 0 || s.journal.torn > 0 {
 		level = slog.LevelWarn

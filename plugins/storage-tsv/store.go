@@ -71,6 +71,7 @@ type Store struct {
 	options
 	spare   spare
 	journal journal // guarded by journalMu
+	seen    seen
 	carrier carrier // of the carrier's goroutine alone
 	dirt    dirt    // what the carrier has to do
 	totals  totals  // guarded by journalMu
@@ -100,7 +101,7 @@ const (
 // New gives a store that waits for Configure. Version is the plugin's own.
 func New(log *slog.Logger, version string) *Store {
 	s := &Store{
-		log: log, version: version,
+		log: log, version: version, seen: newSeen(),
 		openFS: openOS, lockWait: lockWait, segmentSize: segmentSize, carryDelay: carryDelay, syncAllAbove: syncAllAbove,
 		uploadLife: storage.UploadLife, logSize: logSize, now: time.Now,
 		scan: scanLimits{lines: 100_000, bytes: 4 << 20, time: 250 * time.Millisecond}, levels: levelSizes{recentOver, middleOver},

@@ -122,7 +122,7 @@ func (c *client) Read(ctx context.Context, r transporttest.Read) (transporttest.
 	path := "/objects"
 	switch r.What {
 	case transporttest.Objects:
-	case transporttest.Plugins, transporttest.Health:
+	case transporttest.Plugins, transporttest.Health, transporttest.Metrics:
 		path = "/" + r.What
 	case transporttest.Ready:
 		path = "/health/ready"
@@ -424,6 +424,9 @@ func decode(what string, body []byte, out *transporttest.Reading) error {
 		return nil
 	case transporttest.Export:
 		out.Archive = body
+		return nil
+	case transporttest.Metrics:
+		out.Metrics = string(body)
 		return nil
 	case transporttest.Metadata:
 		return decodeMetadata(body, &out.Metadata)

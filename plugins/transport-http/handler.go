@@ -26,23 +26,26 @@ type handler struct {
 	forms   *forms
 	policy  policies
 	bodies  atomic.Int64 // bytes held by large bodies
+	counts  *counts
 }
 
 func newHandler(log *slog.Logger, station id.Station, h host.Host, calls context.Context) *handler {
 	return &handler{
 		log: log, host: h, station: station, routes: newTable(), own: []string{string(station)},
-		serving: calls, calls: calls, origin: http.NewCrossOriginProtection(), forms: newForms(),
+		serving: calls, calls: calls, origin: http.NewCrossOriginProtection(), forms: newForms(), counts: &counts{},
 	}
 }
 
 // exchange is one request with its response.
 type exchange struct {
 	*handler
-	w     http.ResponseWriter
+	w     http.ResponseWriter // out
+	out   counted
 	r     *http.Request
 	id    string // of the request
 	held  int64  // bytes taken from handler.bodies
 	begun bool   // the status line has left
+	ran   bool   // an object was called
 
 	byForm bool // a page of the object sent it, which may do nothing but call that object
 }
@@ -50,7 +53,8 @@ type exchange struct {
 // ServeHTTP answers one request. What can go wrong comes back as an error to
 // this one place.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := exchange{handler: h, w: w, r: r, id: requestID(r.Header["X-Request-Id"])}
+	x := exchange{handler: h, r: r, id: requestID(r.Header["X-Request-Id"]), out: counted{ResponseWriter: w, counts: h.counts}}
+	x.w = &x.out
 	defer x.end()
 	header := w.Header()
 	header["X-Request-Id"] = []string{x.id}

@@ -10,7 +10,7 @@ import (
 // limitConns returns a listener that has at most n connections open. While
 // there are n, Accept waits, and clients wait in the listener's own queue.
 func limitConns(ln net.Listener, n int) *limited {
-	return &limited{Listener: ln, slots: make(chan struct{}, n), closed: make(chan struct{}), conns: map[*conn]struct{}{}}
+	return &limited{Listener: ln, slots: make(chan struct{}, n), closed: make(chan struct{}), conns: map[*conn]struct{}{}, counts: &counts{}}
 }
 
 type limited struct {
@@ -19,6 +19,7 @@ type limited struct {
 	once   sync.Once
 	closed chan struct{}
 	open   sync.WaitGroup // one for each connection
+	counts *counts
 
 	mu    sync.Mutex
 	last  time.Time // when the last connection is taken; zero before end
@@ -52,6 +53,8 @@ func (l *limited) Accept() (net.Conn, error) {
 func (l *limited) track(accepted net.Conn) *conn {
 	c := &conn{Conn: accepted, of: l, waits: true}
 	l.open.Add(1)
+	l.counts.open.Add(1)
+	l.counts.accepted.Add(1)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.conns[c] = struct{}{}
@@ -120,6 +123,7 @@ func (c *conn) state(s http.ConnState) {
 func (c *conn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if n > 0 {
+		c.of.counts.received.Add(int64(n))
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.waits = false
@@ -153,7 +157,9 @@ func (c *conn) Write(b []byte) (int, error) {
 	if err := c.SetWriteDeadline(time.Now().Add(allowance(len(b)))); err != nil {
 		return 0, err
 	}
-	return c.Conn.Write(b)
+	n, err := c.Conn.Write(b)
+	c.of.counts.sent.Add(int64(n))
+	return n, err
 }
 
 // CloseWrite lets net/http close gently: the client reads the answer to a
@@ -175,6 +181,7 @@ func (c *conn) release() {
 	c.of.mu.Lock()
 	delete(c.of.conns, c)
 	c.of.mu.Unlock()
+	c.of.counts.open.Add(-1)
 	<-c.of.slots
 	c.of.open.Done()
 }

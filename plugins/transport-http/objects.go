@@ -60,6 +60,7 @@ func (x *exchange) invoke(object id.Object, station id.Station, query []host.Fie
 	}
 	ctx, cancel := context.WithTimeout(x.calls, callTime)
 	defer cancel()
+	x.ran = true
 	res, err := x.host.Invoke(ctx, c)
 	if err != nil {
 		return err

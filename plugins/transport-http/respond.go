@@ -32,7 +32,7 @@ func (x *exchange) fail(err error) {
 	status := e.HTTPStatus()
 	x.logFailure(e, status)
 	header := x.w.Header()
-	header["X-Error-From"] = blame(e)
+	header["X-Error-From"] = x.blame(e)
 	if len(e.Allow) > 0 {
 		header.Set("Allow", strings.Join(e.Allow, ", "))
 	}
@@ -45,15 +45,19 @@ func (x *exchange) fail(err error) {
 
 var fromObject, fromStation = []string{"object"}, []string{"station"}
 
-// blame says whose error it is: the object's where its script refused, failed, met
-// a limit or does not load, else the station's. Code and status alone do not tell,
-// since a script chooses those of its fail.
-func blame(e *errs.Error) []string {
+// blame says whose error it is: the object's where its script does not load or, in
+// a call, refused, failed or met a limit, else the station's. Code and status alone
+// do not tell, since a script chooses those of its fail.
+func (x *exchange) blame(e *errs.Error) []string {
 	switch e.Kind {
-	case errs.Refused, errs.Script, errs.Limit, errs.Source:
+	case errs.Source:
 		return fromObject
+	case errs.Refused, errs.Script, errs.Limit:
+		if x.ran {
+			return fromObject
+		}
 	case errs.Timeout:
-		if e.CodeOf() == "time_limit" {
+		if x.ran && e.CodeOf() == "time_limit" {
 			return fromObject
 		}
 	}

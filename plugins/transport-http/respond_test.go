@@ -193,6 +193,9 @@ func TestErrorFrom(t *testing.T) {
 			t.Errorf("the error of %q is from %q, want %q", name, got, want)
 		}
 	}
+	if got := s.do("GET", "/objects/fails?state=true&limit=0", "").Header.Get("X-Error-From"); got != "station" {
+		t.Errorf("the error of a look is from %q", got)
+	}
 }
 
 func TestHead(t *testing.T) {

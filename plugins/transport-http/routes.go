@@ -84,6 +84,18 @@ var routes = []route{
 	{path: "/plugins", does: "lists the plugins of the station, and how they are", ops: []operation{
 		{method: http.MethodGet, serve: (*exchange).plugins, time: healthTime},
 	}},
+	{path: "/metrics", does: "gives what the station counts and measures, for Prometheus", ops: []operation{
+		{method: http.MethodGet, serve: (*exchange).metrics},
+	}},
+	{path: "/cluster/info", does: "says which station this is, and whether it leads", ops: []operation{
+		{method: http.MethodGet, serve: (*exchange).clusterInfo, time: healthTime},
+	}},
+	{path: "/cluster/stations", does: "lists the stations and how they are", ops: []operation{
+		{method: http.MethodGet, serve: (*exchange).clusterStations, time: healthTime},
+	}},
+	{path: "/cluster/migrate", does: "moves an object to another station, which needs a cluster", ops: []operation{
+		{method: http.MethodPost, serve: (*exchange).migrate},
+	}},
 	{path: "/health", does: "says whether the kernel answers", ops: []operation{
 		{method: http.MethodGet, serve: (*exchange).health, time: healthTime},
 	}},

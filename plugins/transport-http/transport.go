@@ -54,6 +54,7 @@ type Transport struct {
 	version string
 	use     atomic.Pointer[settings] // nil before Configure
 	broken  atomic.Value             // string: why Serve gave up
+	counts  counts
 }
 
 // settings are what Configure was told.
@@ -123,9 +124,10 @@ func (t *Transport) Serve(ctx context.Context, ln net.Listener, h host.Host) err
 	calls, abandon := context.WithCancel(context.WithoutCancel(ctx))
 	defer abandon()
 	conns := limitConns(ln, use.maxConns)
+	conns.counts = &t.counts
 	handler := newHandler(t.log, use.station, h, calls)
 	handler.policy = use.policies
-	handler.serving = ctx
+	handler.serving, handler.counts = ctx, &t.counts
 	srv := newServer(t.log, handler)
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(conns) }()

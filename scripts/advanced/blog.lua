@@ -54,24 +54,19 @@ local function characters(s)
   return n
 end
 
--- from and upto move a position to the beginning and the end of the character there, so
--- that no cut goes through one.
+-- from moves a position to the beginning of the character there, so that no cut goes
+-- through one.
 local function from(s, i)
   while i > 1 and s:find("^[\128-\191]", i) do i = i - 1 end
   return i
 end
-local function upto(s, i)
-  while s:find("^[\128-\191]", i + 1) do i = i + 1 end
-  return i
-end
 
--- cut gives the first n characters of a text, from a position on, and where they end.
+-- cut gives the first n characters of a text, from a position on, and where they end. A
+-- character has 4 bytes at most.
 local function cut(s, first, n)
-  local last = first - 1
-  while n > 0 and last < #s do
-    last = upto(s, last + 1)
-    n = n - 1
-  end
+  local part = s:sub(first, first + 4 * n - 1)
+  local rest = part:gsub("[^\128-\191][\128-\191]*", "", n)
+  local last = first + #part - #rest - 1
   return s:sub(first, last), last
 end
 
@@ -307,7 +302,9 @@ local function query_of(request)
   q.prefix = sorts[q.sort] .. (q.author and "_of:" .. q.author or "") .. ":"
   if request.after ~= nil and request.after ~= "" then
     if not q.search and not q.tag then return nil, "after goes with search or tag" end
-    if type(request.after) ~= "string" or #request.after > 300 then return nil, "after must be what an answer gave as next" end
+    if type(request.after) ~= "string" or #request.after > 300 or #(request.after:match("%d+$") or "") ~= 12 then
+      return nil, "after must be what an answer gave as next"
+    end
     q.after = q.prefix .. request.after
   end
   return q
@@ -488,7 +485,7 @@ function test_refuses_wrong_pages()
     for _, v in ipairs{ 5, true, {}, json.null, ("x"):rep(201), "a\0" } do refused(GET({ [name] = v }), name .. " must be") end
   end
   refused(GET({ after = "x" }), "after goes with")
-  for _, v in ipairs{ 5, {}, ("x"):rep(301) } do refused(GET({ search = "x", after = v }), "after must be") end
+  for _, v in ipairs{ 5, {}, "x", "\0", "1", ("1"):rep(301) } do refused(GET({ search = "x", after = v }), "after must be") end
 end
 
 function test_searches()

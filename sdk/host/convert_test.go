@@ -33,6 +33,7 @@ func TestConversionsKeepEveryField(t *testing.T) {
 	plugintest.RoundTrip(t, func(s Status) Status { return decodeStatus(encodeStatus(s)) })
 	plugintest.RoundTrip(t, func(p []Plugin) []Plugin { return decodePlugins(encodePlugins(p)) })
 	plugintest.RoundTrip(t, func(h Health) Health { return decodeHealth(encodeHealth(h)) })
+	plugintest.RoundTrip(t, func(c Cluster) Cluster { return decodeCluster(encodeCluster(c)) })
 	plugintest.RoundTrip(t, func(r TestReport) TestReport { return decodeTests(encodeTests(r)) })
 }
 

@@ -330,4 +330,12 @@ type Host interface {
 	// as little as Plugins, and writes nothing. That it answers at all says that
 	// the kernel is alive.
 	Health(ctx context.Context) (Health, error)
+
+	// Metrics gives what the station counts and measures, of its plugins too, in the
+	// text format of Prometheus (version 0.0.4). A plugin that does not answer in two
+	// seconds is left out and shown as down.
+	Metrics(ctx context.Context) ([]byte, error)
+
+	// Cluster says which stations there are and how they are, from memory.
+	Cluster(ctx context.Context) (Cluster, error)
 }

@@ -60,6 +60,11 @@ type Plugin interface {
 	// plugin that does not answer.
 	Health(ctx context.Context) Health
 
+	// Figures gives what the plugin counts and measures, for the station's metrics;
+	// none is fine. It answers as fast as Health does, and what it gives passes
+	// CheckFigures: the same figures each time, and counters that never fall.
+	Figures(ctx context.Context) []Figure
+
 	// Close ends the plugin in an orderly way and releases what it holds. The
 	// kernel may kill the process instead at any time; nothing acknowledged may
 	// depend on Close.

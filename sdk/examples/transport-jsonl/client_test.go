@@ -251,9 +251,13 @@ func readResult(r transporttest.Read, text json.RawMessage, out *transporttest.R
 		})
 	case transporttest.Export: // all of it is in the pieces
 	case transporttest.Diff:
-		var d struct{ Diff string }
+		var d struct{ Text string }
 		err = json.Unmarshal(text, &d)
-		out.Diff = []byte(d.Diff)
+		out.Diff = []byte(d.Text)
+	case transporttest.Metrics:
+		var m struct{ Text string }
+		err = json.Unmarshal(text, &m)
+		out.Metrics = m.Text
 	case transporttest.Files:
 		out.Files, err = decoded(text, storedFile)
 	case transporttest.Status:

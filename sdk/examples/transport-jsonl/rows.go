@@ -166,7 +166,7 @@ func rows(value any) any {
 	case host.Published:
 		return publishedRow{v.Version, v.Hash, v.Minted}
 	case string:
-		return map[string]any{"diff": v}
+		return map[string]any{"text": v}
 	case id.Object:
 		return map[string]any{"deleted": v}
 	case []host.File:

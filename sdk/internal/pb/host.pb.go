@@ -3176,6 +3176,205 @@ func (x *HostCheck) GetProblem() []byte {
 	return nil
 }
 
+// HostMetrics is the text of an exposition.
+type HostMetrics struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Text          []byte                 `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostMetrics) Reset() {
+	*x = HostMetrics{}
+	mi := &file_station_v1_host_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostMetrics) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostMetrics) ProtoMessage() {}
+
+func (x *HostMetrics) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostMetrics.ProtoReflect.Descriptor instead.
+func (*HostMetrics) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *HostMetrics) GetText() []byte {
+	if x != nil {
+		return x.Text
+	}
+	return nil
+}
+
+// HostCluster is host.Cluster.
+type HostCluster struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Leader        string                 `protobuf:"bytes,1,opt,name=leader,proto3" json:"leader,omitempty"`
+	Members       []*HostMember          `protobuf:"bytes,2,rep,name=members,proto3" json:"members,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostCluster) Reset() {
+	*x = HostCluster{}
+	mi := &file_station_v1_host_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostCluster) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostCluster) ProtoMessage() {}
+
+func (x *HostCluster) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostCluster.ProtoReflect.Descriptor instead.
+func (*HostCluster) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *HostCluster) GetLeader() string {
+	if x != nil {
+		return x.Leader
+	}
+	return ""
+}
+
+func (x *HostCluster) GetMembers() []*HostMember {
+	if x != nil {
+		return x.Members
+	}
+	return nil
+}
+
+// HostMember is host.Member.
+type HostMember struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Station       string                 `protobuf:"bytes,1,opt,name=station,proto3" json:"station,omitempty"`
+	Url           []byte                 `protobuf:"bytes,2,opt,name=url,proto3" json:"url,omitempty"`
+	Version       []byte                 `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`
+	Active        bool                   `protobuf:"varint,4,opt,name=active,proto3" json:"active,omitempty"`
+	HeartbeatUs   int64                  `protobuf:"varint,5,opt,name=heartbeat_us,json=heartbeatUs,proto3" json:"heartbeat_us,omitempty"` // microseconds since 1970; 0 means never
+	Cpu           float64                `protobuf:"fixed64,6,opt,name=cpu,proto3" json:"cpu,omitempty"`
+	Memory        float64                `protobuf:"fixed64,7,opt,name=memory,proto3" json:"memory,omitempty"`
+	Objects       int64                  `protobuf:"varint,8,opt,name=objects,proto3" json:"objects,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostMember) Reset() {
+	*x = HostMember{}
+	mi := &file_station_v1_host_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostMember) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostMember) ProtoMessage() {}
+
+func (x *HostMember) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostMember.ProtoReflect.Descriptor instead.
+func (*HostMember) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *HostMember) GetStation() string {
+	if x != nil {
+		return x.Station
+	}
+	return ""
+}
+
+func (x *HostMember) GetUrl() []byte {
+	if x != nil {
+		return x.Url
+	}
+	return nil
+}
+
+func (x *HostMember) GetVersion() []byte {
+	if x != nil {
+		return x.Version
+	}
+	return nil
+}
+
+func (x *HostMember) GetActive() bool {
+	if x != nil {
+		return x.Active
+	}
+	return false
+}
+
+func (x *HostMember) GetHeartbeatUs() int64 {
+	if x != nil {
+		return x.HeartbeatUs
+	}
+	return 0
+}
+
+func (x *HostMember) GetCpu() float64 {
+	if x != nil {
+		return x.Cpu
+	}
+	return 0
+}
+
+func (x *HostMember) GetMemory() float64 {
+	if x != nil {
+		return x.Memory
+	}
+	return 0
+}
+
+func (x *HostMember) GetObjects() int64 {
+	if x != nil {
+		return x.Objects
+	}
+	return 0
+}
+
 var File_station_v1_host_proto protoreflect.FileDescriptor
 
 const file_station_v1_host_proto_rawDesc = "" +
@@ -3425,7 +3624,22 @@ const file_station_v1_host_proto_rawDesc = "" +
 	"\x06checks\x18\x01 \x03(\v2\x15.station.v1.HostCheckR\x06checks\"9\n" +
 	"\tHostCheck\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\fR\x04name\x12\x18\n" +
-	"\aproblem\x18\x02 \x01(\fR\aproblem2\x9a\r\n" +
+	"\aproblem\x18\x02 \x01(\fR\aproblem\"!\n" +
+	"\vHostMetrics\x12\x12\n" +
+	"\x04text\x18\x01 \x01(\fR\x04text\"W\n" +
+	"\vHostCluster\x12\x16\n" +
+	"\x06leader\x18\x01 \x01(\tR\x06leader\x120\n" +
+	"\amembers\x18\x02 \x03(\v2\x16.station.v1.HostMemberR\amembers\"\xd1\x01\n" +
+	"\n" +
+	"HostMember\x12\x18\n" +
+	"\astation\x18\x01 \x01(\tR\astation\x12\x10\n" +
+	"\x03url\x18\x02 \x01(\fR\x03url\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\fR\aversion\x12\x16\n" +
+	"\x06active\x18\x04 \x01(\bR\x06active\x12!\n" +
+	"\fheartbeat_us\x18\x05 \x01(\x03R\vheartbeatUs\x12\x10\n" +
+	"\x03cpu\x18\x06 \x01(\x01R\x03cpu\x12\x16\n" +
+	"\x06memory\x18\a \x01(\x01R\x06memory\x12\x18\n" +
+	"\aobjects\x18\b \x01(\x03R\aobjects2\x88\x0e\n" +
 	"\vHostService\x127\n" +
 	"\bIdentity\x12\x11.station.v1.Empty\x1a\x18.station.v1.HostIdentity\x126\n" +
 	"\x06Invoke\x12\x14.station.v1.HostCall\x1a\x16.station.v1.HostResult\x12@\n" +
@@ -3455,7 +3669,9 @@ const file_station_v1_host_proto_rawDesc = "" +
 	"\vDeleteState\x12\x1d.station.v1.HostStateDeletion\x1a\x11.station.v1.Empty\x12?\n" +
 	"\x06Status\x12\x1d.station.v1.HostStatusRequest\x1a\x16.station.v1.HostStatus\x125\n" +
 	"\aPlugins\x12\x11.station.v1.Empty\x1a\x17.station.v1.HostPlugins\x123\n" +
-	"\x06Health\x12\x11.station.v1.Empty\x1a\x16.station.v1.HostHealthB/Z-github.com/dbbasic/station/sdk/internal/pb;pbb\x06proto3"
+	"\x06Health\x12\x11.station.v1.Empty\x1a\x16.station.v1.HostHealth\x125\n" +
+	"\aMetrics\x12\x11.station.v1.Empty\x1a\x17.station.v1.HostMetrics\x125\n" +
+	"\aCluster\x12\x11.station.v1.Empty\x1a\x17.station.v1.HostClusterB/Z-github.com/dbbasic/station/sdk/internal/pb;pbb\x06proto3"
 
 var (
 	file_station_v1_host_proto_rawDescOnce sync.Once
@@ -3469,7 +3685,7 @@ func file_station_v1_host_proto_rawDescGZIP() []byte {
 	return file_station_v1_host_proto_rawDescData
 }
 
-var file_station_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
+var file_station_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
 var file_station_v1_host_proto_goTypes = []any{
 	(*HostIdentity)(nil),      // 0: station.v1.HostIdentity
 	(*HostCall)(nil),          // 1: station.v1.HostCall
@@ -3518,21 +3734,24 @@ var file_station_v1_host_proto_goTypes = []any{
 	(*HostPlugin)(nil),        // 44: station.v1.HostPlugin
 	(*HostHealth)(nil),        // 45: station.v1.HostHealth
 	(*HostCheck)(nil),         // 46: station.v1.HostCheck
-	(*Field)(nil),             // 47: station.v1.Field
-	(*Empty)(nil),             // 48: station.v1.Empty
-	(*LogsQuery)(nil),         // 49: station.v1.LogsQuery
-	(*VersionsQuery)(nil),     // 50: station.v1.VersionsQuery
-	(*VersionRequest)(nil),    // 51: station.v1.VersionRequest
-	(*LogsPage)(nil),          // 52: station.v1.LogsPage
-	(*VersionsReply)(nil),     // 53: station.v1.VersionsReply
-	(*SourceVersion)(nil),     // 54: station.v1.SourceVersion
+	(*HostMetrics)(nil),       // 47: station.v1.HostMetrics
+	(*HostCluster)(nil),       // 48: station.v1.HostCluster
+	(*HostMember)(nil),        // 49: station.v1.HostMember
+	(*Field)(nil),             // 50: station.v1.Field
+	(*Empty)(nil),             // 51: station.v1.Empty
+	(*LogsQuery)(nil),         // 52: station.v1.LogsQuery
+	(*VersionsQuery)(nil),     // 53: station.v1.VersionsQuery
+	(*VersionRequest)(nil),    // 54: station.v1.VersionRequest
+	(*LogsPage)(nil),          // 55: station.v1.LogsPage
+	(*VersionsReply)(nil),     // 56: station.v1.VersionsReply
+	(*SourceVersion)(nil),     // 57: station.v1.SourceVersion
 }
 var file_station_v1_host_proto_depIdxs = []int32{
-	47, // 0: station.v1.HostCall.query:type_name -> station.v1.Field
-	47, // 1: station.v1.HostCall.header:type_name -> station.v1.Field
-	47, // 2: station.v1.HostCall.form:type_name -> station.v1.Field
+	50, // 0: station.v1.HostCall.query:type_name -> station.v1.Field
+	50, // 1: station.v1.HostCall.header:type_name -> station.v1.Field
+	50, // 2: station.v1.HostCall.form:type_name -> station.v1.Field
 	2,  // 3: station.v1.HostCall.uploads:type_name -> station.v1.HostUploaded
-	47, // 4: station.v1.HostResult.header:type_name -> station.v1.Field
+	50, // 4: station.v1.HostResult.header:type_name -> station.v1.Field
 	4,  // 5: station.v1.HostResult.file:type_name -> station.v1.HostFile
 	4,  // 6: station.v1.HostFiles.files:type_name -> station.v1.HostFile
 	4,  // 7: station.v1.HostStoredFile.file:type_name -> station.v1.HostFile
@@ -3543,65 +3762,70 @@ var file_station_v1_host_proto_depIdxs = []int32{
 	42, // 12: station.v1.HostTestResult.log:type_name -> station.v1.HostTestEntry
 	44, // 13: station.v1.HostPlugins.plugins:type_name -> station.v1.HostPlugin
 	46, // 14: station.v1.HostHealth.checks:type_name -> station.v1.HostCheck
-	48, // 15: station.v1.HostService.Identity:input_type -> station.v1.Empty
-	1,  // 16: station.v1.HostService.Invoke:input_type -> station.v1.HostCall
-	20, // 17: station.v1.HostService.Objects:input_type -> station.v1.HostObjectsQuery
-	22, // 18: station.v1.HostService.Source:input_type -> station.v1.HostSourceRequest
-	36, // 19: station.v1.HostService.State:input_type -> station.v1.HostStateQuery
-	49, // 20: station.v1.HostService.Logs:input_type -> station.v1.LogsQuery
-	5,  // 21: station.v1.HostService.Upload:input_type -> station.v1.HostUploadRequest
-	7,  // 22: station.v1.HostService.DropUpload:input_type -> station.v1.HostDropUpload
-	8,  // 23: station.v1.HostService.ReadFile:input_type -> station.v1.HostReadFile
-	39, // 24: station.v1.HostService.Test:input_type -> station.v1.HostTestRequest
-	50, // 25: station.v1.HostService.Versions:input_type -> station.v1.VersionsQuery
-	51, // 26: station.v1.HostService.Version:input_type -> station.v1.VersionRequest
-	24, // 27: station.v1.HostService.Publish:input_type -> station.v1.HostPublication
-	25, // 28: station.v1.HostService.Rollback:input_type -> station.v1.HostRollback
-	27, // 29: station.v1.HostService.Diff:input_type -> station.v1.HostDiffQuery
-	29, // 30: station.v1.HostService.Delete:input_type -> station.v1.HostDeletion
-	33, // 31: station.v1.HostService.Metadata:input_type -> station.v1.HostMetadataQuery
-	30, // 32: station.v1.HostService.Export:input_type -> station.v1.HostExport
-	32, // 33: station.v1.HostService.Import:input_type -> station.v1.HostImport
-	10, // 34: station.v1.HostService.Files:input_type -> station.v1.HostFilesQuery
-	12, // 35: station.v1.HostService.PutFile:input_type -> station.v1.HostNewFile
-	14, // 36: station.v1.HostService.DeleteFile:input_type -> station.v1.HostFileDeletion
-	15, // 37: station.v1.HostService.SetState:input_type -> station.v1.HostStateChange
-	16, // 38: station.v1.HostService.DeleteState:input_type -> station.v1.HostStateDeletion
-	17, // 39: station.v1.HostService.Status:input_type -> station.v1.HostStatusRequest
-	48, // 40: station.v1.HostService.Plugins:input_type -> station.v1.Empty
-	48, // 41: station.v1.HostService.Health:input_type -> station.v1.Empty
-	0,  // 42: station.v1.HostService.Identity:output_type -> station.v1.HostIdentity
-	3,  // 43: station.v1.HostService.Invoke:output_type -> station.v1.HostResult
-	21, // 44: station.v1.HostService.Objects:output_type -> station.v1.HostObjects
-	23, // 45: station.v1.HostService.Source:output_type -> station.v1.HostSource
-	37, // 46: station.v1.HostService.State:output_type -> station.v1.HostState
-	52, // 47: station.v1.HostService.Logs:output_type -> station.v1.LogsPage
-	6,  // 48: station.v1.HostService.Upload:output_type -> station.v1.HostUpload
-	48, // 49: station.v1.HostService.DropUpload:output_type -> station.v1.Empty
-	9,  // 50: station.v1.HostService.ReadFile:output_type -> station.v1.HostFileReply
-	40, // 51: station.v1.HostService.Test:output_type -> station.v1.HostTestReport
-	53, // 52: station.v1.HostService.Versions:output_type -> station.v1.VersionsReply
-	54, // 53: station.v1.HostService.Version:output_type -> station.v1.SourceVersion
-	26, // 54: station.v1.HostService.Publish:output_type -> station.v1.HostPublished
-	26, // 55: station.v1.HostService.Rollback:output_type -> station.v1.HostPublished
-	28, // 56: station.v1.HostService.Diff:output_type -> station.v1.HostDiff
-	48, // 57: station.v1.HostService.Delete:output_type -> station.v1.Empty
-	34, // 58: station.v1.HostService.Metadata:output_type -> station.v1.HostMetadata
-	31, // 59: station.v1.HostService.Export:output_type -> station.v1.HostExportReply
-	26, // 60: station.v1.HostService.Import:output_type -> station.v1.HostPublished
-	11, // 61: station.v1.HostService.Files:output_type -> station.v1.HostFiles
-	13, // 62: station.v1.HostService.PutFile:output_type -> station.v1.HostStoredFile
-	48, // 63: station.v1.HostService.DeleteFile:output_type -> station.v1.Empty
-	48, // 64: station.v1.HostService.SetState:output_type -> station.v1.Empty
-	48, // 65: station.v1.HostService.DeleteState:output_type -> station.v1.Empty
-	18, // 66: station.v1.HostService.Status:output_type -> station.v1.HostStatus
-	43, // 67: station.v1.HostService.Plugins:output_type -> station.v1.HostPlugins
-	45, // 68: station.v1.HostService.Health:output_type -> station.v1.HostHealth
-	42, // [42:69] is the sub-list for method output_type
-	15, // [15:42] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	49, // 15: station.v1.HostCluster.members:type_name -> station.v1.HostMember
+	51, // 16: station.v1.HostService.Identity:input_type -> station.v1.Empty
+	1,  // 17: station.v1.HostService.Invoke:input_type -> station.v1.HostCall
+	20, // 18: station.v1.HostService.Objects:input_type -> station.v1.HostObjectsQuery
+	22, // 19: station.v1.HostService.Source:input_type -> station.v1.HostSourceRequest
+	36, // 20: station.v1.HostService.State:input_type -> station.v1.HostStateQuery
+	52, // 21: station.v1.HostService.Logs:input_type -> station.v1.LogsQuery
+	5,  // 22: station.v1.HostService.Upload:input_type -> station.v1.HostUploadRequest
+	7,  // 23: station.v1.HostService.DropUpload:input_type -> station.v1.HostDropUpload
+	8,  // 24: station.v1.HostService.ReadFile:input_type -> station.v1.HostReadFile
+	39, // 25: station.v1.HostService.Test:input_type -> station.v1.HostTestRequest
+	53, // 26: station.v1.HostService.Versions:input_type -> station.v1.VersionsQuery
+	54, // 27: station.v1.HostService.Version:input_type -> station.v1.VersionRequest
+	24, // 28: station.v1.HostService.Publish:input_type -> station.v1.HostPublication
+	25, // 29: station.v1.HostService.Rollback:input_type -> station.v1.HostRollback
+	27, // 30: station.v1.HostService.Diff:input_type -> station.v1.HostDiffQuery
+	29, // 31: station.v1.HostService.Delete:input_type -> station.v1.HostDeletion
+	33, // 32: station.v1.HostService.Metadata:input_type -> station.v1.HostMetadataQuery
+	30, // 33: station.v1.HostService.Export:input_type -> station.v1.HostExport
+	32, // 34: station.v1.HostService.Import:input_type -> station.v1.HostImport
+	10, // 35: station.v1.HostService.Files:input_type -> station.v1.HostFilesQuery
+	12, // 36: station.v1.HostService.PutFile:input_type -> station.v1.HostNewFile
+	14, // 37: station.v1.HostService.DeleteFile:input_type -> station.v1.HostFileDeletion
+	15, // 38: station.v1.HostService.SetState:input_type -> station.v1.HostStateChange
+	16, // 39: station.v1.HostService.DeleteState:input_type -> station.v1.HostStateDeletion
+	17, // 40: station.v1.HostService.Status:input_type -> station.v1.HostStatusRequest
+	51, // 41: station.v1.HostService.Plugins:input_type -> station.v1.Empty
+	51, // 42: station.v1.HostService.Health:input_type -> station.v1.Empty
+	51, // 43: station.v1.HostService.Metrics:input_type -> station.v1.Empty
+	51, // 44: station.v1.HostService.Cluster:input_type -> station.v1.Empty
+	0,  // 45: station.v1.HostService.Identity:output_type -> station.v1.HostIdentity
+	3,  // 46: station.v1.HostService.Invoke:output_type -> station.v1.HostResult
+	21, // 47: station.v1.HostService.Objects:output_type -> station.v1.HostObjects
+	23, // 48: station.v1.HostService.Source:output_type -> station.v1.HostSource
+	37, // 49: station.v1.HostService.State:output_type -> station.v1.HostState
+	55, // 50: station.v1.HostService.Logs:output_type -> station.v1.LogsPage
+	6,  // 51: station.v1.HostService.Upload:output_type -> station.v1.HostUpload
+	51, // 52: station.v1.HostService.DropUpload:output_type -> station.v1.Empty
+	9,  // 53: station.v1.HostService.ReadFile:output_type -> station.v1.HostFileReply
+	40, // 54: station.v1.HostService.Test:output_type -> station.v1.HostTestReport
+	56, // 55: station.v1.HostService.Versions:output_type -> station.v1.VersionsReply
+	57, // 56: station.v1.HostService.Version:output_type -> station.v1.SourceVersion
+	26, // 57: station.v1.HostService.Publish:output_type -> station.v1.HostPublished
+	26, // 58: station.v1.HostService.Rollback:output_type -> station.v1.HostPublished
+	28, // 59: station.v1.HostService.Diff:output_type -> station.v1.HostDiff
+	51, // 60: station.v1.HostService.Delete:output_type -> station.v1.Empty
+	34, // 61: station.v1.HostService.Metadata:output_type -> station.v1.HostMetadata
+	31, // 62: station.v1.HostService.Export:output_type -> station.v1.HostExportReply
+	26, // 63: station.v1.HostService.Import:output_type -> station.v1.HostPublished
+	11, // 64: station.v1.HostService.Files:output_type -> station.v1.HostFiles
+	13, // 65: station.v1.HostService.PutFile:output_type -> station.v1.HostStoredFile
+	51, // 66: station.v1.HostService.DeleteFile:output_type -> station.v1.Empty
+	51, // 67: station.v1.HostService.SetState:output_type -> station.v1.Empty
+	51, // 68: station.v1.HostService.DeleteState:output_type -> station.v1.Empty
+	18, // 69: station.v1.HostService.Status:output_type -> station.v1.HostStatus
+	43, // 70: station.v1.HostService.Plugins:output_type -> station.v1.HostPlugins
+	45, // 71: station.v1.HostService.Health:output_type -> station.v1.HostHealth
+	47, // 72: station.v1.HostService.Metrics:output_type -> station.v1.HostMetrics
+	48, // 73: station.v1.HostService.Cluster:output_type -> station.v1.HostCluster
+	45, // [45:74] is the sub-list for method output_type
+	16, // [16:45] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_station_v1_host_proto_init() }
@@ -3617,7 +3841,7 @@ func file_station_v1_host_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_station_v1_host_proto_rawDesc), len(file_station_v1_host_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   47,
+			NumMessages:   50,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -46,6 +46,8 @@ const (
 	HostService_Status_FullMethodName      = "/station.v1.HostService/Status"
 	HostService_Plugins_FullMethodName     = "/station.v1.HostService/Plugins"
 	HostService_Health_FullMethodName      = "/station.v1.HostService/Health"
+	HostService_Metrics_FullMethodName     = "/station.v1.HostService/Metrics"
+	HostService_Cluster_FullMethodName     = "/station.v1.HostService/Cluster"
 )
 
 // HostServiceClient is the client API for HostService service.
@@ -81,6 +83,8 @@ type HostServiceClient interface {
 	Status(ctx context.Context, in *HostStatusRequest, opts ...grpc.CallOption) (*HostStatus, error)
 	Plugins(ctx context.Context, in *Empty, opts ...grpc.CallOption) (*HostPlugins, error)
 	Health(ctx context.Context, in *Empty, opts ...grpc.CallOption) (*HostHealth, error)
+	Metrics(ctx context.Context, in *Empty, opts ...grpc.CallOption) (*HostMetrics, error)
+	Cluster(ctx context.Context, in *Empty, opts ...grpc.CallOption) (*HostCluster, error)
 }
 
 type hostServiceClient struct {
@@ -388,6 +392,26 @@ func (c *hostServiceClient) Health(ctx context.Context, in *Empty, opts ...grpc.
 	return out, nil
 }
 
+func (c *hostServiceClient) Metrics(ctx context.Context, in *Empty, opts ...grpc.CallOption) (*HostMetrics, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(HostMetrics)
+	err := c.cc.Invoke(ctx, HostService_Metrics_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *hostServiceClient) Cluster(ctx context.Context, in *Empty, opts ...grpc.CallOption) (*HostCluster, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(HostCluster)
+	err := c.cc.Invoke(ctx, HostService_Cluster_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // HostServiceServer is the server API for HostService service.
 // All implementations must embed UnimplementedHostServiceServer
 // for forward compatibility.
@@ -421,6 +445,8 @@ type HostServiceServer interface {
 	Status(context.Context, *HostStatusRequest) (*HostStatus, error)
 	Plugins(context.Context, *Empty) (*HostPlugins, error)
 	Health(context.Context, *Empty) (*HostHealth, error)
+	Metrics(context.Context, *Empty) (*HostMetrics, error)
+	Cluster(context.Context, *Empty) (*HostCluster, error)
 	mustEmbedUnimplementedHostServiceServer()
 }
 
@@ -511,6 +537,12 @@ func (UnimplementedHostServiceServer) Plugins(context.Context, *Empty) (*HostPlu
 }
 func (UnimplementedHostServiceServer) Health(context.Context, *Empty) (*HostHealth, error) {
 	return nil, status.Error(codes.Unimplemented, "method Health not implemented")
+}
+func (UnimplementedHostServiceServer) Metrics(context.Context, *Empty) (*HostMetrics, error) {
+	return nil, status.Error(codes.Unimplemented, "method Metrics not implemented")
+}
+func (UnimplementedHostServiceServer) Cluster(context.Context, *Empty) (*HostCluster, error) {
+	return nil, status.Error(codes.Unimplemented, "method Cluster not implemented")
 }
 func (UnimplementedHostServiceServer) mustEmbedUnimplementedHostServiceServer() {}
 func (UnimplementedHostServiceServer) testEmbeddedByValue()                     {}
@@ -972,6 +1004,42 @@ func _HostService_Health_Handler(srv interface{}, ctx context.Context, dec func(
 	return interceptor(ctx, in, info, handler)
 }
 
+func _HostService_Metrics_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(Empty)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HostServiceServer).Metrics(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: HostService_Metrics_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HostServiceServer).Metrics(ctx, req.(*Empty))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _HostService_Cluster_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(Empty)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HostServiceServer).Cluster(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: HostService_Cluster_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HostServiceServer).Cluster(ctx, req.(*Empty))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // HostService_ServiceDesc is the grpc.ServiceDesc for HostService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -1066,6 +1134,14 @@ var HostService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Health",
 			Handler:    _HostService_Health_Handler,
+		},
+		{
+			MethodName: "Metrics",
+			Handler:    _HostService_Metrics_Handler,
+		},
+		{
+			MethodName: "Cluster",
+			Handler:    _HostService_Cluster_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

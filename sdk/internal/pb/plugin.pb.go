@@ -358,6 +358,274 @@ func (x *PluginHealth) GetProblem() string {
 	return ""
 }
 
+// PluginFigures is a list of plugin.Figure, and what Go tells of the process.
+type PluginFigures struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Figures       []*PluginFigure        `protobuf:"bytes,1,rep,name=figures,proto3" json:"figures,omitempty"`
+	Runtime       *PluginRuntime         `protobuf:"bytes,2,opt,name=runtime,proto3" json:"runtime,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PluginFigures) Reset() {
+	*x = PluginFigures{}
+	mi := &file_station_v1_plugin_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PluginFigures) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PluginFigures) ProtoMessage() {}
+
+func (x *PluginFigures) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_plugin_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PluginFigures.ProtoReflect.Descriptor instead.
+func (*PluginFigures) Descriptor() ([]byte, []int) {
+	return file_station_v1_plugin_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *PluginFigures) GetFigures() []*PluginFigure {
+	if x != nil {
+		return x.Figures
+	}
+	return nil
+}
+
+func (x *PluginFigures) GetRuntime() *PluginRuntime {
+	if x != nil {
+		return x.Runtime
+	}
+	return nil
+}
+
+// PluginFigure is plugin.Figure.
+type PluginFigure struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          []byte                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Help          []byte                 `protobuf:"bytes,2,opt,name=help,proto3" json:"help,omitempty"`
+	Type          []byte                 `protobuf:"bytes,3,opt,name=type,proto3" json:"type,omitempty"`
+	Label         []byte                 `protobuf:"bytes,4,opt,name=label,proto3" json:"label,omitempty"`
+	Bounds        []float64              `protobuf:"fixed64,5,rep,packed,name=bounds,proto3" json:"bounds,omitempty"`
+	Samples       []*PluginSample        `protobuf:"bytes,6,rep,name=samples,proto3" json:"samples,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PluginFigure) Reset() {
+	*x = PluginFigure{}
+	mi := &file_station_v1_plugin_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PluginFigure) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PluginFigure) ProtoMessage() {}
+
+func (x *PluginFigure) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_plugin_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PluginFigure.ProtoReflect.Descriptor instead.
+func (*PluginFigure) Descriptor() ([]byte, []int) {
+	return file_station_v1_plugin_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *PluginFigure) GetName() []byte {
+	if x != nil {
+		return x.Name
+	}
+	return nil
+}
+
+func (x *PluginFigure) GetHelp() []byte {
+	if x != nil {
+		return x.Help
+	}
+	return nil
+}
+
+func (x *PluginFigure) GetType() []byte {
+	if x != nil {
+		return x.Type
+	}
+	return nil
+}
+
+func (x *PluginFigure) GetLabel() []byte {
+	if x != nil {
+		return x.Label
+	}
+	return nil
+}
+
+func (x *PluginFigure) GetBounds() []float64 {
+	if x != nil {
+		return x.Bounds
+	}
+	return nil
+}
+
+func (x *PluginFigure) GetSamples() []*PluginSample {
+	if x != nil {
+		return x.Samples
+	}
+	return nil
+}
+
+// PluginSample is plugin.Sample.
+type PluginSample struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Label         []byte                 `protobuf:"bytes,1,opt,name=label,proto3" json:"label,omitempty"`
+	Value         float64                `protobuf:"fixed64,2,opt,name=value,proto3" json:"value,omitempty"`
+	Counts        []uint64               `protobuf:"varint,3,rep,packed,name=counts,proto3" json:"counts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PluginSample) Reset() {
+	*x = PluginSample{}
+	mi := &file_station_v1_plugin_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PluginSample) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PluginSample) ProtoMessage() {}
+
+func (x *PluginSample) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_plugin_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PluginSample.ProtoReflect.Descriptor instead.
+func (*PluginSample) Descriptor() ([]byte, []int) {
+	return file_station_v1_plugin_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *PluginSample) GetLabel() []byte {
+	if x != nil {
+		return x.Label
+	}
+	return nil
+}
+
+func (x *PluginSample) GetValue() float64 {
+	if x != nil {
+		return x.Value
+	}
+	return 0
+}
+
+func (x *PluginSample) GetCounts() []uint64 {
+	if x != nil {
+		return x.Counts
+	}
+	return nil
+}
+
+// PluginRuntime is plugin.Runtime.
+type PluginRuntime struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Goroutines    uint64                 `protobuf:"varint,1,opt,name=goroutines,proto3" json:"goroutines,omitempty"`
+	Heap          uint64                 `protobuf:"varint,2,opt,name=heap,proto3" json:"heap,omitempty"`
+	Memory        uint64                 `protobuf:"varint,3,opt,name=memory,proto3" json:"memory,omitempty"`
+	Collections   uint64                 `protobuf:"varint,4,opt,name=collections,proto3" json:"collections,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PluginRuntime) Reset() {
+	*x = PluginRuntime{}
+	mi := &file_station_v1_plugin_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PluginRuntime) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PluginRuntime) ProtoMessage() {}
+
+func (x *PluginRuntime) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_plugin_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PluginRuntime.ProtoReflect.Descriptor instead.
+func (*PluginRuntime) Descriptor() ([]byte, []int) {
+	return file_station_v1_plugin_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *PluginRuntime) GetGoroutines() uint64 {
+	if x != nil {
+		return x.Goroutines
+	}
+	return 0
+}
+
+func (x *PluginRuntime) GetHeap() uint64 {
+	if x != nil {
+		return x.Heap
+	}
+	return 0
+}
+
+func (x *PluginRuntime) GetMemory() uint64 {
+	if x != nil {
+		return x.Memory
+	}
+	return 0
+}
+
+func (x *PluginRuntime) GetCollections() uint64 {
+	if x != nil {
+		return x.Collections
+	}
+	return 0
+}
+
 var File_station_v1_plugin_proto protoreflect.FileDescriptor
 
 const file_station_v1_plugin_proto_rawDesc = "" +
@@ -388,11 +656,33 @@ const file_station_v1_plugin_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\fR\x05value\"8\n" +
 	"\fPluginHealth\x12\x0e\n" +
 	"\x02ok\x18\x01 \x01(\bR\x02ok\x12\x18\n" +
-	"\aproblem\x18\x02 \x01(\tR\aproblem2\xe2\x01\n" +
+	"\aproblem\x18\x02 \x01(\tR\aproblem\"x\n" +
+	"\rPluginFigures\x122\n" +
+	"\afigures\x18\x01 \x03(\v2\x18.station.v1.PluginFigureR\afigures\x123\n" +
+	"\aruntime\x18\x02 \x01(\v2\x19.station.v1.PluginRuntimeR\aruntime\"\xac\x01\n" +
+	"\fPluginFigure\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\fR\x04name\x12\x12\n" +
+	"\x04help\x18\x02 \x01(\fR\x04help\x12\x12\n" +
+	"\x04type\x18\x03 \x01(\fR\x04type\x12\x14\n" +
+	"\x05label\x18\x04 \x01(\fR\x05label\x12\x16\n" +
+	"\x06bounds\x18\x05 \x03(\x01R\x06bounds\x122\n" +
+	"\asamples\x18\x06 \x03(\v2\x18.station.v1.PluginSampleR\asamples\"R\n" +
+	"\fPluginSample\x12\x14\n" +
+	"\x05label\x18\x01 \x01(\fR\x05label\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x01R\x05value\x12\x16\n" +
+	"\x06counts\x18\x03 \x03(\x04R\x06counts\"}\n" +
+	"\rPluginRuntime\x12\x1e\n" +
+	"\n" +
+	"goroutines\x18\x01 \x01(\x04R\n" +
+	"goroutines\x12\x12\n" +
+	"\x04heap\x18\x02 \x01(\x04R\x04heap\x12\x16\n" +
+	"\x06memory\x18\x03 \x01(\x04R\x06memory\x12 \n" +
+	"\vcollections\x18\x04 \x01(\x04R\vcollections2\x9b\x02\n" +
 	"\rPluginService\x121\n" +
 	"\x04Info\x12\x11.station.v1.Empty\x1a\x16.station.v1.PluginInfo\x128\n" +
 	"\tConfigure\x12\x18.station.v1.PluginConfig\x1a\x11.station.v1.Empty\x125\n" +
-	"\x06Health\x12\x11.station.v1.Empty\x1a\x18.station.v1.PluginHealth\x12-\n" +
+	"\x06Health\x12\x11.station.v1.Empty\x1a\x18.station.v1.PluginHealth\x127\n" +
+	"\aFigures\x12\x11.station.v1.Empty\x1a\x19.station.v1.PluginFigures\x12-\n" +
 	"\x05Close\x12\x11.station.v1.Empty\x1a\x11.station.v1.EmptyB/Z-github.com/dbbasic/station/sdk/internal/pb;pbb\x06proto3"
 
 var (
@@ -407,31 +697,40 @@ func file_station_v1_plugin_proto_rawDescGZIP() []byte {
 	return file_station_v1_plugin_proto_rawDescData
 }
 
-var file_station_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_station_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_station_v1_plugin_proto_goTypes = []any{
 	(*PluginInfo)(nil),        // 0: station.v1.PluginInfo
 	(*OptionDeclaration)(nil), // 1: station.v1.OptionDeclaration
 	(*PluginConfig)(nil),      // 2: station.v1.PluginConfig
 	(*PluginOption)(nil),      // 3: station.v1.PluginOption
 	(*PluginHealth)(nil),      // 4: station.v1.PluginHealth
-	(*Empty)(nil),             // 5: station.v1.Empty
+	(*PluginFigures)(nil),     // 5: station.v1.PluginFigures
+	(*PluginFigure)(nil),      // 6: station.v1.PluginFigure
+	(*PluginSample)(nil),      // 7: station.v1.PluginSample
+	(*PluginRuntime)(nil),     // 8: station.v1.PluginRuntime
+	(*Empty)(nil),             // 9: station.v1.Empty
 }
 var file_station_v1_plugin_proto_depIdxs = []int32{
-	1, // 0: station.v1.PluginInfo.options:type_name -> station.v1.OptionDeclaration
-	3, // 1: station.v1.PluginConfig.options:type_name -> station.v1.PluginOption
-	5, // 2: station.v1.PluginService.Info:input_type -> station.v1.Empty
-	2, // 3: station.v1.PluginService.Configure:input_type -> station.v1.PluginConfig
-	5, // 4: station.v1.PluginService.Health:input_type -> station.v1.Empty
-	5, // 5: station.v1.PluginService.Close:input_type -> station.v1.Empty
-	0, // 6: station.v1.PluginService.Info:output_type -> station.v1.PluginInfo
-	5, // 7: station.v1.PluginService.Configure:output_type -> station.v1.Empty
-	4, // 8: station.v1.PluginService.Health:output_type -> station.v1.PluginHealth
-	5, // 9: station.v1.PluginService.Close:output_type -> station.v1.Empty
-	6, // [6:10] is the sub-list for method output_type
-	2, // [2:6] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	1,  // 0: station.v1.PluginInfo.options:type_name -> station.v1.OptionDeclaration
+	3,  // 1: station.v1.PluginConfig.options:type_name -> station.v1.PluginOption
+	6,  // 2: station.v1.PluginFigures.figures:type_name -> station.v1.PluginFigure
+	8,  // 3: station.v1.PluginFigures.runtime:type_name -> station.v1.PluginRuntime
+	7,  // 4: station.v1.PluginFigure.samples:type_name -> station.v1.PluginSample
+	9,  // 5: station.v1.PluginService.Info:input_type -> station.v1.Empty
+	2,  // 6: station.v1.PluginService.Configure:input_type -> station.v1.PluginConfig
+	9,  // 7: station.v1.PluginService.Health:input_type -> station.v1.Empty
+	9,  // 8: station.v1.PluginService.Figures:input_type -> station.v1.Empty
+	9,  // 9: station.v1.PluginService.Close:input_type -> station.v1.Empty
+	0,  // 10: station.v1.PluginService.Info:output_type -> station.v1.PluginInfo
+	9,  // 11: station.v1.PluginService.Configure:output_type -> station.v1.Empty
+	4,  // 12: station.v1.PluginService.Health:output_type -> station.v1.PluginHealth
+	5,  // 13: station.v1.PluginService.Figures:output_type -> station.v1.PluginFigures
+	9,  // 14: station.v1.PluginService.Close:output_type -> station.v1.Empty
+	10, // [10:15] is the sub-list for method output_type
+	5,  // [5:10] is the sub-list for method input_type
+	5,  // [5:5] is the sub-list for extension type_name
+	5,  // [5:5] is the sub-list for extension extendee
+	0,  // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_station_v1_plugin_proto_init() }
@@ -446,7 +745,7 @@ func file_station_v1_plugin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_station_v1_plugin_proto_rawDesc), len(file_station_v1_plugin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -22,6 +22,7 @@ const (
 	PluginService_Info_FullMethodName      = "/station.v1.PluginService/Info"
 	PluginService_Configure_FullMethodName = "/station.v1.PluginService/Configure"
 	PluginService_Health_FullMethodName    = "/station.v1.PluginService/Health"
+	PluginService_Figures_FullMethodName   = "/station.v1.PluginService/Figures"
 	PluginService_Close_FullMethodName     = "/station.v1.PluginService/Close"
 )
 
@@ -34,6 +35,7 @@ type PluginServiceClient interface {
 	Info(ctx context.Context, in *Empty, opts ...grpc.CallOption) (*PluginInfo, error)
 	Configure(ctx context.Context, in *PluginConfig, opts ...grpc.CallOption) (*Empty, error)
 	Health(ctx context.Context, in *Empty, opts ...grpc.CallOption) (*PluginHealth, error)
+	Figures(ctx context.Context, in *Empty, opts ...grpc.CallOption) (*PluginFigures, error)
 	Close(ctx context.Context, in *Empty, opts ...grpc.CallOption) (*Empty, error)
 }
 
@@ -75,6 +77,16 @@ func (c *pluginServiceClient) Health(ctx context.Context, in *Empty, opts ...grp
 	return out, nil
 }
 
+func (c *pluginServiceClient) Figures(ctx context.Context, in *Empty, opts ...grpc.CallOption) (*PluginFigures, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PluginFigures)
+	err := c.cc.Invoke(ctx, PluginService_Figures_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *pluginServiceClient) Close(ctx context.Context, in *Empty, opts ...grpc.CallOption) (*Empty, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(Empty)
@@ -94,6 +106,7 @@ type PluginServiceServer interface {
 	Info(context.Context, *Empty) (*PluginInfo, error)
 	Configure(context.Context, *PluginConfig) (*Empty, error)
 	Health(context.Context, *Empty) (*PluginHealth, error)
+	Figures(context.Context, *Empty) (*PluginFigures, error)
 	Close(context.Context, *Empty) (*Empty, error)
 	mustEmbedUnimplementedPluginServiceServer()
 }
@@ -113,6 +126,9 @@ func (UnimplementedPluginServiceServer) Configure(context.Context, *PluginConfig
 }
 func (UnimplementedPluginServiceServer) Health(context.Context, *Empty) (*PluginHealth, error) {
 	return nil, status.Error(codes.Unimplemented, "method Health not implemented")
+}
+func (UnimplementedPluginServiceServer) Figures(context.Context, *Empty) (*PluginFigures, error) {
+	return nil, status.Error(codes.Unimplemented, "method Figures not implemented")
 }
 func (UnimplementedPluginServiceServer) Close(context.Context, *Empty) (*Empty, error) {
 	return nil, status.Error(codes.Unimplemented, "method Close not implemented")
@@ -192,6 +208,24 @@ func _PluginService_Health_Handler(srv interface{}, ctx context.Context, dec fun
 	return interceptor(ctx, in, info, handler)
 }
 
+func _PluginService_Figures_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(Empty)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PluginServiceServer).Figures(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PluginService_Figures_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PluginServiceServer).Figures(ctx, req.(*Empty))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _PluginService_Close_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(Empty)
 	if err := dec(in); err != nil {
@@ -228,6 +262,10 @@ var PluginService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Health",
 			Handler:    _PluginService_Health_Handler,
+		},
+		{
+			MethodName: "Figures",
+			Handler:    _PluginService_Figures_Handler,
 		},
 		{
 			MethodName: "Close",

@@ -39,6 +39,8 @@ func (f *filler) fill(v reflect.Value, path string) {
 		v.SetInt(int64(f.n))
 	case reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
 		v.SetUint(uint64(f.n))
+	case reflect.Float64:
+		v.SetFloat(float64(f.n) + 0.5)
 	case reflect.Struct:
 		for i := range v.NumField() {
 			f.fill(v.Field(i), path+"."+v.Type().Field(i).Name)

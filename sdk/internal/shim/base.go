@@ -61,6 +61,26 @@ func (b Base) Ping(ctx context.Context) (plugin.Health, error) {
 	return plugin.Health{OK: m.GetOk(), Problem: m.GetProblem()}, nil
 }
 
+// Figures implements plugin.Plugin. A plugin that does not answer has none.
+func (b Base) Figures(ctx context.Context) []plugin.Figure {
+	list, _, err := b.AskFigures(ctx)
+	if err != nil {
+		return nil
+	}
+	return list
+}
+
+// AskFigures gives the plugin's figures, with what Go tells of its process: zero
+// where it does not say. Errors: also errs.Invalid for figures that are not sound.
+func (b Base) AskFigures(ctx context.Context) ([]plugin.Figure, plugin.Runtime, error) {
+	m, err := b.client.Figures(ctx, &pb.Empty{})
+	if err != nil {
+		return nil, plugin.Runtime{}, err
+	}
+	list := decodeFigures(m)
+	return list, decodeRuntime(m.GetRuntime()), plugin.CheckFigures(list)
+}
+
 // Close implements plugin.Plugin.
 func (b Base) Close(ctx context.Context) error {
 	_, err := b.client.Close(ctx, &pb.Empty{})
@@ -92,6 +112,12 @@ func (s *baseServer) Configure(ctx context.Context, m *pb.PluginConfig) (*pb.Emp
 func (s *baseServer) Health(ctx context.Context, _ *pb.Empty) (*pb.PluginHealth, error) {
 	h := s.p.Health(ctx)
 	return &pb.PluginHealth{Ok: h.OK, Problem: h.Problem}, nil
+}
+
+func (s *baseServer) Figures(ctx context.Context, _ *pb.Empty) (*pb.PluginFigures, error) {
+	m := encodeFigures(s.p.Figures(ctx))
+	m.Runtime = encodeRuntime(plugin.ReadRuntime())
+	return m, nil
 }
 
 func (s *baseServer) Close(ctx context.Context, _ *pb.Empty) (*pb.Empty, error) {

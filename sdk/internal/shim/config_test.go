@@ -45,3 +45,17 @@ func TestInfoTravels(t *testing.T) {
 		}
 	}
 }
+
+func TestFiguresTravel(t *testing.T) {
+	list := []plugin.Figure{
+		{Name: "n", Help: "\xffh", Type: plugin.Histogram, Label: "l", Bounds: []float64{0.5, 1}, Samples: []plugin.Sample{{Label: "a", Value: 1.5, Counts: []uint64{1, 2, 3}}, {Label: "b"}}},
+		{},
+	}
+	if d := cmp.Diff(list, decodeFigures(encodeFigures(list))); d != "" {
+		t.Errorf("(-sent +arrived):\n%s", d)
+	}
+	r := plugin.Runtime{Goroutines: 1, Heap: 2, Memory: 3, Collections: 4}
+	if got := decodeRuntime(encodeRuntime(r)); got != r {
+		t.Errorf("%+v arrived as %+v", r, got)
+	}
+}

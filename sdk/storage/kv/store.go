@@ -29,6 +29,8 @@ type Store struct {
 	dead  atomic.Bool // nobody knows what the database holds: nothing more is served
 	sick  atomic.Pointer[string]
 
+	changes *plugin.Buckets // seconds of each change
+
 	db      DB
 	station id.Station
 	boot    uint64
@@ -68,7 +70,7 @@ var defaultLimits = limits{rows: 20_000, bytes: 4 << 20, time: 250 * time.Millis
 // New gives a store that waits for Configure.
 func New(o Options) *Store {
 	o.Info.Kind = plugin.Storage
-	s := &Store{o: o, now: time.Now, limits: defaultLimits}
+	s := &Store{o: o, now: time.Now, limits: defaultLimits, changes: plugin.NewBuckets(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)}
 	if s.o.End == nil {
 		s.o.End = func(err error) {
 			s.o.Log.Error("the storage ends: what was written may not be durable", "error", err)
@@ -216,12 +218,14 @@ func (s *Store) change(f func(Writer) error) error {
 		return errs.New(errs.Unavailable, "", "The storage is not open.")
 	}
 	var inner error
+	began := time.Now()
 	err := s.db.Update(func(w Writer) error {
 		inner = f(w)
 		return inner
 	})
 	switch {
 	case err == nil:
+		s.changes.Observe(time.Since(began).Seconds())
 		s.sick.Store(nil)
 		return nil
 	case errors.Is(inner, errNothing):
@@ -268,6 +272,11 @@ func (s *Store) Health(context.Context) plugin.Health {
 		return plugin.Health{Problem: *p}
 	}
 	return plugin.Health{OK: true}
+}
+
+// Figures implements plugin.Plugin. It reads memory alone.
+func (s *Store) Figures(context.Context) []plugin.Figure {
+	return []plugin.Figure{s.changes.Figure("change_seconds", "How long the database took for a change, until that was durable.")}
 }
 
 // Close closes the database, once the calls that run have ended.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/dbbasic/station/sdk/errs"
@@ -92,6 +93,8 @@ type memoryStore struct {
 	mu      sync.Mutex
 	dir     *folder // nil before Configure and after Close
 	uploads int     // how many there have been
+
+	stored atomic.Int64 // commits
 }
 
 var _ storage.Storage = (*memoryStore)(nil)
@@ -158,6 +161,13 @@ func (s *memoryStore) Health(context.Context) plugin.Health {
 	return plugin.Health{OK: true}
 }
 
+// Figures gives how many commits were stored.
+func (s *memoryStore) Figures(context.Context) []plugin.Figure {
+	return []plugin.Figure{{
+		Name: "commits_total", Help: "Commits that were stored.", Type: plugin.Counter, Samples: plugin.One(float64(s.stored.Load())),
+	}}
+}
+
 func (s *memoryStore) Close(context.Context) error {
 	f, err := s.hold()
 	if err != nil {
@@ -198,7 +208,9 @@ func (s *memoryStore) Commit(ctx context.Context, commits []storage.Commit) []er
 	for i := range commits {
 		if results[i] = f.apply(&commits[i], failed[commits[i].Object]); results[i] != nil {
 			failed[commits[i].Object] = true
+			continue
 		}
+		s.stored.Add(1)
 	}
 	f.mu.Unlock()
 	if s.disk.AfterCommit != nil {

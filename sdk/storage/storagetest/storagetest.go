@@ -67,6 +67,7 @@ type check struct {
 var checks = []check{
 	{"Info", checkInfo},
 	{"Options", checkOptions},
+	{"Figures", checkFigures},
 	{"BootRises", checkBoot},
 	{"UnknownObject", checkUnknown},
 	{"RoundTrip", checkRoundTrip},
@@ -194,6 +195,14 @@ func checkOptions(s *subject) {
 	c := s.config
 	c.DataDir = s.t.TempDir()
 	plugintest.CheckOptions(s.ctx, s, func() plugin.Plugin { return s.fresh(s.t) }, c)
+}
+
+func checkFigures(s *subject) {
+	plugintest.CheckFigures(s.ctx, s, s.Storage, func() {
+		for i := range uint64(3) {
+			s.must(s.make("a", i+1))
+		}
+	})
 }
 
 func checkBoot(s *subject) {

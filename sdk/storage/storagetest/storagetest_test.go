@@ -110,6 +110,15 @@ func TestPlantedFaults(t *testing.T) {
 		{"any option is taken", "Options", func(s storage.Storage) storage.Storage { return optioned{Storage: s, deaf: true} }},
 		{"any value is taken", "Options", func(s storage.Storage) storage.Storage { return optioned{Storage: s, option: colour, drops: true} }},
 		{"an option that is declared and not known", "Options", func(s storage.Storage) storage.Storage { return optioned{Storage: s, option: colour} }},
+		{"a figure whose name is none", "Figures", func(s storage.Storage) storage.Storage {
+			return figured{s, func(list []plugin.Figure) { list[0].Name = "Commits" }}
+		}},
+		{"a counter that falls", "Figures", func(s storage.Storage) storage.Storage {
+			return figured{s, func(list []plugin.Figure) { list[0].Samples[0].Value = 10 - list[0].Samples[0].Value }}
+		}},
+		{"a figure that changes its help", "Figures", func(s storage.Storage) storage.Storage {
+			return figured{s, func(list []plugin.Figure) { list[0].Help += fmt.Sprint(list[0].Samples[0].Value) }}
+		}},
 		{"lost commit", "Sequences", func(s storage.Storage) storage.Storage { return &lostCommit{Storage: s} }},
 		{"half a commit", "RoundTrip", func(s storage.Storage) storage.Storage { return halfCommit{s} }},
 		{"a version without its modules", "RoundTrip", func(s storage.Storage) storage.Storage { return noUses{s} }},
@@ -195,6 +204,18 @@ func (f optioned) Configure(ctx context.Context, c plugin.Config) error {
 		c.Options = nil
 	}
 	return f.Storage.Configure(ctx, c)
+}
+
+// figured changes what the store reports.
+type figured struct {
+	storage.Storage
+	change func([]plugin.Figure)
+}
+
+func (f figured) Figures(ctx context.Context) []plugin.Figure {
+	list := f.Storage.Figures(ctx)
+	f.change(list)
+	return list
 }
 
 // lostCommit acknowledges its third batch without storing it.

@@ -27,6 +27,7 @@ var actions = map[Action]action{
 	Files: {false, (*exchange).files}, DeleteFile: {false, (*exchange).deleteFile}, Status: {false, (*exchange).status},
 	SetState: {false, (*exchange).setState}, DeleteState: {false, (*exchange).deleteState},
 	Plugins: {true, (*exchange).plugins}, Health: {true, (*exchange).health}, Ready: {true, (*exchange).ready},
+	Metrics: {true, (*exchange).metrics},
 }
 
 // operator is who asks: there is no login.
@@ -192,4 +193,9 @@ func (x *exchange) ready(ctx context.Context, _ id.Object) (any, string, error) 
 		err = h.Ready()
 	}
 	return h, "", err
+}
+
+func (x *exchange) metrics(ctx context.Context, _ id.Object) (any, string, error) {
+	text, err := x.host.Metrics(ctx)
+	return string(text), "", err
 }

@@ -76,6 +76,7 @@ const (
 	Plugins  Action = "plugins"
 	Health   Action = "health" // answered as long as the kernel is alive
 	Ready    Action = "ready"  // the same, or the error of host.Health's Ready
+	Metrics  Action = "metrics"
 
 	DeleteFile  Action = "delete_file"
 	SetState    Action = "set_state"
@@ -147,7 +148,7 @@ type Answer struct {
 //	Test              host.TestReport
 //	Versions          []storage.Version
 //	Version           storage.Version
-//	Diff              string
+//	Diff, Metrics     string
 //	Metadata          host.Metadata
 //	Publish, Rollback host.Published
 //	Import            host.Published

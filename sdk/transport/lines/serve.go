@@ -35,6 +35,8 @@ type server struct {
 	station  atomic.Value // id.Station, once configured
 	broken   atomic.Value // string: why Serve gave up
 	held     atomic.Int64 // bytes of large lines
+	open     atomic.Int64 // connections
+	accepted atomic.Int64 // connections, since the start
 }
 
 func (s *server) Info() plugin.Info { return s.info }
@@ -54,6 +56,14 @@ func (s *server) Health(context.Context) plugin.Health {
 		return plugin.Health{Problem: problem}
 	}
 	return plugin.Health{OK: true}
+}
+
+// Figures tells of the connections.
+func (s *server) Figures(context.Context) []plugin.Figure {
+	return []plugin.Figure{
+		{Name: "connections", Help: "Connections that are open.", Type: plugin.Gauge, Samples: plugin.One(float64(s.open.Load()))},
+		{Name: "connections_total", Help: "Connections that were accepted.", Type: plugin.Counter, Samples: plugin.One(float64(s.accepted.Load()))},
+	}
 }
 
 // Close has nothing to release: Serve ends with its context.
@@ -89,7 +99,9 @@ func (s *server) Serve(ctx context.Context, ln net.Listener, h host.Host) error 
 		switch {
 		case err == nil:
 			c := newConnection(s, station, h, calls, conn)
-			open.Go(func() { c.serve(ctx); <-slots })
+			s.accepted.Add(1)
+			s.open.Add(1)
+			open.Go(func() { c.serve(ctx); s.open.Add(-1); <-slots })
 		case ctx.Err() != nil:
 			open.Wait()
 			return nil

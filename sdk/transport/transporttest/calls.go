@@ -41,6 +41,20 @@ func checkOptions(t testing.TB, h Harness) {
 	plugintest.CheckOptions(t.Context(), t, func() plugin.Plugin { return h.New(t) }, Config)
 }
 
+// checkFigures: what the transport counts is sound and never falls.
+func checkFigures(t testing.TB, h Harness) {
+	s := newStation(t, h)
+	s.host.Answer("a", Answer{Echo: true})
+	r := s.serve()
+	plugintest.CheckFigures(t.Context(), t, r.transport, func() {
+		c := s.dial()
+		defer c.Close()
+		for range 3 {
+			do(t, c, Request{Object: "a", Method: "POST", Type: "application/json", Body: []byte(`{"n":1}`)})
+		}
+	})
+}
+
 // checkMethods: every method arrives, with the fields that came with it.
 func checkMethods(t testing.TB, h Harness) {
 	kernel, c := start(t, h)

@@ -31,6 +31,8 @@ func healthFaults() []fault {
 				p.Since = p.Since.AddDate(1969, 0, 0)
 			}
 		})),
+		on("metrics cut short", func(h host.Host) host.Host { return cutMetrics{h} }),
+		on("metrics from memory", func(h host.Host) host.Host { return metricsFromMemory{h} }),
 		on("always ready", func(h host.Host) host.Host { return alwaysReady{h} }),
 		on("ready without the kernel", func(h host.Host) host.Host { return healthFromMemory{h} }),
 		on("not alive while something is missing", func(h host.Host) host.Host { return neverUnready{h} }),
@@ -48,6 +50,20 @@ func (h changesPlugins) Plugins(ctx context.Context) ([]host.Plugin, error) {
 		h.change(&list[i])
 	}
 	return list, err
+}
+
+type cutMetrics struct{ host.Host }
+
+func (h cutMetrics) Metrics(ctx context.Context) ([]byte, error) {
+	text, err := h.Host.Metrics(ctx)
+	return text[:max(0, len(text)-1)], err
+}
+
+type metricsFromMemory struct{ host.Host }
+
+func (h metricsFromMemory) Metrics(ctx context.Context) ([]byte, error) {
+	text, _ := h.Host.Metrics(ctx)
+	return text, nil
 }
 
 type alwaysReady struct{ host.Host }

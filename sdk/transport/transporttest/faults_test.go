@@ -32,6 +32,8 @@ type fault struct {
 
 	option plugin.Option // declared, where it has a name
 	deaf   bool          // to all options
+
+	figures func([]plugin.Figure) // changes what is reported
 }
 
 // faulty is Lines with a fault between it and the host, or around Serve.
@@ -56,6 +58,14 @@ func (f faulty) Info() plugin.Info {
 		i.Options = plugin.Schema{f.fault.option}
 	}
 	return i
+}
+
+func (f faulty) Figures(ctx context.Context) []plugin.Figure {
+	list := f.Transport.Figures(ctx)
+	if f.fault.figures != nil {
+		f.fault.figures(list)
+	}
+	return list
 }
 
 func (f faulty) Configure(ctx context.Context, c plugin.Config) error {
@@ -112,6 +122,10 @@ func faults(leak <-chan struct{}) []fault {
 		{name: "a declaration that is not sound", check: "Options", option: plugin.Option{Name: "listen", Type: plugin.String, Doc: "Where."}},
 		{name: "any option is taken", check: "Options", deaf: true},
 		{name: "an option that is declared and not known", check: "Options", option: plugin.Option{Name: "color", Type: plugin.String, Doc: "The color."}},
+		{name: "a counter without _total", check: "Figures", figures: func(list []plugin.Figure) { list[0].Name = "connections" }},
+		{name: "a counter that falls", check: "Figures", figures: func(list []plugin.Figure) {
+			list[0].Samples[0].Value = 10 - list[0].Samples[0].Value
+		}},
 		{name: "wrong method", check: "Methods", invoke: onCall(func(c *host.Call) {
 			if c.Method == http.MethodPatch {
 				c.Method = "POST"

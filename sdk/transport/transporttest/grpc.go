@@ -40,6 +40,8 @@ func (r *remote) Configure(ctx context.Context, c plugin.Config) error {
 
 func (r *remote) Health(ctx context.Context) plugin.Health { return r.impl.Health(ctx) }
 
+func (r *remote) Figures(ctx context.Context) []plugin.Figure { return r.impl.Figures(ctx) }
+
 func (r *remote) Close(ctx context.Context) error { return r.impl.Close(ctx) }
 
 func (r *remote) Serve(ctx context.Context, ln net.Listener, h host.Host) error {

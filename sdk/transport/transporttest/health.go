@@ -33,6 +33,34 @@ func (h *Host) Health(ctx context.Context) (host.Health, error) {
 	return h.health, h.enter(ctx)
 }
 
+// Counts tells the host what its metrics are from now on.
+func (h *Host) Counts(exposition string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.metrics = exposition
+}
+
+// Metrics gives what Counts told.
+func (h *Host) Metrics(ctx context.Context) ([]byte, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return []byte(h.metrics), h.enter(ctx)
+}
+
+// Is tells the host of which stations it knows from now on.
+func (h *Host) Is(c host.Cluster) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.cluster = c
+}
+
+// Cluster gives what Is told.
+func (h *Host) Cluster(ctx context.Context) (host.Cluster, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.cluster, h.enter(ctx)
+}
+
 // somePlugins are one of each sort: well, recovered, unwell, down, never up.
 func somePlugins() []host.Plugin {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC)
@@ -71,12 +99,17 @@ func checkHealth(t testing.TB, h Harness) {
 	if got := read(t, c, Read{What: Ready}); got.Status != 503 || got.Code != "not_ready" || !strings.Contains(got.Message, problem) {
 		t.Errorf("a station whose storage takes no changes: %d %q %q, want 503 not_ready and why", got.Status, got.Code, got.Message)
 	}
+	const counts = "# HELP station_calls_total Calls of \"objects\" <ü>\\n.\n# TYPE station_calls_total counter\nstation_calls_total{class=\"a\\\\b\"} 1e+06\n"
+	kernel.Counts(counts)
+	if got := read(t, c, Read{What: Metrics}); got.Status != 200 || got.Metrics != counts {
+		t.Errorf("the metrics: status %d, %q, want them as they are: %q", got.Status, got.Metrics, counts)
+	}
 	if n := kernel.WithoutDeadline(); n > 0 {
 		t.Errorf("%d reads reached the host without a deadline", n)
 	}
 
 	kernel.Down(true)
-	for _, what := range []string{Plugins, Health, Ready} {
+	for _, what := range []string{Plugins, Health, Ready, Metrics} {
 		if got := read(t, c, Read{What: what}); got.Status != 503 || got.Code != "unavailable" {
 			t.Errorf("%s of a host that is down gave %d %q, want 503 unavailable", what, got.Status, got.Code)
 		}

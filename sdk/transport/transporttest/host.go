@@ -33,6 +33,8 @@ type Host struct {
 
 	plugins []host.Plugin
 	health  host.Health
+	metrics string
+	cluster host.Cluster
 }
 
 var _ host.Host = (*Host)(nil)

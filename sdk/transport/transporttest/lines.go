@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,7 +36,10 @@ const (
 
 // Lines is the smallest transport that keeps the contract: a line of JSON for
 // each request, a line for its answer, one request of a connection at a time.
-type Lines struct{ station id.Station }
+type Lines struct {
+	station id.Station
+	conns   atomic.Int64 // that were accepted
+}
 
 var _ transport.Transport = (*Lines)(nil)
 
@@ -73,6 +77,13 @@ func (l *Lines) Configure(_ context.Context, c plugin.Config) error {
 // Health is always good.
 func (*Lines) Health(context.Context) plugin.Health { return plugin.Health{OK: true} }
 
+// Figures gives how many connections there were.
+func (l *Lines) Figures(context.Context) []plugin.Figure {
+	return []plugin.Figure{{
+		Name: "connections_total", Help: "Connections that were accepted.", Type: plugin.Counter, Samples: plugin.One(float64(l.conns.Load())),
+	}}
+}
+
 // Close has nothing to release.
 func (*Lines) Close(context.Context) error { return nil }
 
@@ -86,6 +97,7 @@ func (l *Lines) Serve(ctx context.Context, ln net.Listener, h host.Host) error {
 	for {
 		conn, err := ln.Accept()
 		if err == nil {
+			l.conns.Add(1)
 			open.Go(func() { l.converse(ctx, calls, conn, h) })
 			continue
 		}
@@ -320,8 +332,14 @@ func readFile(ctx context.Context, object id.Object, h host.Host, res *host.Resu
 
 // lookAtStation gives what the station says of itself.
 func lookAtStation(ctx context.Context, what string, h host.Host, res *Reading) (err error) {
-	if what == Plugins {
+	switch what {
+	case Plugins:
 		res.Plugins, err = h.Plugins(ctx)
+		return err
+	case Metrics:
+		var text []byte
+		text, err = h.Metrics(ctx)
+		res.Metrics = string(text)
 		return err
 	}
 	res.Health, err = h.Health(ctx)
@@ -333,7 +351,7 @@ func lookAtStation(ctx context.Context, what string, h host.Host, res *Reading) 
 
 func look(ctx context.Context, r Read, h host.Host, res *Reading) error {
 	switch r.What {
-	case Plugins, Health, Ready:
+	case Plugins, Health, Ready, Metrics:
 		return lookAtStation(ctx, r.What, h, res)
 	case Objects:
 		page, err := h.Objects(ctx, host.ObjectsQuery{Prefix: r.Prefix, After: id.Object(r.Cursor), Limit: r.Limit})

@@ -98,6 +98,7 @@ const (
 	Plugins = "plugins" // of the station; no object, as with the next two
 	Health  = "health"  // what the station needs, and what is missing
 	Ready   = "ready"   // a Response alone: 200, or the error of host.Health's Ready
+	Metrics = "metrics" // of the station; no object
 )
 
 // Read asks for a look at objects, or at the station.
@@ -135,6 +136,7 @@ type Reading struct {
 	Archive  []byte        // Export
 	Plugins  []host.Plugin // in the host's order
 	Health   host.Health
+	Metrics  string // as the host gave them
 
 	Files []host.File
 	Doing host.Status
@@ -225,6 +227,7 @@ var checks = []check{
 	{"Metadata", checkMetadata},
 	{"ReadErrors", checkReadErrors},
 	{"Health", checkHealth},
+	{"Figures", checkFigures},
 	{"Changes", checkChanges},
 	{"ChangeErrors", checkChangeErrors},
 	{"Deletions", checkDeletions},

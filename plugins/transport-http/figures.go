@@ -1,0 +1,57 @@
+package transporthttp
+
+import (
+	"context"
+	"net/http"
+	"sync/atomic"
+
+	"github.com/dbbasic/station/sdk/plugin"
+)
+
+// counts is what the transport counts. All of it is of bytes and requests, none
+// of what they ask for: that is the kernel's to count.
+type counts struct {
+	open, accepted atomic.Int64 // connections
+	received, sent atomic.Int64 // bytes
+	statuses       [6]atomic.Int64
+}
+
+// Figures implements plugin.Plugin.
+func (t *Transport) Figures(context.Context) []plugin.Figure {
+	c := &t.counts
+	total := func(name, help string, n *atomic.Int64) plugin.Figure {
+		return plugin.Figure{Name: name, Help: help, Type: plugin.Counter, Samples: plugin.One(float64(n.Load()))}
+	}
+	requests := plugin.Figure{
+		Name: "requests_total", Help: "Requests that were answered, by the first digit of their status.", Type: plugin.Counter, Label: "status",
+	}
+	for i := 2; i < len(c.statuses); i++ {
+		requests.Samples = append(requests.Samples, plugin.Sample{Label: string(rune('0'+i)) + "xx", Value: float64(c.statuses[i].Load())})
+	}
+	return []plugin.Figure{
+		{Name: "connections", Help: "Connections that are open.", Type: plugin.Gauge, Samples: plugin.One(float64(c.open.Load()))},
+		total("connections_total", "Connections that were accepted.", &c.accepted),
+		requests,
+		total("received_bytes_total", "Bytes that clients sent, headers included.", &c.received),
+		total("sent_bytes_total", "Bytes that were sent to clients, headers included.", &c.sent),
+	}
+}
+
+// counted is a response whose status is counted.
+type counted struct {
+	http.ResponseWriter
+	counts *counts
+	done   bool
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (w *counted) WriteHeader(status int) {
+	if status >= 200 && !w.done {
+		w.done = true
+		w.counts.statuses[min(status/100, 5)].Add(1)
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap lets an http.ResponseController reach the connection.
+func (w *counted) Unwrap() http.ResponseWriter { return w.ResponseWriter }
