@@ -25,6 +25,7 @@ type handler struct {
 	origin  *http.CrossOriginProtection
 	forms   *forms
 	policy  policies
+	maxBody int64        // bytes of a body
 	bodies  atomic.Int64 // bytes held by large bodies
 	counts  *counts
 }
@@ -33,6 +34,7 @@ func newHandler(log *slog.Logger, station id.Station, h host.Host, calls context
 	return &handler{
 		log: log, host: h, station: station, routes: newTable(), own: []string{string(station)},
 		serving: calls, calls: calls, origin: http.NewCrossOriginProtection(), forms: newForms(), counts: &counts{},
+		maxBody: maxBody,
 	}
 }
 
