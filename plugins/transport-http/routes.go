@@ -80,6 +80,12 @@ var routes = []route{
 	{path: objectPath, flag: "test", does: "runs the tests of the script", ops: []operation{
 		{method: http.MethodGet, serve: (*exchange).test},
 	}},
+	{path: objectPath, flag: "export", does: "gives the whole object as a tar file", ops: []operation{
+		{method: http.MethodGet, serve: (*exchange).exportObject, time: untimed},
+	}},
+	{path: objectPath, flag: "import", does: "makes an object of such a file", ops: []operation{
+		{method: http.MethodPut, serve: (*exchange).importObject, time: untimed},
+	}},
 	{path: objectPath, flag: "object", does: "deletes the object", ops: []operation{
 		{method: http.MethodDelete, serve: (*exchange).deleteObject},
 	}},
@@ -104,12 +110,6 @@ var routes = []route{
 	{path: "/health/ready", does: "says whether the station has what it needs", ops: []operation{
 		{method: http.MethodGet, serve: (*exchange).ready, time: healthTime},
 	}},
-}
-
-// reserved are flags that the API has and this version does not. They are in no
-// document, and never fall through to the script.
-var reserved = []route{
-	{flag: "export"}, {flag: "import"},
 }
 
 // objectPath is the path of every object; other paths stand for themselves.
@@ -163,9 +163,6 @@ type table struct{ paths, flags map[string]*route }
 
 func newTable() table {
 	t := table{map[string]*route{}, map[string]*route{}}
-	for i := range reserved {
-		t.flags[reserved[i].flag] = &reserved[i]
-	}
 	for i := range routes {
 		switch r := &routes[i]; {
 		case r.flag != "":

@@ -26,6 +26,8 @@ type Host struct {
 	files   files
 	follows follows
 
+	archives archives
+
 	published []host.Publication
 	deleted   []host.Deletion
 	changes   []any // of files and state
