@@ -834,6 +834,7 @@ type HostObjectsQuery struct {
 	Prefix        []byte                 `protobuf:"bytes,1,opt,name=prefix,proto3" json:"prefix,omitempty"`
 	After         []byte                 `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`
 	Limit         int32                  `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
+	Methods       bool                   `protobuf:"varint,4,opt,name=methods,proto3" json:"methods,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -889,11 +890,19 @@ func (x *HostObjectsQuery) GetLimit() int32 {
 	return 0
 }
 
+func (x *HostObjectsQuery) GetMethods() bool {
+	if x != nil {
+		return x.Methods
+	}
+	return false
+}
+
 // HostObjects is host.ObjectsPage.
 type HostObjects struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Objects       []*HostObject          `protobuf:"bytes,1,rep,name=objects,proto3" json:"objects,omitempty"`
 	More          bool                   `protobuf:"varint,2,opt,name=more,proto3" json:"more,omitempty"`
+	Methods       []*HostMethods         `protobuf:"bytes,3,rep,name=methods,proto3" json:"methods,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -942,6 +951,58 @@ func (x *HostObjects) GetMore() bool {
 	return false
 }
 
+func (x *HostObjects) GetMethods() []*HostMethods {
+	if x != nil {
+		return x.Methods
+	}
+	return nil
+}
+
+// HostMethods are the methods that an object answers.
+type HostMethods struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Names         []string               `protobuf:"bytes,1,rep,name=names,proto3" json:"names,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostMethods) Reset() {
+	*x = HostMethods{}
+	mi := &file_station_v1_host_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostMethods) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostMethods) ProtoMessage() {}
+
+func (x *HostMethods) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostMethods.ProtoReflect.Descriptor instead.
+func (*HostMethods) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *HostMethods) GetNames() []string {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
 // HostSourceRequest names an object.
 type HostSourceRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -952,7 +1013,7 @@ type HostSourceRequest struct {
 
 func (x *HostSourceRequest) Reset() {
 	*x = HostSourceRequest{}
-	mi := &file_station_v1_host_proto_msgTypes[13]
+	mi := &file_station_v1_host_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -964,7 +1025,7 @@ func (x *HostSourceRequest) String() string {
 func (*HostSourceRequest) ProtoMessage() {}
 
 func (x *HostSourceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[13]
+	mi := &file_station_v1_host_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -977,7 +1038,7 @@ func (x *HostSourceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostSourceRequest.ProtoReflect.Descriptor instead.
 func (*HostSourceRequest) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{13}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *HostSourceRequest) GetObject() string {
@@ -1000,7 +1061,7 @@ type HostSource struct {
 
 func (x *HostSource) Reset() {
 	*x = HostSource{}
-	mi := &file_station_v1_host_proto_msgTypes[14]
+	mi := &file_station_v1_host_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1012,7 +1073,7 @@ func (x *HostSource) String() string {
 func (*HostSource) ProtoMessage() {}
 
 func (x *HostSource) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[14]
+	mi := &file_station_v1_host_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1025,7 +1086,7 @@ func (x *HostSource) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostSource.ProtoReflect.Descriptor instead.
 func (*HostSource) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{14}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *HostSource) GetObject() string {
@@ -1070,7 +1131,7 @@ type HostPublication struct {
 
 func (x *HostPublication) Reset() {
 	*x = HostPublication{}
-	mi := &file_station_v1_host_proto_msgTypes[15]
+	mi := &file_station_v1_host_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1082,7 +1143,7 @@ func (x *HostPublication) String() string {
 func (*HostPublication) ProtoMessage() {}
 
 func (x *HostPublication) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[15]
+	mi := &file_station_v1_host_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1095,7 +1156,7 @@ func (x *HostPublication) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostPublication.ProtoReflect.Descriptor instead.
 func (*HostPublication) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{15}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *HostPublication) GetObject() string {
@@ -1146,7 +1207,7 @@ type HostRollback struct {
 
 func (x *HostRollback) Reset() {
 	*x = HostRollback{}
-	mi := &file_station_v1_host_proto_msgTypes[16]
+	mi := &file_station_v1_host_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1158,7 +1219,7 @@ func (x *HostRollback) String() string {
 func (*HostRollback) ProtoMessage() {}
 
 func (x *HostRollback) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[16]
+	mi := &file_station_v1_host_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1171,7 +1232,7 @@ func (x *HostRollback) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostRollback.ProtoReflect.Descriptor instead.
 func (*HostRollback) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{16}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *HostRollback) GetObject() string {
@@ -1214,7 +1275,7 @@ type HostPublished struct {
 
 func (x *HostPublished) Reset() {
 	*x = HostPublished{}
-	mi := &file_station_v1_host_proto_msgTypes[17]
+	mi := &file_station_v1_host_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1226,7 +1287,7 @@ func (x *HostPublished) String() string {
 func (*HostPublished) ProtoMessage() {}
 
 func (x *HostPublished) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[17]
+	mi := &file_station_v1_host_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1239,7 +1300,7 @@ func (x *HostPublished) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostPublished.ProtoReflect.Descriptor instead.
 func (*HostPublished) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{17}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *HostPublished) GetVersion() uint64 {
@@ -1275,7 +1336,7 @@ type HostDiffQuery struct {
 
 func (x *HostDiffQuery) Reset() {
 	*x = HostDiffQuery{}
-	mi := &file_station_v1_host_proto_msgTypes[18]
+	mi := &file_station_v1_host_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1287,7 +1348,7 @@ func (x *HostDiffQuery) String() string {
 func (*HostDiffQuery) ProtoMessage() {}
 
 func (x *HostDiffQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[18]
+	mi := &file_station_v1_host_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1300,7 +1361,7 @@ func (x *HostDiffQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostDiffQuery.ProtoReflect.Descriptor instead.
 func (*HostDiffQuery) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{18}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *HostDiffQuery) GetObject() string {
@@ -1334,7 +1395,7 @@ type HostDiff struct {
 
 func (x *HostDiff) Reset() {
 	*x = HostDiff{}
-	mi := &file_station_v1_host_proto_msgTypes[19]
+	mi := &file_station_v1_host_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1346,7 +1407,7 @@ func (x *HostDiff) String() string {
 func (*HostDiff) ProtoMessage() {}
 
 func (x *HostDiff) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[19]
+	mi := &file_station_v1_host_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1359,7 +1420,7 @@ func (x *HostDiff) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostDiff.ProtoReflect.Descriptor instead.
 func (*HostDiff) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{19}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *HostDiff) GetText() []byte {
@@ -1380,7 +1441,7 @@ type HostDeletion struct {
 
 func (x *HostDeletion) Reset() {
 	*x = HostDeletion{}
-	mi := &file_station_v1_host_proto_msgTypes[20]
+	mi := &file_station_v1_host_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1392,7 +1453,7 @@ func (x *HostDeletion) String() string {
 func (*HostDeletion) ProtoMessage() {}
 
 func (x *HostDeletion) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[20]
+	mi := &file_station_v1_host_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1405,7 +1466,7 @@ func (x *HostDeletion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostDeletion.ProtoReflect.Descriptor instead.
 func (*HostDeletion) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{20}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *HostDeletion) GetObject() string {
@@ -1434,7 +1495,7 @@ type HostMetadataQuery struct {
 
 func (x *HostMetadataQuery) Reset() {
 	*x = HostMetadataQuery{}
-	mi := &file_station_v1_host_proto_msgTypes[21]
+	mi := &file_station_v1_host_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1446,7 +1507,7 @@ func (x *HostMetadataQuery) String() string {
 func (*HostMetadataQuery) ProtoMessage() {}
 
 func (x *HostMetadataQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[21]
+	mi := &file_station_v1_host_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1459,7 +1520,7 @@ func (x *HostMetadataQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostMetadataQuery.ProtoReflect.Descriptor instead.
 func (*HostMetadataQuery) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{21}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *HostMetadataQuery) GetObject() string {
@@ -1504,7 +1565,7 @@ type HostMetadata struct {
 
 func (x *HostMetadata) Reset() {
 	*x = HostMetadata{}
-	mi := &file_station_v1_host_proto_msgTypes[22]
+	mi := &file_station_v1_host_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1516,7 +1577,7 @@ func (x *HostMetadata) String() string {
 func (*HostMetadata) ProtoMessage() {}
 
 func (x *HostMetadata) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[22]
+	mi := &file_station_v1_host_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1529,7 +1590,7 @@ func (x *HostMetadata) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostMetadata.ProtoReflect.Descriptor instead.
 func (*HostMetadata) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{22}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *HostMetadata) GetObject() string {
@@ -1632,7 +1693,7 @@ type HostTrouble struct {
 
 func (x *HostTrouble) Reset() {
 	*x = HostTrouble{}
-	mi := &file_station_v1_host_proto_msgTypes[23]
+	mi := &file_station_v1_host_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1644,7 +1705,7 @@ func (x *HostTrouble) String() string {
 func (*HostTrouble) ProtoMessage() {}
 
 func (x *HostTrouble) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[23]
+	mi := &file_station_v1_host_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1657,7 +1718,7 @@ func (x *HostTrouble) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostTrouble.ProtoReflect.Descriptor instead.
 func (*HostTrouble) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{23}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *HostTrouble) GetKind() string {
@@ -1724,7 +1785,7 @@ type HostStateQuery struct {
 
 func (x *HostStateQuery) Reset() {
 	*x = HostStateQuery{}
-	mi := &file_station_v1_host_proto_msgTypes[24]
+	mi := &file_station_v1_host_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1736,7 +1797,7 @@ func (x *HostStateQuery) String() string {
 func (*HostStateQuery) ProtoMessage() {}
 
 func (x *HostStateQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[24]
+	mi := &file_station_v1_host_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1749,7 +1810,7 @@ func (x *HostStateQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostStateQuery.ProtoReflect.Descriptor instead.
 func (*HostStateQuery) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{24}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *HostStateQuery) GetObject() string {
@@ -1805,7 +1866,7 @@ type HostState struct {
 
 func (x *HostState) Reset() {
 	*x = HostState{}
-	mi := &file_station_v1_host_proto_msgTypes[25]
+	mi := &file_station_v1_host_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1817,7 +1878,7 @@ func (x *HostState) String() string {
 func (*HostState) ProtoMessage() {}
 
 func (x *HostState) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[25]
+	mi := &file_station_v1_host_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1830,7 +1891,7 @@ func (x *HostState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostState.ProtoReflect.Descriptor instead.
 func (*HostState) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{25}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *HostState) GetItems() []*HostStateItem {
@@ -1858,7 +1919,7 @@ type HostStateItem struct {
 
 func (x *HostStateItem) Reset() {
 	*x = HostStateItem{}
-	mi := &file_station_v1_host_proto_msgTypes[26]
+	mi := &file_station_v1_host_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1870,7 +1931,7 @@ func (x *HostStateItem) String() string {
 func (*HostStateItem) ProtoMessage() {}
 
 func (x *HostStateItem) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[26]
+	mi := &file_station_v1_host_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1883,7 +1944,7 @@ func (x *HostStateItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostStateItem.ProtoReflect.Descriptor instead.
 func (*HostStateItem) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{26}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *HostStateItem) GetKey() []byte {
@@ -1910,7 +1971,7 @@ type HostTestRequest struct {
 
 func (x *HostTestRequest) Reset() {
 	*x = HostTestRequest{}
-	mi := &file_station_v1_host_proto_msgTypes[27]
+	mi := &file_station_v1_host_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1922,7 +1983,7 @@ func (x *HostTestRequest) String() string {
 func (*HostTestRequest) ProtoMessage() {}
 
 func (x *HostTestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[27]
+	mi := &file_station_v1_host_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1935,7 +1996,7 @@ func (x *HostTestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostTestRequest.ProtoReflect.Descriptor instead.
 func (*HostTestRequest) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{27}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *HostTestRequest) GetObject() string {
@@ -1956,7 +2017,7 @@ type HostTestReport struct {
 
 func (x *HostTestReport) Reset() {
 	*x = HostTestReport{}
-	mi := &file_station_v1_host_proto_msgTypes[28]
+	mi := &file_station_v1_host_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1968,7 +2029,7 @@ func (x *HostTestReport) String() string {
 func (*HostTestReport) ProtoMessage() {}
 
 func (x *HostTestReport) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[28]
+	mi := &file_station_v1_host_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1981,7 +2042,7 @@ func (x *HostTestReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostTestReport.ProtoReflect.Descriptor instead.
 func (*HostTestReport) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{28}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *HostTestReport) GetObject() string {
@@ -2016,7 +2077,7 @@ type HostTestResult struct {
 
 func (x *HostTestResult) Reset() {
 	*x = HostTestResult{}
-	mi := &file_station_v1_host_proto_msgTypes[29]
+	mi := &file_station_v1_host_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2028,7 +2089,7 @@ func (x *HostTestResult) String() string {
 func (*HostTestResult) ProtoMessage() {}
 
 func (x *HostTestResult) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[29]
+	mi := &file_station_v1_host_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2041,7 +2102,7 @@ func (x *HostTestResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostTestResult.ProtoReflect.Descriptor instead.
 func (*HostTestResult) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{29}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *HostTestResult) GetName() []byte {
@@ -2120,7 +2181,7 @@ type HostTestEntry struct {
 
 func (x *HostTestEntry) Reset() {
 	*x = HostTestEntry{}
-	mi := &file_station_v1_host_proto_msgTypes[30]
+	mi := &file_station_v1_host_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2132,7 +2193,7 @@ func (x *HostTestEntry) String() string {
 func (*HostTestEntry) ProtoMessage() {}
 
 func (x *HostTestEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[30]
+	mi := &file_station_v1_host_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2145,7 +2206,7 @@ func (x *HostTestEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostTestEntry.ProtoReflect.Descriptor instead.
 func (*HostTestEntry) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{30}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *HostTestEntry) GetTimeUs() int64 {
@@ -2186,7 +2247,7 @@ type HostPlugins struct {
 
 func (x *HostPlugins) Reset() {
 	*x = HostPlugins{}
-	mi := &file_station_v1_host_proto_msgTypes[31]
+	mi := &file_station_v1_host_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2198,7 +2259,7 @@ func (x *HostPlugins) String() string {
 func (*HostPlugins) ProtoMessage() {}
 
 func (x *HostPlugins) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[31]
+	mi := &file_station_v1_host_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2211,7 +2272,7 @@ func (x *HostPlugins) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostPlugins.ProtoReflect.Descriptor instead.
 func (*HostPlugins) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{31}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *HostPlugins) GetPlugins() []*HostPlugin {
@@ -2239,7 +2300,7 @@ type HostPlugin struct {
 
 func (x *HostPlugin) Reset() {
 	*x = HostPlugin{}
-	mi := &file_station_v1_host_proto_msgTypes[32]
+	mi := &file_station_v1_host_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2251,7 +2312,7 @@ func (x *HostPlugin) String() string {
 func (*HostPlugin) ProtoMessage() {}
 
 func (x *HostPlugin) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[32]
+	mi := &file_station_v1_host_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2264,7 +2325,7 @@ func (x *HostPlugin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostPlugin.ProtoReflect.Descriptor instead.
 func (*HostPlugin) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{32}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *HostPlugin) GetKind() string {
@@ -2340,7 +2401,7 @@ type HostHealth struct {
 
 func (x *HostHealth) Reset() {
 	*x = HostHealth{}
-	mi := &file_station_v1_host_proto_msgTypes[33]
+	mi := &file_station_v1_host_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2352,7 +2413,7 @@ func (x *HostHealth) String() string {
 func (*HostHealth) ProtoMessage() {}
 
 func (x *HostHealth) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[33]
+	mi := &file_station_v1_host_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2365,7 +2426,7 @@ func (x *HostHealth) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostHealth.ProtoReflect.Descriptor instead.
 func (*HostHealth) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{33}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *HostHealth) GetChecks() []*HostCheck {
@@ -2386,7 +2447,7 @@ type HostCheck struct {
 
 func (x *HostCheck) Reset() {
 	*x = HostCheck{}
-	mi := &file_station_v1_host_proto_msgTypes[34]
+	mi := &file_station_v1_host_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2398,7 +2459,7 @@ func (x *HostCheck) String() string {
 func (*HostCheck) ProtoMessage() {}
 
 func (x *HostCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[34]
+	mi := &file_station_v1_host_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2411,7 +2472,7 @@ func (x *HostCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostCheck.ProtoReflect.Descriptor instead.
 func (*HostCheck) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{34}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *HostCheck) GetName() []byte {
@@ -2438,7 +2499,7 @@ type HostMetrics struct {
 
 func (x *HostMetrics) Reset() {
 	*x = HostMetrics{}
-	mi := &file_station_v1_host_proto_msgTypes[35]
+	mi := &file_station_v1_host_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2450,7 +2511,7 @@ func (x *HostMetrics) String() string {
 func (*HostMetrics) ProtoMessage() {}
 
 func (x *HostMetrics) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[35]
+	mi := &file_station_v1_host_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2463,7 +2524,7 @@ func (x *HostMetrics) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostMetrics.ProtoReflect.Descriptor instead.
 func (*HostMetrics) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{35}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *HostMetrics) GetText() []byte {
@@ -2484,7 +2545,7 @@ type HostCluster struct {
 
 func (x *HostCluster) Reset() {
 	*x = HostCluster{}
-	mi := &file_station_v1_host_proto_msgTypes[36]
+	mi := &file_station_v1_host_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2496,7 +2557,7 @@ func (x *HostCluster) String() string {
 func (*HostCluster) ProtoMessage() {}
 
 func (x *HostCluster) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[36]
+	mi := &file_station_v1_host_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2509,7 +2570,7 @@ func (x *HostCluster) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostCluster.ProtoReflect.Descriptor instead.
 func (*HostCluster) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{36}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *HostCluster) GetLeader() string {
@@ -2543,7 +2604,7 @@ type HostMember struct {
 
 func (x *HostMember) Reset() {
 	*x = HostMember{}
-	mi := &file_station_v1_host_proto_msgTypes[37]
+	mi := &file_station_v1_host_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2555,7 +2616,7 @@ func (x *HostMember) String() string {
 func (*HostMember) ProtoMessage() {}
 
 func (x *HostMember) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[37]
+	mi := &file_station_v1_host_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2568,7 +2629,7 @@ func (x *HostMember) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostMember.ProtoReflect.Descriptor instead.
 func (*HostMember) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{37}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *HostMember) GetStation() string {
@@ -2699,14 +2760,18 @@ const file_station_v1_host_proto_rawDesc = "" +
 	"\x06object\x18\x01 \x01(\tR\x06object\x12\x12\n" +
 	"\x04path\x18\x02 \x01(\tR\x04path\x12\x12\n" +
 	"\x04file\x18\x03 \x01(\tR\x04file\x12\x18\n" +
-	"\aversion\x18\x04 \x01(\x04R\aversion\"V\n" +
+	"\aversion\x18\x04 \x01(\x04R\aversion\"p\n" +
 	"\x10HostObjectsQuery\x12\x16\n" +
 	"\x06prefix\x18\x01 \x01(\fR\x06prefix\x12\x14\n" +
 	"\x05after\x18\x02 \x01(\fR\x05after\x12\x14\n" +
-	"\x05limit\x18\x03 \x01(\x05R\x05limit\"S\n" +
+	"\x05limit\x18\x03 \x01(\x05R\x05limit\x12\x18\n" +
+	"\amethods\x18\x04 \x01(\bR\amethods\"\x86\x01\n" +
 	"\vHostObjects\x120\n" +
 	"\aobjects\x18\x01 \x03(\v2\x16.station.v1.HostObjectR\aobjects\x12\x12\n" +
-	"\x04more\x18\x02 \x01(\bR\x04more\"+\n" +
+	"\x04more\x18\x02 \x01(\bR\x04more\x121\n" +
+	"\amethods\x18\x03 \x03(\v2\x17.station.v1.HostMethodsR\amethods\"#\n" +
+	"\vHostMethods\x12\x14\n" +
+	"\x05names\x18\x01 \x03(\tR\x05names\"+\n" +
 	"\x11HostSourceRequest\x12\x16\n" +
 	"\x06object\x18\x01 \x01(\tR\x06object\"f\n" +
 	"\n" +
@@ -2871,7 +2936,7 @@ func file_station_v1_host_proto_rawDescGZIP() []byte {
 	return file_station_v1_host_proto_rawDescData
 }
 
-var file_station_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
+var file_station_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
 var file_station_v1_host_proto_goTypes = []any{
 	(*HostIdentity)(nil),      // 0: station.v1.HostIdentity
 	(*HostCall)(nil),          // 1: station.v1.HostCall
@@ -2886,102 +2951,104 @@ var file_station_v1_host_proto_goTypes = []any{
 	(*HostObject)(nil),        // 10: station.v1.HostObject
 	(*HostObjectsQuery)(nil),  // 11: station.v1.HostObjectsQuery
 	(*HostObjects)(nil),       // 12: station.v1.HostObjects
-	(*HostSourceRequest)(nil), // 13: station.v1.HostSourceRequest
-	(*HostSource)(nil),        // 14: station.v1.HostSource
-	(*HostPublication)(nil),   // 15: station.v1.HostPublication
-	(*HostRollback)(nil),      // 16: station.v1.HostRollback
-	(*HostPublished)(nil),     // 17: station.v1.HostPublished
-	(*HostDiffQuery)(nil),     // 18: station.v1.HostDiffQuery
-	(*HostDiff)(nil),          // 19: station.v1.HostDiff
-	(*HostDeletion)(nil),      // 20: station.v1.HostDeletion
-	(*HostMetadataQuery)(nil), // 21: station.v1.HostMetadataQuery
-	(*HostMetadata)(nil),      // 22: station.v1.HostMetadata
-	(*HostTrouble)(nil),       // 23: station.v1.HostTrouble
-	(*HostStateQuery)(nil),    // 24: station.v1.HostStateQuery
-	(*HostState)(nil),         // 25: station.v1.HostState
-	(*HostStateItem)(nil),     // 26: station.v1.HostStateItem
-	(*HostTestRequest)(nil),   // 27: station.v1.HostTestRequest
-	(*HostTestReport)(nil),    // 28: station.v1.HostTestReport
-	(*HostTestResult)(nil),    // 29: station.v1.HostTestResult
-	(*HostTestEntry)(nil),     // 30: station.v1.HostTestEntry
-	(*HostPlugins)(nil),       // 31: station.v1.HostPlugins
-	(*HostPlugin)(nil),        // 32: station.v1.HostPlugin
-	(*HostHealth)(nil),        // 33: station.v1.HostHealth
-	(*HostCheck)(nil),         // 34: station.v1.HostCheck
-	(*HostMetrics)(nil),       // 35: station.v1.HostMetrics
-	(*HostCluster)(nil),       // 36: station.v1.HostCluster
-	(*HostMember)(nil),        // 37: station.v1.HostMember
-	(*Field)(nil),             // 38: station.v1.Field
-	(*Empty)(nil),             // 39: station.v1.Empty
-	(*LogsQuery)(nil),         // 40: station.v1.LogsQuery
-	(*VersionsQuery)(nil),     // 41: station.v1.VersionsQuery
-	(*VersionRequest)(nil),    // 42: station.v1.VersionRequest
-	(*LogsPage)(nil),          // 43: station.v1.LogsPage
-	(*VersionsReply)(nil),     // 44: station.v1.VersionsReply
-	(*SourceVersion)(nil),     // 45: station.v1.SourceVersion
+	(*HostMethods)(nil),       // 13: station.v1.HostMethods
+	(*HostSourceRequest)(nil), // 14: station.v1.HostSourceRequest
+	(*HostSource)(nil),        // 15: station.v1.HostSource
+	(*HostPublication)(nil),   // 16: station.v1.HostPublication
+	(*HostRollback)(nil),      // 17: station.v1.HostRollback
+	(*HostPublished)(nil),     // 18: station.v1.HostPublished
+	(*HostDiffQuery)(nil),     // 19: station.v1.HostDiffQuery
+	(*HostDiff)(nil),          // 20: station.v1.HostDiff
+	(*HostDeletion)(nil),      // 21: station.v1.HostDeletion
+	(*HostMetadataQuery)(nil), // 22: station.v1.HostMetadataQuery
+	(*HostMetadata)(nil),      // 23: station.v1.HostMetadata
+	(*HostTrouble)(nil),       // 24: station.v1.HostTrouble
+	(*HostStateQuery)(nil),    // 25: station.v1.HostStateQuery
+	(*HostState)(nil),         // 26: station.v1.HostState
+	(*HostStateItem)(nil),     // 27: station.v1.HostStateItem
+	(*HostTestRequest)(nil),   // 28: station.v1.HostTestRequest
+	(*HostTestReport)(nil),    // 29: station.v1.HostTestReport
+	(*HostTestResult)(nil),    // 30: station.v1.HostTestResult
+	(*HostTestEntry)(nil),     // 31: station.v1.HostTestEntry
+	(*HostPlugins)(nil),       // 32: station.v1.HostPlugins
+	(*HostPlugin)(nil),        // 33: station.v1.HostPlugin
+	(*HostHealth)(nil),        // 34: station.v1.HostHealth
+	(*HostCheck)(nil),         // 35: station.v1.HostCheck
+	(*HostMetrics)(nil),       // 36: station.v1.HostMetrics
+	(*HostCluster)(nil),       // 37: station.v1.HostCluster
+	(*HostMember)(nil),        // 38: station.v1.HostMember
+	(*Field)(nil),             // 39: station.v1.Field
+	(*Empty)(nil),             // 40: station.v1.Empty
+	(*LogsQuery)(nil),         // 41: station.v1.LogsQuery
+	(*VersionsQuery)(nil),     // 42: station.v1.VersionsQuery
+	(*VersionRequest)(nil),    // 43: station.v1.VersionRequest
+	(*LogsPage)(nil),          // 44: station.v1.LogsPage
+	(*VersionsReply)(nil),     // 45: station.v1.VersionsReply
+	(*SourceVersion)(nil),     // 46: station.v1.SourceVersion
 }
 var file_station_v1_host_proto_depIdxs = []int32{
-	38, // 0: station.v1.HostCall.query:type_name -> station.v1.Field
-	38, // 1: station.v1.HostCall.header:type_name -> station.v1.Field
-	38, // 2: station.v1.HostCall.form:type_name -> station.v1.Field
+	39, // 0: station.v1.HostCall.query:type_name -> station.v1.Field
+	39, // 1: station.v1.HostCall.header:type_name -> station.v1.Field
+	39, // 2: station.v1.HostCall.form:type_name -> station.v1.Field
 	2,  // 3: station.v1.HostCall.uploads:type_name -> station.v1.HostUploaded
-	38, // 4: station.v1.HostResult.header:type_name -> station.v1.Field
+	39, // 4: station.v1.HostResult.header:type_name -> station.v1.Field
 	4,  // 5: station.v1.HostResult.file:type_name -> station.v1.HostFile
 	10, // 6: station.v1.HostObjects.objects:type_name -> station.v1.HostObject
-	23, // 7: station.v1.HostMetadata.trouble:type_name -> station.v1.HostTrouble
-	26, // 8: station.v1.HostState.items:type_name -> station.v1.HostStateItem
-	29, // 9: station.v1.HostTestReport.tests:type_name -> station.v1.HostTestResult
-	30, // 10: station.v1.HostTestResult.log:type_name -> station.v1.HostTestEntry
-	32, // 11: station.v1.HostPlugins.plugins:type_name -> station.v1.HostPlugin
-	34, // 12: station.v1.HostHealth.checks:type_name -> station.v1.HostCheck
-	37, // 13: station.v1.HostCluster.members:type_name -> station.v1.HostMember
-	39, // 14: station.v1.HostService.Identity:input_type -> station.v1.Empty
-	1,  // 15: station.v1.HostService.Invoke:input_type -> station.v1.HostCall
-	11, // 16: station.v1.HostService.Objects:input_type -> station.v1.HostObjectsQuery
-	13, // 17: station.v1.HostService.Source:input_type -> station.v1.HostSourceRequest
-	24, // 18: station.v1.HostService.State:input_type -> station.v1.HostStateQuery
-	40, // 19: station.v1.HostService.Logs:input_type -> station.v1.LogsQuery
-	5,  // 20: station.v1.HostService.Upload:input_type -> station.v1.HostUploadRequest
-	7,  // 21: station.v1.HostService.DropUpload:input_type -> station.v1.HostDropUpload
-	8,  // 22: station.v1.HostService.ReadFile:input_type -> station.v1.HostReadFile
-	27, // 23: station.v1.HostService.Test:input_type -> station.v1.HostTestRequest
-	41, // 24: station.v1.HostService.Versions:input_type -> station.v1.VersionsQuery
-	42, // 25: station.v1.HostService.Version:input_type -> station.v1.VersionRequest
-	15, // 26: station.v1.HostService.Publish:input_type -> station.v1.HostPublication
-	16, // 27: station.v1.HostService.Rollback:input_type -> station.v1.HostRollback
-	18, // 28: station.v1.HostService.Diff:input_type -> station.v1.HostDiffQuery
-	20, // 29: station.v1.HostService.Delete:input_type -> station.v1.HostDeletion
-	21, // 30: station.v1.HostService.Metadata:input_type -> station.v1.HostMetadataQuery
-	39, // 31: station.v1.HostService.Plugins:input_type -> station.v1.Empty
-	39, // 32: station.v1.HostService.Health:input_type -> station.v1.Empty
-	39, // 33: station.v1.HostService.Metrics:input_type -> station.v1.Empty
-	39, // 34: station.v1.HostService.Cluster:input_type -> station.v1.Empty
-	0,  // 35: station.v1.HostService.Identity:output_type -> station.v1.HostIdentity
-	3,  // 36: station.v1.HostService.Invoke:output_type -> station.v1.HostResult
-	12, // 37: station.v1.HostService.Objects:output_type -> station.v1.HostObjects
-	14, // 38: station.v1.HostService.Source:output_type -> station.v1.HostSource
-	25, // 39: station.v1.HostService.State:output_type -> station.v1.HostState
-	43, // 40: station.v1.HostService.Logs:output_type -> station.v1.LogsPage
-	6,  // 41: station.v1.HostService.Upload:output_type -> station.v1.HostUpload
-	39, // 42: station.v1.HostService.DropUpload:output_type -> station.v1.Empty
-	9,  // 43: station.v1.HostService.ReadFile:output_type -> station.v1.HostFileReply
-	28, // 44: station.v1.HostService.Test:output_type -> station.v1.HostTestReport
-	44, // 45: station.v1.HostService.Versions:output_type -> station.v1.VersionsReply
-	45, // 46: station.v1.HostService.Version:output_type -> station.v1.SourceVersion
-	17, // 47: station.v1.HostService.Publish:output_type -> station.v1.HostPublished
-	17, // 48: station.v1.HostService.Rollback:output_type -> station.v1.HostPublished
-	19, // 49: station.v1.HostService.Diff:output_type -> station.v1.HostDiff
-	39, // 50: station.v1.HostService.Delete:output_type -> station.v1.Empty
-	22, // 51: station.v1.HostService.Metadata:output_type -> station.v1.HostMetadata
-	31, // 52: station.v1.HostService.Plugins:output_type -> station.v1.HostPlugins
-	33, // 53: station.v1.HostService.Health:output_type -> station.v1.HostHealth
-	35, // 54: station.v1.HostService.Metrics:output_type -> station.v1.HostMetrics
-	36, // 55: station.v1.HostService.Cluster:output_type -> station.v1.HostCluster
-	35, // [35:56] is the sub-list for method output_type
-	14, // [14:35] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	13, // 7: station.v1.HostObjects.methods:type_name -> station.v1.HostMethods
+	24, // 8: station.v1.HostMetadata.trouble:type_name -> station.v1.HostTrouble
+	27, // 9: station.v1.HostState.items:type_name -> station.v1.HostStateItem
+	30, // 10: station.v1.HostTestReport.tests:type_name -> station.v1.HostTestResult
+	31, // 11: station.v1.HostTestResult.log:type_name -> station.v1.HostTestEntry
+	33, // 12: station.v1.HostPlugins.plugins:type_name -> station.v1.HostPlugin
+	35, // 13: station.v1.HostHealth.checks:type_name -> station.v1.HostCheck
+	38, // 14: station.v1.HostCluster.members:type_name -> station.v1.HostMember
+	40, // 15: station.v1.HostService.Identity:input_type -> station.v1.Empty
+	1,  // 16: station.v1.HostService.Invoke:input_type -> station.v1.HostCall
+	11, // 17: station.v1.HostService.Objects:input_type -> station.v1.HostObjectsQuery
+	14, // 18: station.v1.HostService.Source:input_type -> station.v1.HostSourceRequest
+	25, // 19: station.v1.HostService.State:input_type -> station.v1.HostStateQuery
+	41, // 20: station.v1.HostService.Logs:input_type -> station.v1.LogsQuery
+	5,  // 21: station.v1.HostService.Upload:input_type -> station.v1.HostUploadRequest
+	7,  // 22: station.v1.HostService.DropUpload:input_type -> station.v1.HostDropUpload
+	8,  // 23: station.v1.HostService.ReadFile:input_type -> station.v1.HostReadFile
+	28, // 24: station.v1.HostService.Test:input_type -> station.v1.HostTestRequest
+	42, // 25: station.v1.HostService.Versions:input_type -> station.v1.VersionsQuery
+	43, // 26: station.v1.HostService.Version:input_type -> station.v1.VersionRequest
+	16, // 27: station.v1.HostService.Publish:input_type -> station.v1.HostPublication
+	17, // 28: station.v1.HostService.Rollback:input_type -> station.v1.HostRollback
+	19, // 29: station.v1.HostService.Diff:input_type -> station.v1.HostDiffQuery
+	21, // 30: station.v1.HostService.Delete:input_type -> station.v1.HostDeletion
+	22, // 31: station.v1.HostService.Metadata:input_type -> station.v1.HostMetadataQuery
+	40, // 32: station.v1.HostService.Plugins:input_type -> station.v1.Empty
+	40, // 33: station.v1.HostService.Health:input_type -> station.v1.Empty
+	40, // 34: station.v1.HostService.Metrics:input_type -> station.v1.Empty
+	40, // 35: station.v1.HostService.Cluster:input_type -> station.v1.Empty
+	0,  // 36: station.v1.HostService.Identity:output_type -> station.v1.HostIdentity
+	3,  // 37: station.v1.HostService.Invoke:output_type -> station.v1.HostResult
+	12, // 38: station.v1.HostService.Objects:output_type -> station.v1.HostObjects
+	15, // 39: station.v1.HostService.Source:output_type -> station.v1.HostSource
+	26, // 40: station.v1.HostService.State:output_type -> station.v1.HostState
+	44, // 41: station.v1.HostService.Logs:output_type -> station.v1.LogsPage
+	6,  // 42: station.v1.HostService.Upload:output_type -> station.v1.HostUpload
+	40, // 43: station.v1.HostService.DropUpload:output_type -> station.v1.Empty
+	9,  // 44: station.v1.HostService.ReadFile:output_type -> station.v1.HostFileReply
+	29, // 45: station.v1.HostService.Test:output_type -> station.v1.HostTestReport
+	45, // 46: station.v1.HostService.Versions:output_type -> station.v1.VersionsReply
+	46, // 47: station.v1.HostService.Version:output_type -> station.v1.SourceVersion
+	18, // 48: station.v1.HostService.Publish:output_type -> station.v1.HostPublished
+	18, // 49: station.v1.HostService.Rollback:output_type -> station.v1.HostPublished
+	20, // 50: station.v1.HostService.Diff:output_type -> station.v1.HostDiff
+	40, // 51: station.v1.HostService.Delete:output_type -> station.v1.Empty
+	23, // 52: station.v1.HostService.Metadata:output_type -> station.v1.HostMetadata
+	32, // 53: station.v1.HostService.Plugins:output_type -> station.v1.HostPlugins
+	34, // 54: station.v1.HostService.Health:output_type -> station.v1.HostHealth
+	36, // 55: station.v1.HostService.Metrics:output_type -> station.v1.HostMetrics
+	37, // 56: station.v1.HostService.Cluster:output_type -> station.v1.HostCluster
+	36, // [36:57] is the sub-list for method output_type
+	15, // [15:36] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_station_v1_host_proto_init() }
@@ -2997,7 +3064,7 @@ func file_station_v1_host_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_station_v1_host_proto_rawDesc), len(file_station_v1_host_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   38,
+			NumMessages:   39,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
