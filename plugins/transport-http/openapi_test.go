@@ -132,7 +132,8 @@ func TestParametersAreThose(t *testing.T) {
 type many struct {
 	host.Host
 	largest int // page that was asked for
-	fail    bool
+	failing bool // after the first page
+	down    bool
 }
 
 func (m *many) Objects(_ context.Context, q host.ObjectsQuery) (host.ObjectsPage, error) {
@@ -143,7 +144,7 @@ func (m *many) Objects(_ context.Context, q host.ObjectsQuery) (host.ObjectsPage
 		_, _ = fmt.Sscanf(string(q.After), "o%05d", &first)
 		first++
 	}
-	if m.fail && first > 0 {
+	if m.down || m.failing && first > 0 {
 		return host.ObjectsPage{}, errs.New(errs.Unavailable, "", "down")
 	}
 	var p host.ObjectsPage
@@ -172,7 +173,7 @@ func TestOpenAPIOfManyObjects(t *testing.T) {
 	if a := s.do("HEAD", "/openapi.json", ""); a.StatusCode != 200 || a.body != "" {
 		t.Errorf("HEAD: %d %q", a.StatusCode, a.body)
 	}
-	h.fail = true
+	h.failing = true
 	res, err := http.Get("http://" + s.addr + "/openapi.json")
 	if err != nil {
 		t.Fatal(err)
@@ -181,6 +182,6 @@ func TestOpenAPIOfManyObjects(t *testing.T) {
 	if err := json.NewDecoder(res.Body).Decode(&document); err == nil {
 		t.Error("a document that broke off looks whole")
 	}
-	fake.Down(true)
+	h.down = true
 	s.do("GET", "/openapi.json", "").wantError(t, 503, "unavailable")
 }
