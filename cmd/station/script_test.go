@@ -32,6 +32,8 @@ import (
 //	                            send a request; status, headers and body are its stdout
 //	upload METHOD PATH FIELD=VALUE|FIELD=@FILE...
 //	                            the same with a form, as curl -F sends it
+//	submit PATH FIELD=VALUE|FIELD=@FILE...
+//	                            load a page and submit its form that has these fields as a browser does; see submit_test.go
 //	keep NAME PATTERN           set a variable to what the first group matches in stdout
 //	await METHOD PATH PATTERN   send a request again and again until status, headers and body match
 //	waitfile FILE               wait until there is a file
@@ -61,7 +63,7 @@ func runScripts(t *testing.T, dir, config string) {
 			return os.CopyFS(scripts, os.DirFS(filepath.Join(root, "scripts")))
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"serve": scriptServe, "halt": scriptHalt, "kill9": scriptKill, "http": scriptHTTP, "keep": scriptKeep, "upload": scriptUpload, "log": scriptLog, "await": scriptAwait, "waitfile": scriptWaitFile, "exits": scriptExits,
+			"serve": scriptServe, "halt": scriptHalt, "kill9": scriptKill, "http": scriptHTTP, "keep": scriptKeep, "upload": scriptUpload, "submit": scriptSubmit, "log": scriptLog, "await": scriptAwait, "waitfile": scriptWaitFile, "exits": scriptExits,
 		},
 	})
 }
@@ -210,7 +212,10 @@ func scriptUpload(ts *testscript.TestScript, _ bool, args []string) {
 
 // send prints what a request gives.
 func send(ts *testscript.TestScript, req *http.Request) {
-	c := &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
+	show(ts, &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}, req)
+}
+
+func show(ts *testscript.TestScript, c *http.Client, req *http.Request) {
 	resp, err := c.Do(req)
 	ts.Check(err)
 	defer func() { _ = resp.Body.Close() }() // it is read to its end below

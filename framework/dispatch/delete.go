@@ -62,12 +62,16 @@ func undecided(name id.Object) Program {
 	return refusing{errs.New(errs.Unavailable, "deletion_open", "It is not known yet whether the object %q was deleted; try again.", name)}
 }
 
-// refusal is why an object in service that is being deleted answers nothing.
+// refusal is why an object answers nothing: it is being deleted, or was taken out of
+// service since it was found.
 func (o *object) refusal() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if r, ok := o.source.Program.(refusing); ok {
-		return r.err
+	switch p := o.source.Program.(type) {
+	case nil:
+		return notInService(o.id)
+	case refusing:
+		return p.err
 	}
 	return nil
 }

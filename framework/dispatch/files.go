@@ -63,9 +63,19 @@ func (tx *transaction) fileTable(ctx context.Context) (t *fileTable, err error) 
 	if tx.o.live.files != nil {
 		return tx.o.live.files, nil
 	}
-	tx.o.d.aside(func() { t, err = tx.o.loadFiles(ctx) })
+	tx.o.d.aside(func() { t, err = tx.o.fileTable(ctx) })
+	return t, err
+}
+
+// fileTable gives the object's files, to its goroutine. It waits for storage where
+// the state has no table yet: a script that runs does so aside.
+func (o *object) fileTable(ctx context.Context) (*fileTable, error) {
+	if o.live.files != nil {
+		return o.live.files, nil
+	}
+	t, err := o.loadFiles(ctx)
 	if err == nil {
-		tx.o.live.files = t
+		o.live.files = t
 	}
 	return t, err
 }
@@ -355,14 +365,16 @@ func (d *Dispatcher) dropUploads(t *task) {
 	for i := range t.call.Uploads {
 		all = append(all, t.call.Uploads[i].Upload)
 	}
+	d.drop(t.call.Object, slices.DeleteFunc(all, func(upload string) bool { return kept[upload] }))
+}
+
+// drop removes uploads, whoever still waits for what.
+func (d *Dispatcher) drop(object id.Object, uploads []string) {
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
-	for _, upload := range all {
-		if kept[upload] {
-			continue
-		}
-		if err := d.Store.DropUpload(ctx, t.call.Object, upload); err != nil {
-			d.Log.Debug("an upload is left until its time is over", "object", t.call.Object, "upload", upload, "error", err)
+	for _, upload := range uploads {
+		if err := d.Store.DropUpload(ctx, object, upload); err != nil {
+			d.Log.Debug("an upload is left until its time is over", "object", object, "upload", upload, "error", err)
 		}
 	}
 }

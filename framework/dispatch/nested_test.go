@@ -99,6 +99,7 @@ func TestNestedCallCarriesItsOrigin(t *testing.T) {
 	origin := host.Call{
 		Object: "a", Method: "POST", RequestID: "r7", Caller: id.Caller{User: "ada", Roles: []string{"x"}},
 		Header: []host.Field{{Name: "X", Value: "y"}}, Deadline: time.Now().Add(3 * time.Second),
+		FormToken: "of a alone",
 	}
 	if _, err := s.Invoke(t.Context(), origin); err != nil {
 		t.Fatal(err)

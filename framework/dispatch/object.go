@@ -437,7 +437,7 @@ func (l *live) page(q host.StateQuery) (host.StatePage, error) {
 	if q.HasKey {
 		v, ok := l.get(q.Key)
 		if !ok {
-			return host.StatePage{}, errs.New(errs.NotFound, "no_such_key", "The object's state has no key %q.", q.Key)
+			return host.StatePage{}, noSuchKey(q.Key)
 		}
 		return host.StatePage{Items: []host.StateItem{{Key: q.Key, Value: v}}}, nil
 	}

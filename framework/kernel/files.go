@@ -23,6 +23,7 @@ const retryAfter = time.Second
 
 // fileStore is what the kernel needs of storage for files.
 type fileStore interface {
+	Files(ctx context.Context, q storage.FilesQuery) ([]storage.File, error)
 	WriteFile(ctx context.Context, object id.Object, r io.Reader) (storage.Upload, error)
 	DropUpload(ctx context.Context, object id.Object, upload string) error
 	ReadFile(ctx context.Context, object id.Object, name string, from int64) (storage.File, io.ReadCloser, error)
@@ -63,11 +64,16 @@ func (h *Host) Upload(ctx context.Context, call host.UploadFor, r io.Reader) (st
 	if err := h.dispatch.Answers(ctx, call.Object, call.Method); err != nil {
 		return storage.Upload{}, err
 	}
+	return h.receive(ctx, call.Object, r)
+}
+
+// receive puts the bytes of a file aside.
+func (h *Host) receive(ctx context.Context, object id.Object, r io.Reader) (storage.Upload, error) {
 	if err := take(h.streams.uploads, "receives"); err != nil {
 		return storage.Upload{}, err
 	}
 	defer give(h.streams.uploads)
-	return h.files.WriteFile(ctx, call.Object, &bounded{r: r, most: h.dispatch.Limits.File, left: h.dispatch.Limits.File})
+	return h.files.WriteFile(ctx, object, &bounded{r: r, most: h.dispatch.Limits.File, left: h.dispatch.Limits.File})
 }
 
 // bounded gives the bytes of r, and errs.TooLarge where there are more than most.

@@ -38,6 +38,8 @@ func TestPayload(t *testing.T) {
 		{"nobody", host.Call{}, "return {tostring(call.user), call.roles, tostring(call.nothing), tostring(call[1])}", `["nil",[],"nil","nil"]`},
 		{"station's", host.Call{Object: "o", Path: "/objects/o", RequestID: "r"},
 			"return {call.method, call.path, call.object, call.station, call.version, call.request_id}", `["GET","/objects/o","o","alpha",7,"r"]`},
+		{"form token", host.Call{FormToken: "t"}, "return {call.form_token, request}", `["t",{}]`},
+		{"no form token", host.Call{}, "return call.form_token == ''", "true"},
 		{"not overwritten", host.Call{Type: "application/json", Body: []byte(`{"user":"eve","method":"X"}`)}, "return {tostring(call.user), call.method}", `["nil","GET"]`},
 		{"deadline", host.Call{}, "local left = call.deadline - time.now() return left > 4 and left < 5.1", "true"},
 		{"same table", host.Call{Query: query}, "return call.query == call.query", "true"},

@@ -38,6 +38,7 @@ const stubClasses = `---A null of JSON: it keeps its place in a list, and is tru
 ---@field user? string
 ---@field roles string[]
 ---@field request_id string
+---@field form_token string lets a form of the object's own page POST to it, in its action as ?form_token=
 ---@field object string
 ---@field station string
 ---@field version integer

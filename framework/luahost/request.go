@@ -119,6 +119,8 @@ func (vm *VM) callPart(name string) lua.LValue {
 		return lua.LNumber(r.Version)
 	case "request_id":
 		return lua.LString(r.Call.RequestID)
+	case "form_token":
+		return lua.LString(r.Call.FormToken)
 	case "deadline":
 		return lua.LNumber(seconds(vm.now().Add(vm.meter.deadline.Sub(vm.meter.start))))
 	case "user":

@@ -18,9 +18,8 @@ func (x *exchange) takeBody(c *host.Call) error {
 	if x.r.Body == nil || x.r.Body == http.NoBody || x.r.ContentLength == 0 {
 		return nil
 	}
-	if enc := x.r.Header.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
-		return errs.New(errs.Unsupported, "unsupported_content_encoding",
-			"The content encoding %q is not supported; send the body as it is.", clip(enc))
+	if err := x.plainBody(); err != nil {
+		return err
 	}
 	media, boundary, err := contentType(x.r.Header.Get("Content-Type"))
 	if err != nil {
@@ -42,6 +41,15 @@ func (x *exchange) takeBody(c *host.Call) error {
 		c.Type, c.Body = media, body
 	}
 	return err
+}
+
+// plainBody refuses a body that is packed.
+func (x *exchange) plainBody() error {
+	if enc := x.r.Header.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
+		return errs.New(errs.Unsupported, "unsupported_content_encoding",
+			"The content encoding %q is not supported; send the body as it is.", clip(enc))
+	}
+	return nil
 }
 
 const formType = "application/x-www-form-urlencoded"

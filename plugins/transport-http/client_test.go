@@ -131,6 +131,9 @@ func (c *client) Read(ctx context.Context, r transporttest.Read) (transporttest.
 			flag = "test"
 		}
 		q.Set(flag, "true")
+		if flag == transporttest.File {
+			q.Set(flag, r.Name)
+		}
 		if flag == transporttest.Version {
 			q.Set(flag, strconv.FormatUint(r.Number, 10))
 		}
@@ -160,46 +163,97 @@ func (c *client) Read(ctx context.Context, r transporttest.Read) (transporttest.
 		names = append(names, string(level))
 	}
 	set("level", strings.Join(names, ","))
+	for name, at := range map[string]time.Time{"since": r.Since, "until": r.Until} {
+		if !at.IsZero() {
+			q.Set(name, at.Format(time.RFC3339Nano))
+		}
+	}
+	set("q", r.Text)
+	for _, f := range r.Fields {
+		q.Set(fieldPrefix+f.Name, f.Value)
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+path+"?"+q.Encode(), nil)
 	if err != nil {
 		return transporttest.Reading{}, err
 	}
 	res, err := c.send(req)
 	out := transporttest.Reading{Response: res}
-	if err != nil || res.Status != http.StatusOK {
+	if err != nil || res.Status != http.StatusOK || r.What == transporttest.File {
 		return out, err
 	}
 	return out, decode(r.What, res.Body, &out)
 }
 
-func (c *client) Change(ctx context.Context, ch transporttest.Change) (transporttest.Changed, error) {
-	var out transporttest.Changed
-	method, object, query := http.MethodPut, id.Object(""), "?source=true"
+// changing is how HTTP asks for a change.
+type changing struct {
+	method, query, media, match, requestID string
+
+	object id.Object
+	absent bool
+	body   []byte
+}
+
+// changingOf says how a change is asked for. What stands in JSON is encoded by json alone.
+func changingOf(ch transporttest.Change) (changing, error) {
+	var c changing
 	var body any
-	match := ""
 	switch {
 	case ch.Publish != nil:
 		p := ch.Publish
-		object, match, body = p.Object, p.IfMatch, map[string]string{"code": string(p.Text), "author": p.Author, "message": p.Message}
+		c = changing{method: http.MethodPut, object: p.Object, query: "source=true", match: p.IfMatch}
+		body = map[string]string{"code": string(p.Text), "author": p.Author, "message": p.Message}
 	case ch.Delete != nil:
-		method, object, match, query = http.MethodDelete, ch.Delete.Object, ch.Delete.IfMatch, "?object=true"
+		c = changing{method: http.MethodDelete, object: ch.Delete.Object, query: "object=true", match: ch.Delete.IfMatch}
+	case ch.PutFile != nil:
+		f := ch.PutFile
+		return changing{http.MethodPut, "file=" + url.QueryEscape(f.Name), f.Type, f.IfMatch, f.RequestID, f.Object, f.IfAbsent, f.Content}, nil
+	case ch.DeleteFile != nil:
+		d := ch.DeleteFile
+		c = changing{method: http.MethodDelete, object: d.Object, query: "file=" + url.QueryEscape(d.Name), match: d.IfMatch, requestID: d.RequestID}
+	case ch.SetState != nil:
+		s := ch.SetState
+		return changing{http.MethodPut, "state=true&key=" + url.QueryEscape(s.Key), "application/json", "", s.RequestID, s.Object, false, s.Value}, nil
+	case ch.DeleteState != nil:
+		s := ch.DeleteState
+		c = changing{method: http.MethodDelete, object: s.Object, query: "state=true&key=" + url.QueryEscape(s.Key), requestID: s.RequestID}
 	default:
-		method, object, query = http.MethodPost, ch.Rollback.Object, ""
-		body = map[string]any{"action": "rollback", "version_id": ch.Rollback.Version, "author": ch.Rollback.Author, "message": ch.Rollback.Message}
+		r := ch.Rollback
+		c = changing{method: http.MethodPost, object: r.Object}
+		body = map[string]any{"action": "rollback", "version_id": r.Version, "author": r.Author, "message": r.Message}
 	}
-	text, err := json.Marshal(body)
+	c.media = "application/json"
+	var err error
+	c.body, err = json.Marshal(body)
+	return c, err
+}
+
+func (c *client) Change(ctx context.Context, ch transporttest.Change) (transporttest.Changed, error) {
+	var out transporttest.Changed
+	what, err := changingOf(ch)
 	if err != nil {
 		return out, err
 	}
-	req, err := http.NewRequestWithContext(ctx, method, c.base+"/objects/"+url.PathEscape(string(object))+query, bytes.NewReader(text))
+	req, err := http.NewRequestWithContext(ctx, what.method, c.base+"/objects/"+url.PathEscape(string(what.object))+"?"+what.query, bytes.NewReader(what.body))
 	if err != nil {
 		return out, err
 	}
-	req.Header.Set("Content-Type", "application/json")
-	if match != "" {
-		req.Header.Set("If-Match", `"`+match+`"`)
+	set := func(name, value string) {
+		if value != "" {
+			req.Header.Set(name, value)
+		}
 	}
-	if out.Response, err = c.send(req); err != nil || out.Status != http.StatusOK {
+	set("Content-Type", what.media)
+	set("X-Request-Id", what.requestID)
+	if what.absent {
+		set("If-None-Match", "*")
+	}
+	switch what.match {
+	case "", "*":
+		set("If-Match", what.match)
+	default:
+		set("If-Match", `"`+what.match+`"`)
+	}
+	if out.Response, err = c.send(req); err != nil || out.Status >= 300 {
 		return out, err
 	}
 	var in struct {
@@ -208,8 +262,43 @@ func (c *client) Change(ctx context.Context, ch transporttest.Change) (transport
 		New    uint64    `json:"new_version_id"`
 	}
 	err = json.Unmarshal(out.Body, &in)
-	out.Object, out.Version = in.Object, max(in.Number, in.New)
+	out.Object, out.Version, out.New = in.Object, max(in.Number, in.New), out.Status == http.StatusCreated
+	if ch.PutFile != nil && err == nil {
+		var row fileRow
+		if err = json.Unmarshal(out.Body, &row); err == nil {
+			out.File, err = row.file()
+		}
+	}
 	return out, err
+}
+
+func (r fileRow) file() (host.File, error) {
+	at, err := time.Parse(timestamp, r.Time)
+	return host.File{Name: r.Name, Type: r.Type, Size: r.Size, Hash: r.Hash, Time: at}, err
+}
+
+// decodeData reads a list of files, or the status of an object.
+func decodeData(body []byte, out *transporttest.Reading) error {
+	var in struct {
+		Object  id.Object `json:"object_id"`
+		Files   []fileRow `json:"files"`
+		Next    string    `json:"next_cursor"`
+		Running bool      `json:"running"`
+		Queued  int       `json:"queued"`
+		Warm    bool      `json:"warm"`
+	}
+	if err := json.Unmarshal(body, &in); err != nil {
+		return err
+	}
+	for _, row := range in.Files {
+		f, err := row.file()
+		if err != nil {
+			return err
+		}
+		out.Files = append(out.Files, f)
+	}
+	out.Next, out.Doing = in.Next, host.Status{Object: in.Object, Running: in.Running, Queued: in.Queued, Warm: in.Warm}
+	return nil
 }
 
 // decodeVersions reads a list of versions, or one with its text.
@@ -325,6 +414,8 @@ func decode(what string, body []byte, out *transporttest.Reading) error {
 		return nil
 	case transporttest.Metadata:
 		return decodeMetadata(body, &out.Metadata)
+	case transporttest.Files, transporttest.Status:
+		return decodeData(body, out)
 	}
 	if what == transporttest.Plugins || what == transporttest.Health || what == transporttest.Ready {
 		return decodeHealth(body, out)

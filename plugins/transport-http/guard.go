@@ -14,14 +14,14 @@ import (
 // (DNS rebinding) is none of these; an address cannot be rebound.
 func knownHost(r *http.Request) bool {
 	name, ok := hostName(r.Host)
-	if !ok {
+	if !ok || r.URL.IsAbs() && r.URL.Host == "" { // an absolute target that names no host: net/http takes the header's
 		return false
 	}
 	if strings.EqualFold(name, "localhost") {
 		return true
 	}
 	addr, err := netip.ParseAddr(name)
-	if err != nil {
+	if err != nil || addr.Zone() != "" { // a zone means something on the client's machine only
 		return false
 	}
 	addr = addr.Unmap()
@@ -29,7 +29,7 @@ func knownHost(r *http.Request) bool {
 		return true
 	}
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
-	return ok && local.AddrPort().Addr().Unmap() == addr
+	return ok && local.AddrPort().Addr().Unmap().WithZone("") == addr
 }
 
 // hostName takes the port and the brackets off a Host header.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 )
@@ -115,7 +116,7 @@ func FuzzHostName(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		r := &http.Request{Host: s}
+		r := &http.Request{Host: s, URL: &url.URL{}}
 		if !knownHost(r) {
 			return
 		}

@@ -23,6 +23,7 @@ type handler struct {
 	serving context.Context // ends when the station stops: no answer may go on for long then
 	calls   context.Context // of the calls: ends with Serve, not with the client's connection
 	origin  *http.CrossOriginProtection
+	forms   *forms
 	bodies  atomic.Int64 // bytes held by large bodies
 	counts  *counts
 }
@@ -30,7 +31,7 @@ type handler struct {
 func newHandler(log *slog.Logger, station id.Station, h host.Host, calls context.Context) *handler {
 	return &handler{
 		log: log, host: h, station: station, routes: newTable(), own: []string{string(station)},
-		serving: calls, calls: calls, origin: http.NewCrossOriginProtection(), counts: &counts{},
+		serving: calls, calls: calls, origin: http.NewCrossOriginProtection(), forms: newForms(), counts: &counts{},
 	}
 }
 
@@ -43,6 +44,8 @@ type exchange struct {
 	id    string // of the request
 	held  int64  // bytes taken from handler.bodies
 	begun bool   // the status line has left
+
+	byForm bool // a page of the object sent it, which may do nothing but call that object
 }
 
 // ServeHTTP answers one request. What can go wrong comes back as an error to
@@ -69,9 +72,8 @@ func (x *exchange) answer() error {
 		return errs.New(errs.Forbidden, "unknown_host",
 			"This station does not answer to the host name %q; use localhost or 127.0.0.1.", clip(x.r.Host))
 	}
-	if err := x.origin.Check(x.r); err != nil {
-		return errs.New(errs.Forbidden, "cross_origin",
-			"A page of another site may not send %s requests to this station.", x.r.Method)
+	if err := x.checkOrigin(); err != nil {
+		return err
 	}
 	return x.route()
 }

@@ -25,7 +25,7 @@ func (x *exchange) takeForm(c *host.Call, boundary string) error {
 		return x.tooLarge()
 	}
 	body := &formBody{x: x, rc: http.NewResponseController(x.w), start: time.Now(), free: pieceBytes}
-	parts := multipart.NewReader(body, boundary)
+	parts := multipart.NewReader(&formText{body: body, left: "\r\n"}, boundary)
 	for {
 		part, err := parts.NextPart()
 		if err == io.EOF || err != nil && body.read == 0 { //nolint:errorlint // one that is wrapped says that the form was cut
@@ -177,6 +177,27 @@ func (b *formBody) bound() error {
 		b.free *= 2
 	}
 	return nil
+}
+
+// formText is a form to its end, which is none but for what stands behind the last
+// boundary: multipart takes a form that is cut in the headers of a part for one that
+// is whole. The line break lets the last boundary lack its own, as it may.
+type formText struct {
+	body *formBody
+	left string // of the line break
+}
+
+// Read implements io.Reader. It gives io.ErrUnexpectedEOF in place of io.EOF.
+func (f *formText) Read(p []byte) (int, error) {
+	n, err := f.body.Read(p)
+	if err != io.EOF {
+		return n, err
+	}
+	added := copy(p[n:], f.left)
+	if f.left = f.left[added:]; f.left != "" {
+		return n + added, nil
+	}
+	return n + added, io.ErrUnexpectedEOF
 }
 
 // fault gives the error of a form, nil for none: the body's own, or else that

@@ -44,11 +44,14 @@ func (x *exchange) object(name string) error {
 func (x *exchange) invoke(object id.Object, station id.Station, query []host.Field) error {
 	c := host.Call{
 		Object: object, Station: station, Method: x.r.Method, Path: x.r.URL.EscapedPath(),
-		Query: query, Header: x.headers(), RequestID: x.id, Caller: operator,
+		Query: withoutToken(query), Header: x.headers(), RequestID: x.id, Caller: operator, FormToken: x.formToken(object),
 	}
 	err := x.takeBody(&c)
 	if err == nil && asksRollback(&c) {
 		x.dropUploads(&c)
+		if x.byForm {
+			return x.foreign()
+		}
 		return x.rollback(object, station, &c)
 	}
 	if err != nil {

@@ -1,16 +1,12 @@
 package transporthttp
 
 import (
-	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/json"
-	"maps"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/dbbasic/station/sdk/errs"
 	"github.com/dbbasic/station/sdk/host"
@@ -112,12 +108,8 @@ func (x *exchange) state(ctx context.Context, object id.Object, p args) error {
 	if q.Limit, err = limit(p, 0); err != nil {
 		return err
 	}
-	if cursor, ok := p["cursor"]; ok {
-		after, err := base64.RawURLEncoding.DecodeString(cursor)
-		if err != nil || len(after) == 0 || !utf8.Valid(after) {
-			return badCursor()
-		}
-		q.After = string(after)
+	if q.After, err = textCursor(p); err != nil {
+		return err
 	}
 	page, err := x.host.State(ctx, q)
 	if err != nil {
@@ -133,101 +125,11 @@ func (x *exchange) state(ctx context.Context, object id.Object, p args) error {
 		answer.State[item.Key] = item.Value
 	}
 	if n := len(page.Items); page.More && n > 0 {
-		answer.Next = base64.RawURLEncoding.EncodeToString([]byte(page.Items[n-1].Key))
+		answer.Next = cursorOf(page.Items[n-1].Key)
 	}
 	x.sendJSON(http.StatusOK, answer)
 	return nil
 }
-
-// logs answers ?logs=true.
-func (x *exchange) logs(ctx context.Context, object id.Object, p args) error {
-	var err error
-	q := storage.LogsQuery{Object: object, Cursor: p["cursor"], Oldest: p["order"] == "asc"}
-	if order, ok := p["order"]; ok && order != "asc" && order != "desc" {
-		return errs.New(errs.Invalid, "bad_parameter", `"order" is asc or desc.`)
-	}
-	if q.Levels, err = levels(p); err != nil {
-		return err
-	}
-	if q.Limit, err = limit(p, 100); err != nil {
-		return err
-	}
-	page, err := x.host.Logs(ctx, q)
-	if err != nil {
-		return err
-	}
-	rows := make([]json.RawMessage, len(page.Entries))
-	for i, e := range page.Entries {
-		if rows[i], err = logRow(e); err != nil {
-			return errs.Wrap(errs.Internal, "http.logRow "+e.ID.String(), err, "")
-		}
-	}
-	answer := struct {
-		Status   string            `json:"status"`
-		ObjectID id.Object         `json:"object_id"`
-		Logs     []json.RawMessage `json:"logs"`
-		Count    int               `json:"count"`
-		Next     string            `json:"next_cursor,omitempty"`
-		Scanned  int               `json:"scanned,omitempty"`
-	}{"ok", object, rows, len(rows), page.Next, 0}
-	if page.Next != "" && len(rows) < q.Limit {
-		answer.Scanned = page.Scanned // the scan was cut short
-	}
-	x.sendJSON(http.StatusOK, answer)
-	return nil
-}
-
-// logRow is one entry as JSON.
-func logRow(e storage.Entry) ([]byte, error) {
-	return entryRow([]column{
-		{"entry_id", e.ID.String()}, {"timestamp", e.Time.UTC().Format(timestamp)},
-		{"level", string(e.Level)}, {"message", e.Message},
-	}, e.Fields)
-}
-
-// column is what the station knows of an entry.
-type column struct{ name, value string }
-
-// entryRow is an entry as JSON: what the station knows of it, then the fields
-// that the script gave, in the order of their names. A field cannot overwrite
-// what the station knows.
-func entryRow(own []column, given []byte) ([]byte, error) {
-	fields := map[string]json.RawMessage{}
-	if len(given) > 0 {
-		if err := json.Unmarshal(given, &fields); err != nil {
-			return nil, err
-		}
-	}
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	put := func(name string, value any) error {
-		b.WriteByte(',')
-		if err := enc.Encode(name); err != nil {
-			return err
-		}
-		b.WriteByte(':')
-		return enc.Encode(value)
-	}
-	for _, o := range own {
-		if err := put(o.name, o.value); err != nil {
-			return nil, err
-		}
-		delete(fields, o.name)
-	}
-	for _, name := range slices.Sorted(maps.Keys(fields)) {
-		if err := put(name, fields[name]); err != nil {
-			return nil, err
-		}
-	}
-	b.WriteByte('}')
-	row := b.Bytes()
-	row[0] = '{'
-	return row, nil
-}
-
-// timestamp is RFC 3339 in UTC with all six digits of the microseconds.
-const timestamp = "2006-01-02T15:04:05.000000Z"
 
 // onlyKnown gives errs.Invalid that names the parameters that are not known.
 func onlyKnown(query []host.Field, known []string) error {
@@ -258,24 +160,6 @@ func limit(p args, absent int) (int, error) {
 		return 0, errs.New(errs.Invalid, "bad_parameter", `"limit" is a number from 1 to %d.`, storage.MaxPage)
 	}
 	return n, nil
-}
-
-// levels reads the parameter "level": levels in any case, separated by commas.
-func levels(p args) ([]storage.Level, error) {
-	s, ok := p["level"]
-	if !ok {
-		return nil, nil
-	}
-	known := []storage.Level{storage.Debug, storage.Info, storage.Warning, storage.Error, storage.Critical}
-	var found []storage.Level
-	for name := range strings.SplitSeq(s, ",") {
-		level := storage.Level(strings.ToUpper(strings.TrimSpace(name)))
-		if !slices.Contains(known, level) {
-			return nil, errs.New(errs.Invalid, "bad_parameter", `"level" is one or several of DEBUG, INFO, WARNING, ERROR, CRITICAL; %q is none.`, clip(name))
-		}
-		found = append(found, level)
-	}
-	return found, nil
 }
 
 func badCursor() error {

@@ -57,6 +57,9 @@ func (x *exchange) headers() []host.Field {
 			continue
 		}
 		for _, v := range values {
+			if name == "Referer" && strings.Contains(v, formField) {
+				continue // it may hold the token of another object
+			}
 			fields = append(fields, host.Field{Name: name, Value: utf8Text(v)})
 		}
 	}

@@ -203,26 +203,33 @@ func TestRequestHeaders(t *testing.T) {
 func TestFlags(t *testing.T) {
 	s, seen := serve(t).echo(), 0
 	for _, c := range []struct{ method, query string }{
-		{"GET", "files=true"},
-		{"GET", "file=x"}, {"PUT", "file=x"}, {"DELETE", "file=x"}, {"GET", "export=true"}, {"PUT", "import=true"},
-		{"GET", "tail=true"}, {"GET", "status=true"},
+		{"GET", "export=true"}, {"PUT", "import=true"}, {"GET", "tail=true"},
 	} {
 		s.do(c.method, "/objects/a?"+c.query, "").wantError(t, 400, "not_available")
 	}
-	for _, q := range []string{"source=true&x=1", "versions=true&x=1", "version=1&x=1", "source=true&key=1", "state=true&order=asc", "logs=true&since=1", "logs=true&q=x&user=eve", "test=true&name=x", "diff=1..2&x=1", "metadata=true&x=1"} {
+	for _, q := range []string{"source=true&x=1", "versions=true&x=1", "version=1&x=1", "source=true&key=1", "state=true&order=asc", "logs=true&last=1", "logs=true&entry_id=x", "test=true&name=x", "diff=1..2&x=1", "metadata=true&x=1", "files=true&x=1", "file=x&prefix=x", "status=true&x=1"} {
 		s.do("GET", "/objects/a?"+q, "").wantError(t, 400, "unknown_parameter")
 	}
-	got := s.do("GET", "/objects/a?logs=true&q=x&user=eve&q=y", "")
+	got := s.do("GET", "/objects/a?state=true&q=x&user=eve&q=y", "")
 	if !strings.Contains(got.body, `\"q\", \"user\";`) {
 		t.Errorf("the error does not name the parameters: %s", got.body)
 	}
 	s.do("GET", "/objects?x=1", "").wantError(t, 400, "unknown_parameter")
 	for _, q := range []string{
 		"source=true&logs=true", "version=1&state=true", "state=true&key=k&prefix=p", "logs=true&limit=0", "logs=true&limit=1001",
-		"logs=true&limit=x", "logs=true&level=LOUD", "logs=true&level=", "logs=true&order=up", "state=true&limit=-1",
+		"logs=true&limit=x", "logs=true&level=LOUD", "logs=true&level=", "logs=true&order=up",
+		"logs=true&since=", "logs=true&since=yesterday", "logs=true&until=2026-01-31", "logs=true&until=-1", "logs=true&since=1.", "logs=true&since=0x1",
+		"logs=true&since=1969-12-31T23:59:59Z", "logs=true&until=253402300800", "logs=true&since=1.0000000001", "state=true&limit=-1",
 	} {
 		s.do("GET", "/objects/a?"+q, "").wantError(t, 400, "bad_parameter")
 	}
+	for _, method := range []string{"PUT", "DELETE"} {
+		s.do(method, "/objects/a?state=true", "1").wantError(t, 400, "bad_parameter")
+		s.do(method, "/objects/a?state=true&key=k&prefix=k", "1").wantError(t, 400, "unknown_parameter")
+		s.do(method, "/objects/a@there?state=true&key=k", "1").wantError(t, 404, "no_such_station")
+		s.do(method, "/objects/a@there?file=f", "1").wantError(t, 404, "no_such_station")
+	}
+	s.do("GET", "/objects/a?files=true&cursor=*", "").wantError(t, 400, "bad_cursor")
 	s.do("GET", "/objects?cursor=A", "").wantError(t, 400, "bad_cursor")
 	s.do("GET", "/objects/a?state=true&cursor=*", "").wantError(t, 400, "bad_cursor")
 	s.do("GET", "/objects/a@there?source=true", "").wantError(t, 404, "no_such_station")

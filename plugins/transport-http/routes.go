@@ -41,13 +41,31 @@ var routes = []route{
 	{path: objectPath, flag: "metadata", does: "gives what the script says of itself, what the station knows, and what is wrong with its file", ops: []operation{
 		{method: http.MethodGet, serve: (*exchange).metadata},
 	}},
-	{path: objectPath, flag: "state", does: "gives the state", ops: []operation{
+	{path: objectPath, flag: "state", does: "gives the state, or sets or deletes a key of it", ops: []operation{
 		{method: http.MethodGet, serve: (*exchange).state, params: []param{
 			{name: "key", doc: "This key alone."}, {name: "prefix", doc: "Only keys that begin so."}, pageLimit(0), pageCursor},
+		},
+		{method: http.MethodPut, serve: (*exchange).setState, params: []param{theKey}},
+		{method: http.MethodDelete, serve: (*exchange).deleteState, params: []param{theKey}},
+	}},
+	{path: objectPath, flag: "files", does: "lists the files", ops: []operation{
+		{method: http.MethodGet, serve: (*exchange).files, params: []param{
+			{name: "prefix", doc: "Only names that begin so."}, pageLimit(0), pageCursor},
 		}}},
+	{path: objectPath, flag: "file", value: "NAME", does: "gives, stores or deletes one file", ops: []operation{
+		{method: http.MethodGet, serve: (*exchange).file},
+		{method: http.MethodPut, serve: (*exchange).putFile, time: untimed},
+		{method: http.MethodDelete, serve: (*exchange).deleteFile},
+	}},
+	{path: objectPath, flag: "status", does: "says what the object does now", ops: []operation{
+		{method: http.MethodGet, serve: (*exchange).status},
+	}},
 	{path: objectPath, flag: "logs", does: "gives the log", ops: []operation{
-		{method: http.MethodGet, serve: (*exchange).logs, params: []param{
+		{method: http.MethodGet, serve: (*exchange).logs, open: true, params: []param{
 			{name: "level", doc: "Levels in any case, separated by commas."},
+			{name: "q", doc: "A text in the message or in the value of a field, in any case."},
+			{name: "since", doc: "Entries from this time on: RFC 3339, or seconds since 1970."},
+			{name: "until", doc: "Entries before this time."},
 			{name: "order", doc: "desc begins with the newest entry, asc with the oldest.", oneOf: []string{"desc", "asc"}},
 			pageLimit(100), pageCursor},
 		}}},
@@ -87,7 +105,7 @@ var routes = []route{
 // reserved are flags that the API has and this version does not. They are in no
 // document, and never fall through to the script.
 var reserved = []route{
-	{flag: "files"}, {flag: "file", value: "NAME"}, {flag: "export"}, {flag: "import"}, {flag: "tail"}, {flag: "status"},
+	{flag: "export"}, {flag: "import"}, {flag: "tail"},
 }
 
 // objectPath is the path of every object; other paths stand for themselves.
@@ -127,6 +145,8 @@ type param struct {
 	absent   int      // what counts where it is absent; 0 means no limit
 }
 
+var theKey = param{name: "key", doc: "The key.", required: true}
+
 var pageCursor = param{name: "cursor", doc: "The next_cursor of the page before."}
 
 // pageLimit is the length of a page; absent is what counts without it.
@@ -159,29 +179,44 @@ func newTable() table {
 // route follows the path. There are few paths, and ServeMux would answer
 // unclean ones with a page of HTML.
 func (x *exchange) route() error {
-	path := x.r.URL.Path
-	if x.r.URL.RawPath != "" {
-		path = x.r.URL.EscapedPath()
-	}
-	if r := x.routes.paths[path]; r != nil {
+	if r := x.routes.paths[x.path()]; r != nil {
 		query, err := parseFields(x.r.URL.RawQuery, "query")
 		if err != nil {
 			return err
 		}
 		return x.run(r, "", query)
 	}
+	name, err := x.objectName()
+	if err != nil {
+		return err
+	}
+	return x.object(name)
+}
+
+// path gives the path as the client wrote it, where that matters.
+func (x *exchange) path() string {
+	if x.r.URL.RawPath != "" {
+		return x.r.URL.EscapedPath()
+	}
+	return x.r.URL.Path
+}
+
+// objectName gives what stands for {id} in /objects/{id}. Errors:
+// errs.NotFound for another path, errs.Invalid.
+func (x *exchange) objectName() (string, error) {
+	path := x.path()
 	name, found := strings.CutPrefix(path, "/objects/")
 	if !found || strings.Contains(name, "/") {
-		return errs.New(errs.NotFound, "no_such_path",
+		return "", errs.New(errs.NotFound, "no_such_path",
 			"There is nothing at %q; objects are at /objects and /objects/{id}.", clip(x.r.URL.Path))
 	}
 	if path != x.r.URL.Path {
 		var err error
 		if name, err = url.PathUnescape(name); err != nil {
-			return errs.New(errs.Invalid, "bad_path", "The path contains a bad percent escape.")
+			return "", errs.New(errs.Invalid, "bad_path", "The path contains a bad percent escape.")
 		}
 	}
-	return x.object(name)
+	return name, nil
 }
 
 // run does what the request's method does in a row.
@@ -246,7 +281,7 @@ func (r *route) allowed() []string {
 }
 
 // args gives the last value of each parameter. Errors: errs.Invalid that names
-// those that are not known.
+// those that are not known, or one that is missing.
 func (op *operation) args(flag string, query []host.Field) (args, error) {
 	known := make([]string, 0, len(op.params)+1)
 	if flag != "" {
@@ -258,6 +293,11 @@ func (op *operation) args(flag string, query []host.Field) (args, error) {
 	a := make(args, len(query))
 	for _, f := range query {
 		a[f.Name] = f.Value
+	}
+	for _, p := range op.params {
+		if _, sent := a[p.name]; p.required && !sent {
+			return nil, errs.New(errs.Invalid, "bad_parameter", "The parameter %q is missing.", p.name)
+		}
 	}
 	if op.open {
 		return a, nil

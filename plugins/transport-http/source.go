@@ -3,9 +3,11 @@ package transporthttp
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/dbbasic/station/sdk/errs"
 	"github.com/dbbasic/station/sdk/host"
@@ -144,18 +146,15 @@ func (x *exchange) putSource(ctx context.Context, object id.Object, _ args) erro
 	if !isJSON(c.Type) {
 		return notJSON()
 	}
-	var body struct {
-		Code    *string `json:"code"`
-		Author  string  `json:"author"`
-		Message string  `json:"message"`
+	var code *string
+	var author, message string
+	if err := jsonFields(c.Body, "source", map[string]any{"code": &code, "author": &author, "message": &message}); err != nil {
+		return err
 	}
-	if err := json.Unmarshal(c.Body, &body); err != nil {
-		return errs.New(errs.Invalid, "bad_json", "The body is not the JSON of a source: %v.", err)
-	}
-	if body.Code == nil {
+	if code == nil {
 		return errs.New(errs.Invalid, "no_code", `The body has no "code": that is the text of the script.`)
 	}
-	p := host.Publication{Object: object, Text: []byte(*body.Code), Author: body.Author, Message: body.Message}
+	p := host.Publication{Object: object, Text: []byte(*code), Author: author, Message: message}
 	if p.IfMatch, err = x.ifMatch(ctx, object); err != nil {
 		return err
 	}
@@ -164,16 +163,36 @@ func (x *exchange) putSource(ctx context.Context, object id.Object, _ args) erro
 		return err
 	}
 	x.setETag(done.Hash)
-	message := "Version " + strconv.FormatUint(done.Version, 10) + " is live"
+	outcome := "Version " + strconv.FormatUint(done.Version, 10) + " is live"
 	if !done.Minted {
-		message = "Nothing has changed: version " + strconv.FormatUint(done.Version, 10) + " has this text"
+		outcome = "Nothing has changed: version " + strconv.FormatUint(done.Version, 10) + " has this text"
 	}
 	x.sendJSON(http.StatusOK, struct {
 		Status    string    `json:"status"`
 		Message   string    `json:"message"`
 		VersionID uint64    `json:"version_id"`
 		ObjectID  id.Object `json:"object_id"`
-	}{"ok", message, done.Version, object})
+	}{"ok", outcome, done.Version, object})
+	return nil
+}
+
+// jsonFields reads fields of a JSON object, by their exact names, to where fields
+// points. Errors: errs.Invalid, also for text that is not UTF-8, of which
+// encoding/json would make another text.
+func jsonFields(body []byte, what string, fields map[string]any) error {
+	var sent map[string]json.RawMessage
+	err := json.Unmarshal(body, &sent)
+	if err == nil && !utf8.Valid(body) {
+		err = errors.New("it is not UTF-8")
+	}
+	for name, to := range fields {
+		if text, ok := sent[name]; ok && err == nil {
+			err = json.Unmarshal(text, to)
+		}
+	}
+	if err != nil {
+		return errs.New(errs.Invalid, "bad_json", "The body is not the JSON of a %s: %v.", what, err)
+	}
 	return nil
 }
 
@@ -188,23 +207,33 @@ func isJSON(media string) bool {
 // ifMatch gives the hash of the header If-Match, empty where there is none. A "*"
 // stands for the hash that the object has.
 func (x *exchange) ifMatch(ctx context.Context, object id.Object) (string, error) {
+	tag, err := x.matchTag("source")
+	if tag != "*" {
+		return tag, err
+	}
+	s, err := x.host.Source(ctx, object)
+	if errs.Is(err, errs.NotFound) {
+		return "", errs.New(errs.Precondition, "", "There is no object %q yet.", object)
+	}
+	return s.Hash, err
+}
+
+// matchTag gives the one hash of the header If-Match, or its "*"; empty where there is
+// no such header.
+func (x *exchange) matchTag(what string) (string, error) {
 	sent := x.r.Header.Values("If-Match")
 	if len(sent) == 0 {
 		return "", nil
 	}
 	tag := strings.TrimSpace(strings.Join(sent, ","))
-	if tag == "*" {
-		s, err := x.host.Source(ctx, object)
-		if errs.Is(err, errs.NotFound) {
-			return "", errs.New(errs.Precondition, "", "There is no object %q yet.", object)
-		}
-		return s.Hash, err
-	}
 	if bare, ok := strings.CutPrefix(tag, `"`); ok && len(bare) > 1 && strings.Count(bare, `"`) == 1 {
 		tag = strings.TrimSuffix(bare, `"`)
+		if tag == "*" {
+			tag = "" // a quoted star is no hash
+		}
 	}
 	if tag == "" || strings.ContainsAny(tag, `",`) {
-		return "", errs.New(errs.Invalid, "bad_if_match", "If-Match is one hash, as in the ETag of the source.")
+		return "", errs.New(errs.Invalid, "bad_if_match", "If-Match is one hash, as in the ETag of the %s.", what)
 	}
 	return tag, nil
 }
@@ -267,18 +296,15 @@ func rollbackFields(c *host.Call) (map[string]string, error) {
 	if !isJSON(c.Type) {
 		return fields, nil
 	}
-	var body struct {
-		Version *json.Number `json:"version_id"` // a string of digits too
-		Author  *string      `json:"author"`
-		Message *string      `json:"message"`
+	var version *json.Number // a string of digits too
+	var author, message *string
+	if err := jsonFields(c.Body, "rollback", map[string]any{"version_id": &version, "author": &author, "message": &message}); err != nil {
+		return nil, err
 	}
-	if err := json.Unmarshal(c.Body, &body); err != nil {
-		return nil, errs.New(errs.Invalid, "bad_json", "The body is not the JSON of a rollback: %v.", err)
+	if version != nil {
+		fields["version_id"] = version.String()
 	}
-	if body.Version != nil {
-		fields["version_id"] = body.Version.String()
-	}
-	for name, s := range map[string]*string{"author": body.Author, "message": body.Message} {
+	for name, s := range map[string]*string{"author": author, "message": message} {
 		if s != nil {
 			fields[name] = *s
 		}

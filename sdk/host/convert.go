@@ -37,6 +37,7 @@ func encodeCall(c *Call) *pb.HostCall {
 		Query: encodeFields(c.Query), Header: encodeFields(c.Header), Form: encodeFields(c.Form),
 		Type: []byte(c.Type), Body: c.Body, RequestId: []byte(c.RequestID),
 		User: c.Caller.User, Roles: c.Caller.Roles, DeadlineUs: shim.Micro(c.Deadline), Uploads: encodeUploaded(c.Uploads),
+		FormToken: []byte(c.FormToken),
 	}
 	for _, o := range c.Chain {
 		m.Chain = append(m.Chain, string(o))
@@ -50,7 +51,7 @@ func decodeCall(m *pb.HostCall) Call {
 		Query: decodeFields(m.GetQuery()), Header: decodeFields(m.GetHeader()), Form: decodeFields(m.GetForm()),
 		Type: string(m.GetType()), Body: shim.Bytes(m.GetBody()), RequestID: string(m.GetRequestId()),
 		Caller: id.Caller{User: m.GetUser(), Roles: m.GetRoles()}, Deadline: shim.FromMicro(m.GetDeadlineUs()),
-		Uploads: decodeUploaded(m.GetUploads()),
+		Uploads: decodeUploaded(m.GetUploads()), FormToken: string(m.GetFormToken()),
 	}
 	for _, o := range m.GetChain() {
 		c.Chain = append(c.Chain, id.Object(o))

@@ -28,6 +28,7 @@ type Call struct {
 	RequestID string
 	Caller    id.Caller
 	Chain     []id.Object // the objects whose calls led here, outermost first
+	FormToken string      // lets the pages of this object alone send it forms; empty where the transport shows no pages
 	Deadline  time.Time   // zero means the object's own limit
 }
 
@@ -268,6 +269,41 @@ type Host interface {
 	// Metadata gives what the script of an object declares of itself and what the
 	// station knows of it.
 	Metadata(ctx context.Context, q MetadataQuery) (Metadata, error)
+
+	// Files lists an object's files as of its last commit. Errors: also errs.NotFound
+	// (no_such_file) for a Name that is not there.
+	Files(ctx context.Context, q FilesQuery) (FilesPage, error)
+
+	// PutFile makes the bytes that r gives a file of the object, in a commit of its own
+	// between two of its calls, with an entry in its log; durable when it returns.
+	// Nothing is read of r where the object does not take the file as it is. An error
+	// of r is given back as it is and changes nothing; ctx may have no deadline, and
+	// once r has ended the time of a call begins. Errors: errs.Precondition where
+	// IfMatch or IfAbsent does not hold, before r is read or after; errs.TooLarge
+	// (file_too_large, files_limit, file_count_limit); errs.Conflict where the object
+	// was deleted and made again while r was read; errs.Busy where too many uploads
+	// run, or too many calls wait; errs.Timeout, errs.Unavailable. After errs.Unknown
+	// the file may have been stored.
+	PutFile(ctx context.Context, f NewFile, r io.Reader) (StoredFile, error)
+
+	// DeleteFile ends a file, as PutFile makes one. Errors: also errs.NotFound
+	// (no_such_file); those of PutFile.
+	DeleteFile(ctx context.Context, d FileDeletion) error
+
+	// SetState sets a key of an object's state, in a commit of its own between two of
+	// its calls, with an entry in its log; durable when it returns, and what the next
+	// call reads. Errors: errs.Invalid (bad_json, bad_key); errs.Refused (bad_value) for
+	// what no state holds, with its place; errs.TooLarge (value_limit, key_limit,
+	// state_limit); errs.Busy, errs.Timeout, errs.Unavailable. After errs.Unknown the
+	// value may have been stored.
+	SetState(ctx context.Context, s StateChange) error
+
+	// DeleteState ends a key, as SetState makes one. Errors: also errs.NotFound
+	// (no_such_key); those of SetState.
+	DeleteState(ctx context.Context, d StateDeletion) error
+
+	// Status says what an object does now. It waits for nothing that the object does.
+	Status(ctx context.Context, object id.Object) (Status, error)
 
 	// Plugins says how the station's plugins are, the asking one among them:
 	// storage first, then transports in the order of the configuration. It asks

@@ -24,20 +24,29 @@ func (c *client) Upload(ctx context.Context, call UploadFor, r io.Reader) (stora
 	if err != nil {
 		return storage.Upload{}, shim.FromStatus(err)
 	}
-	if s.Send(encodeUploadFor(call)) == nil {
-		wanted, err := s.Header()
-		if err == nil && wanted != nil { // without, the kernel has refused
-			err = shim.SendChunks(r, func(b []byte) error { return s.Send(&pb.HostUploadRequest{Chunk: b}) })
-			if err != nil && !errors.Is(err, shim.ErrSend) {
-				return storage.Upload{}, err
-			}
-		}
-	}
-	m, err := s.CloseAndRecv() // where sending failed, this says why
+	m, _, err := sendStream(s, encodeUploadFor(call), func(b []byte) *pb.HostUploadRequest { return &pb.HostUploadRequest{Chunk: b} }, r)
 	if err != nil {
-		return storage.Upload{}, shim.FromStatus(err)
+		return storage.Upload{}, err
 	}
 	return decodeUpload(m), nil
+}
+
+// sendStream sends what a stream is for, then the bytes of r once the kernel wants
+// them. whole says that the end has been sent: what became of it is open where no
+// answer came. Without, the kernel does not take what came for the whole.
+func sendStream[Req, Res any](s grpc.ClientStreamingClient[Req, Res], first *Req, chunk func([]byte) *Req, r io.Reader) (m *Res, whole bool, err error) {
+	if s.Send(first) == nil {
+		wanted, err := s.Header()
+		if err == nil && wanted != nil { // without, the kernel has refused
+			err = shim.SendChunks(r, func(b []byte) error { return s.Send(chunk(b)) })
+			if err != nil && !errors.Is(err, shim.ErrSend) {
+				return nil, false, err
+			}
+			whole = err == nil
+		}
+	}
+	m, err = s.CloseAndRecv() // where sending failed, this says why
+	return m, whole, shim.FromStatus(err)
 }
 
 func (c *client) DropUpload(ctx context.Context, object id.Object, upload string) error {
@@ -67,11 +76,7 @@ func (s *server) Upload(stream grpc.ClientStreamingServer[pb.HostUploadRequest, 
 		return err
 	}
 	call := decodeUploadFor(first)
-	r := &asked{stream: stream, r: shim.ChunkReader{Recv: func() ([]byte, error) {
-		m, err := stream.Recv()
-		return m.GetChunk(), err
-	}}}
-	u, err := s.h.Upload(stream.Context(), call, r)
+	u, err := s.h.Upload(stream.Context(), call, receive(stream, (*pb.HostUploadRequest).GetChunk))
 	if err != nil {
 		return err
 	}
@@ -82,6 +87,14 @@ func (s *server) Upload(stream grpc.ClientStreamingServer[pb.HostUploadRequest, 
 		return errors.Join(err, s.h.DropUpload(context.WithoutCancel(stream.Context()), call.Object, u.ID))
 	}
 	return nil
+}
+
+// receive gives the bytes of a stream that its first message was for.
+func receive[Req, Res any](stream grpc.ClientStreamingServer[Req, Res], chunk func(*Req) []byte) *asked {
+	return &asked{stream: stream, r: shim.ChunkReader{Recv: func() ([]byte, error) {
+		m, err := stream.Recv()
+		return chunk(m), err
+	}}}
 }
 
 // asked is the bytes of an upload. The first Read tells the other side that

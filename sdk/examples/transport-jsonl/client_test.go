@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -96,11 +97,13 @@ func (c *client) write(ctx context.Context, m message) (chan reply, error) {
 		m["id"] = c.last
 		c.waiting[c.last] = ch
 	}
-	line, err := json.Marshal(m)
-	if err != nil {
+	var line bytes.Buffer
+	e := json.NewEncoder(&line) // which ends it
+	e.SetEscapeHTML(false)      // values of a state are sent as they are
+	if err := e.Encode(m); err != nil {
 		return nil, err
 	}
-	_, err = c.conn.Write(append(line, '\n'))
+	_, err := c.conn.Write(line.Bytes())
 	return ch, err
 }
 
@@ -203,16 +206,17 @@ func (c *client) Read(ctx context.Context, r transporttest.Read) (transporttest.
 	if do == transporttest.Tests {
 		do = string(lines.Test)
 	}
-	m := message{"do": do, "object": r.Object, "prefix": r.Prefix, "limit": r.Limit, "cursor": r.Cursor, "oldest": r.Oldest, "version": r.Number, "to": r.To}
+	m := message{"do": do, "object": r.Object, "name": r.Name, "prefix": r.Prefix, "limit": r.Limit, "cursor": r.Cursor, "oldest": r.Oldest, "version": r.Number, "to": r.To}
 	if r.Key != "" {
 		m["key"] = r.Key
 	}
-	if len(r.Levels) > 0 {
-		m["levels"] = r.Levels
+	if r.What == transporttest.Logs {
+		m["levels"], m["contains"], m["since"], m["until"] = r.Levels, r.Text, r.Since, r.Until
+		m["fields"] = each(r.Fields, func(f storage.FieldFilter) pair { return pair{f.Name, f.Value} })
 	}
 	res, err := c.ask(ctx, m)
 	out := transporttest.Reading{Response: res.response(), Next: res.Next}
-	if err != nil || res.Error != nil {
+	if err != nil || res.Error != nil || r.What == transporttest.File {
 		return out, err
 	}
 	return out, readResult(r, res.Result, &out)
@@ -250,6 +254,12 @@ func readResult(r transporttest.Read, text json.RawMessage, out *transporttest.R
 		var m struct{ Text string }
 		err = json.Unmarshal(text, &m)
 		out.Metrics = m.Text
+	case transporttest.Files:
+		out.Files, err = decoded(text, storedFile)
+	case transporttest.Status:
+		var s statusRow
+		err = json.Unmarshal(text, &s)
+		out.Doing = host.Status(s)
 	case transporttest.Metadata:
 		var m metadataRow
 		err = json.Unmarshal(text, &m)
@@ -270,6 +280,10 @@ func readResult(r transporttest.Read, text json.RawMessage, out *transporttest.R
 		out.Versions = []storage.Version{storedVersion(v)}
 	}
 	return err
+}
+
+func storedFile(f fileRow) host.File {
+	return host.File{Name: f.Name, Type: f.Type, Size: f.Size, Hash: f.Hash, Time: f.Time}
 }
 
 func decoded[R, T any](text json.RawMessage, value func(R) T) ([]T, error) {
@@ -294,7 +308,21 @@ func storedVersion(v versionRow) storage.Version {
 func (c *client) Change(ctx context.Context, ch transporttest.Change) (transporttest.Changed, error) {
 	var m message
 	var object id.Object
+	var files [][]byte
 	switch {
+	case ch.PutFile != nil:
+		f := ch.PutFile
+		files = [][]byte{f.Content}
+		object, m = f.Object, message{"do": lines.PutFile, "name": f.Name, "type": f.Type, "if_match": f.IfMatch, "if_absent": f.IfAbsent, "request_id": f.RequestID}
+	case ch.DeleteFile != nil:
+		d := ch.DeleteFile
+		object, m = d.Object, message{"do": lines.DeleteFile, "name": d.Name, "if_match": d.IfMatch, "request_id": d.RequestID}
+	case ch.SetState != nil:
+		s := ch.SetState
+		object, m = s.Object, message{"do": lines.SetState, "key": s.Key, "value": json.RawMessage(s.Value), "request_id": s.RequestID}
+	case ch.DeleteState != nil:
+		s := ch.DeleteState
+		object, m = s.Object, message{"do": lines.DeleteState, "key": s.Key, "request_id": s.RequestID}
 	case ch.Publish != nil:
 		p := ch.Publish
 		object, m = p.Object, message{"do": lines.Publish, "code": string(p.Text), "if_match": p.IfMatch, "author": p.Author, "message": p.Message}
@@ -305,9 +333,15 @@ func (c *client) Change(ctx context.Context, ch transporttest.Change) (transport
 		object, m = ch.Delete.Object, message{"do": lines.Delete, "if_match": ch.Delete.IfMatch}
 	}
 	m["object"] = object
-	res, err := c.ask(ctx, m)
+	res, err := c.ask(ctx, m, files...)
 	out := transporttest.Changed{Response: res.response(), Object: object}
 	if err != nil || res.Error != nil {
+		return out, err
+	}
+	if ch.PutFile != nil {
+		var stored storedRow
+		err = json.Unmarshal(res.Result, &stored)
+		out.File, out.New = storedFile(stored.fileRow), stored.New
 		return out, err
 	}
 	var done publishedRow

@@ -71,7 +71,12 @@ type request struct {
 	Author  string  `json:"author"`
 	Message string  `json:"message"`
 
-	// files
+	// files and state
+	Name     string          `json:"name"`
+	IfAbsent bool            `json:"if_absent"`
+	Value    json.RawMessage `json:"value"`
+
+	// pieces of files
 	Chunk *[]byte `json:"chunk"` // in base64
 	More  bool    `json:"more"`
 	Send  bool    `json:"send"`
@@ -95,6 +100,7 @@ func (protocol) Decode(line []byte) (lines.Request, error) {
 		Prefix: in.Prefix, Key: in.Key, Limit: in.Limit, Cursor: in.Cursor, Version: in.Version, To: in.To,
 		Logs:        storage.LogsQuery{Since: in.Since, Until: in.Until, Levels: in.Levels, Text: in.Contains, Oldest: in.Oldest},
 		Publication: host.Publication{IfMatch: in.IfMatch, Author: in.Author, Message: in.Message},
+		Name:        in.Name, IfMatch: in.IfMatch, IfAbsent: in.IfAbsent, Value: in.Value,
 	}
 	r.Logs.Fields = each(in.Fields, func(f pair) storage.FieldFilter { return storage.FieldFilter{Name: f[0], Value: f[1]} })
 	r.Files = each(in.Files, func(f formFile) host.Uploaded { return host.Uploaded{Field: f.Field, Name: f.Name, Type: f.Type} })
@@ -163,7 +169,8 @@ func (protocol) Encode(a *lines.Answer) ([]byte, error) {
 		out.Status = r.Status
 		out.Header = each(r.Header, func(f host.Field) pair { return pair{f.Name, f.Value} })
 		if f := r.File; f != nil {
-			out.File = &fileRow{f.Name, f.Type, f.Size, f.Hash, f.Time.UTC()}
+			row := file(*f)
+			out.File = &row
 		}
 		out.body(r.Body)
 	}

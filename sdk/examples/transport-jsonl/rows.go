@@ -108,6 +108,18 @@ type troubleRow struct {
 	Serving uint64           `json:"serving"`
 }
 
+type storedRow struct {
+	fileRow
+	New bool `json:"new"`
+}
+
+type statusRow struct {
+	Object  id.Object `json:"object"`
+	Running bool      `json:"running"`
+	Queued  int       `json:"queued"`
+	Warm    bool      `json:"warm"`
+}
+
 type pluginRow struct {
 	Kind        plugin.Kind `json:"kind"`
 	Name        string      `json:"name"`
@@ -157,6 +169,18 @@ func rows(value any) any {
 		return map[string]any{"text": v}
 	case id.Object:
 		return map[string]any{"deleted": v}
+	case []host.File:
+		return each(v, file)
+	case host.StoredFile:
+		return storedRow{file(v.File), v.New}
+	case host.FileDeletion:
+		return map[string]any{"deleted": v.Name}
+	case host.StateChange:
+		return map[string]any{"set": v.Key}
+	case host.StateDeletion:
+		return map[string]any{"deleted": v.Key}
+	case host.Status:
+		return statusRow(v)
 	case host.Metadata:
 		return metadataRow{v.Object, v.Path, v.Version, v.Hash, v.Declared, v.Methods, v.Versions, v.Entries, v.MoreEntries, v.Keys, v.MoreKeys, (*troubleRow)(v.Trouble)}
 	case []host.Plugin:
@@ -177,6 +201,8 @@ func each[T, R any](list []T, row func(T) R) []R {
 	}
 	return out
 }
+
+func file(f host.File) fileRow { return fileRow{f.Name, f.Type, f.Size, f.Hash, f.Time.UTC()} }
 
 func test(t host.TestResult) testRow {
 	return testRow{t.Name, t.Outcome, t.Reason, t.Code, t.Line, t.Traceback, t.Duration.Seconds() * 1000,

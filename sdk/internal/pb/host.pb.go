@@ -92,6 +92,7 @@ type HostCall struct {
 	Chain         []string               `protobuf:"bytes,13,rep,name=chain,proto3" json:"chain,omitempty"`
 	DeadlineUs    int64                  `protobuf:"varint,14,opt,name=deadline_us,json=deadlineUs,proto3" json:"deadline_us,omitempty"` // microseconds since 1970; 0 means none
 	Uploads       []*HostUploaded        `protobuf:"bytes,15,rep,name=uploads,proto3" json:"uploads,omitempty"`
+	FormToken     []byte                 `protobuf:"bytes,16,opt,name=form_token,json=formToken,proto3" json:"form_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -227,6 +228,13 @@ func (x *HostCall) GetDeadlineUs() int64 {
 func (x *HostCall) GetUploads() []*HostUploaded {
 	if x != nil {
 		return x.Uploads
+	}
+	return nil
+}
+
+func (x *HostCall) GetFormToken() []byte {
+	if x != nil {
+		return x.FormToken
 	}
 	return nil
 }
@@ -759,6 +767,603 @@ func (x *HostFileReply) GetChunk() []byte {
 	return nil
 }
 
+// HostFilesQuery is host.FilesQuery.
+type HostFilesQuery struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Object        string                 `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	Name          []byte                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	HasName       bool                   `protobuf:"varint,3,opt,name=has_name,json=hasName,proto3" json:"has_name,omitempty"`
+	Prefix        []byte                 `protobuf:"bytes,4,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	After         []byte                 `protobuf:"bytes,5,opt,name=after,proto3" json:"after,omitempty"`
+	Limit         int32                  `protobuf:"varint,6,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostFilesQuery) Reset() {
+	*x = HostFilesQuery{}
+	mi := &file_station_v1_host_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostFilesQuery) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostFilesQuery) ProtoMessage() {}
+
+func (x *HostFilesQuery) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostFilesQuery.ProtoReflect.Descriptor instead.
+func (*HostFilesQuery) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *HostFilesQuery) GetObject() string {
+	if x != nil {
+		return x.Object
+	}
+	return ""
+}
+
+func (x *HostFilesQuery) GetName() []byte {
+	if x != nil {
+		return x.Name
+	}
+	return nil
+}
+
+func (x *HostFilesQuery) GetHasName() bool {
+	if x != nil {
+		return x.HasName
+	}
+	return false
+}
+
+func (x *HostFilesQuery) GetPrefix() []byte {
+	if x != nil {
+		return x.Prefix
+	}
+	return nil
+}
+
+func (x *HostFilesQuery) GetAfter() []byte {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+func (x *HostFilesQuery) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+// HostFiles is host.FilesPage.
+type HostFiles struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Files         []*HostFile            `protobuf:"bytes,1,rep,name=files,proto3" json:"files,omitempty"`
+	More          bool                   `protobuf:"varint,2,opt,name=more,proto3" json:"more,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostFiles) Reset() {
+	*x = HostFiles{}
+	mi := &file_station_v1_host_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostFiles) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostFiles) ProtoMessage() {}
+
+func (x *HostFiles) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostFiles.ProtoReflect.Descriptor instead.
+func (*HostFiles) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *HostFiles) GetFiles() []*HostFile {
+	if x != nil {
+		return x.Files
+	}
+	return nil
+}
+
+func (x *HostFiles) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
+// HostNewFile is a part of a file that is put: the first message says which, the others have bytes.
+type HostNewFile struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Object        string                 `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	Name          []byte                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Type          []byte                 `protobuf:"bytes,3,opt,name=type,proto3" json:"type,omitempty"`
+	IfMatch       []byte                 `protobuf:"bytes,4,opt,name=if_match,json=ifMatch,proto3" json:"if_match,omitempty"`
+	IfAbsent      bool                   `protobuf:"varint,5,opt,name=if_absent,json=ifAbsent,proto3" json:"if_absent,omitempty"`
+	RequestId     []byte                 `protobuf:"bytes,6,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	Chunk         []byte                 `protobuf:"bytes,7,opt,name=chunk,proto3" json:"chunk,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostNewFile) Reset() {
+	*x = HostNewFile{}
+	mi := &file_station_v1_host_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostNewFile) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostNewFile) ProtoMessage() {}
+
+func (x *HostNewFile) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostNewFile.ProtoReflect.Descriptor instead.
+func (*HostNewFile) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *HostNewFile) GetObject() string {
+	if x != nil {
+		return x.Object
+	}
+	return ""
+}
+
+func (x *HostNewFile) GetName() []byte {
+	if x != nil {
+		return x.Name
+	}
+	return nil
+}
+
+func (x *HostNewFile) GetType() []byte {
+	if x != nil {
+		return x.Type
+	}
+	return nil
+}
+
+func (x *HostNewFile) GetIfMatch() []byte {
+	if x != nil {
+		return x.IfMatch
+	}
+	return nil
+}
+
+func (x *HostNewFile) GetIfAbsent() bool {
+	if x != nil {
+		return x.IfAbsent
+	}
+	return false
+}
+
+func (x *HostNewFile) GetRequestId() []byte {
+	if x != nil {
+		return x.RequestId
+	}
+	return nil
+}
+
+func (x *HostNewFile) GetChunk() []byte {
+	if x != nil {
+		return x.Chunk
+	}
+	return nil
+}
+
+// HostStoredFile is host.StoredFile.
+type HostStoredFile struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	File          *HostFile              `protobuf:"bytes,1,opt,name=file,proto3" json:"file,omitempty"`
+	New           bool                   `protobuf:"varint,2,opt,name=new,proto3" json:"new,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostStoredFile) Reset() {
+	*x = HostStoredFile{}
+	mi := &file_station_v1_host_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostStoredFile) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostStoredFile) ProtoMessage() {}
+
+func (x *HostStoredFile) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostStoredFile.ProtoReflect.Descriptor instead.
+func (*HostStoredFile) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *HostStoredFile) GetFile() *HostFile {
+	if x != nil {
+		return x.File
+	}
+	return nil
+}
+
+func (x *HostStoredFile) GetNew() bool {
+	if x != nil {
+		return x.New
+	}
+	return false
+}
+
+// HostFileDeletion is host.FileDeletion.
+type HostFileDeletion struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Object        string                 `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	Name          []byte                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	IfMatch       []byte                 `protobuf:"bytes,3,opt,name=if_match,json=ifMatch,proto3" json:"if_match,omitempty"`
+	RequestId     []byte                 `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostFileDeletion) Reset() {
+	*x = HostFileDeletion{}
+	mi := &file_station_v1_host_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostFileDeletion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostFileDeletion) ProtoMessage() {}
+
+func (x *HostFileDeletion) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostFileDeletion.ProtoReflect.Descriptor instead.
+func (*HostFileDeletion) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *HostFileDeletion) GetObject() string {
+	if x != nil {
+		return x.Object
+	}
+	return ""
+}
+
+func (x *HostFileDeletion) GetName() []byte {
+	if x != nil {
+		return x.Name
+	}
+	return nil
+}
+
+func (x *HostFileDeletion) GetIfMatch() []byte {
+	if x != nil {
+		return x.IfMatch
+	}
+	return nil
+}
+
+func (x *HostFileDeletion) GetRequestId() []byte {
+	if x != nil {
+		return x.RequestId
+	}
+	return nil
+}
+
+// HostStateChange is host.StateChange.
+type HostStateChange struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Object        string                 `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	Key           []byte                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	Value         []byte                 `protobuf:"bytes,3,opt,name=value,proto3" json:"value,omitempty"`
+	RequestId     []byte                 `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostStateChange) Reset() {
+	*x = HostStateChange{}
+	mi := &file_station_v1_host_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostStateChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostStateChange) ProtoMessage() {}
+
+func (x *HostStateChange) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostStateChange.ProtoReflect.Descriptor instead.
+func (*HostStateChange) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *HostStateChange) GetObject() string {
+	if x != nil {
+		return x.Object
+	}
+	return ""
+}
+
+func (x *HostStateChange) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *HostStateChange) GetValue() []byte {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+func (x *HostStateChange) GetRequestId() []byte {
+	if x != nil {
+		return x.RequestId
+	}
+	return nil
+}
+
+// HostStateDeletion is host.StateDeletion.
+type HostStateDeletion struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Object        string                 `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	Key           []byte                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	RequestId     []byte                 `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostStateDeletion) Reset() {
+	*x = HostStateDeletion{}
+	mi := &file_station_v1_host_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostStateDeletion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostStateDeletion) ProtoMessage() {}
+
+func (x *HostStateDeletion) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostStateDeletion.ProtoReflect.Descriptor instead.
+func (*HostStateDeletion) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *HostStateDeletion) GetObject() string {
+	if x != nil {
+		return x.Object
+	}
+	return ""
+}
+
+func (x *HostStateDeletion) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *HostStateDeletion) GetRequestId() []byte {
+	if x != nil {
+		return x.RequestId
+	}
+	return nil
+}
+
+// HostStatusRequest names an object.
+type HostStatusRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Object        string                 `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostStatusRequest) Reset() {
+	*x = HostStatusRequest{}
+	mi := &file_station_v1_host_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostStatusRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostStatusRequest) ProtoMessage() {}
+
+func (x *HostStatusRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostStatusRequest.ProtoReflect.Descriptor instead.
+func (*HostStatusRequest) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *HostStatusRequest) GetObject() string {
+	if x != nil {
+		return x.Object
+	}
+	return ""
+}
+
+// HostStatus is host.Status.
+type HostStatus struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Object        string                 `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	Running       bool                   `protobuf:"varint,2,opt,name=running,proto3" json:"running,omitempty"`
+	Queued        int64                  `protobuf:"varint,3,opt,name=queued,proto3" json:"queued,omitempty"`
+	Warm          bool                   `protobuf:"varint,4,opt,name=warm,proto3" json:"warm,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostStatus) Reset() {
+	*x = HostStatus{}
+	mi := &file_station_v1_host_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostStatus) ProtoMessage() {}
+
+func (x *HostStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostStatus.ProtoReflect.Descriptor instead.
+func (*HostStatus) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *HostStatus) GetObject() string {
+	if x != nil {
+		return x.Object
+	}
+	return ""
+}
+
+func (x *HostStatus) GetRunning() bool {
+	if x != nil {
+		return x.Running
+	}
+	return false
+}
+
+func (x *HostStatus) GetQueued() int64 {
+	if x != nil {
+		return x.Queued
+	}
+	return 0
+}
+
+func (x *HostStatus) GetWarm() bool {
+	if x != nil {
+		return x.Warm
+	}
+	return false
+}
+
 // HostObject is host.ObjectInfo.
 type HostObject struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -772,7 +1377,7 @@ type HostObject struct {
 
 func (x *HostObject) Reset() {
 	*x = HostObject{}
-	mi := &file_station_v1_host_proto_msgTypes[10]
+	mi := &file_station_v1_host_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -784,7 +1389,7 @@ func (x *HostObject) String() string {
 func (*HostObject) ProtoMessage() {}
 
 func (x *HostObject) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[10]
+	mi := &file_station_v1_host_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -797,7 +1402,7 @@ func (x *HostObject) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostObject.ProtoReflect.Descriptor instead.
 func (*HostObject) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{10}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *HostObject) GetObject() string {
@@ -841,7 +1446,7 @@ type HostObjectsQuery struct {
 
 func (x *HostObjectsQuery) Reset() {
 	*x = HostObjectsQuery{}
-	mi := &file_station_v1_host_proto_msgTypes[11]
+	mi := &file_station_v1_host_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -853,7 +1458,7 @@ func (x *HostObjectsQuery) String() string {
 func (*HostObjectsQuery) ProtoMessage() {}
 
 func (x *HostObjectsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[11]
+	mi := &file_station_v1_host_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -866,7 +1471,7 @@ func (x *HostObjectsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostObjectsQuery.ProtoReflect.Descriptor instead.
 func (*HostObjectsQuery) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{11}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *HostObjectsQuery) GetPrefix() []byte {
@@ -909,7 +1514,7 @@ type HostObjects struct {
 
 func (x *HostObjects) Reset() {
 	*x = HostObjects{}
-	mi := &file_station_v1_host_proto_msgTypes[12]
+	mi := &file_station_v1_host_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -921,7 +1526,7 @@ func (x *HostObjects) String() string {
 func (*HostObjects) ProtoMessage() {}
 
 func (x *HostObjects) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[12]
+	mi := &file_station_v1_host_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -934,7 +1539,7 @@ func (x *HostObjects) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostObjects.ProtoReflect.Descriptor instead.
 func (*HostObjects) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{12}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *HostObjects) GetObjects() []*HostObject {
@@ -968,7 +1573,7 @@ type HostMethods struct {
 
 func (x *HostMethods) Reset() {
 	*x = HostMethods{}
-	mi := &file_station_v1_host_proto_msgTypes[13]
+	mi := &file_station_v1_host_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -980,7 +1585,7 @@ func (x *HostMethods) String() string {
 func (*HostMethods) ProtoMessage() {}
 
 func (x *HostMethods) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[13]
+	mi := &file_station_v1_host_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -993,7 +1598,7 @@ func (x *HostMethods) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostMethods.ProtoReflect.Descriptor instead.
 func (*HostMethods) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{13}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *HostMethods) GetNames() []string {
@@ -1013,7 +1618,7 @@ type HostSourceRequest struct {
 
 func (x *HostSourceRequest) Reset() {
 	*x = HostSourceRequest{}
-	mi := &file_station_v1_host_proto_msgTypes[14]
+	mi := &file_station_v1_host_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1025,7 +1630,7 @@ func (x *HostSourceRequest) String() string {
 func (*HostSourceRequest) ProtoMessage() {}
 
 func (x *HostSourceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[14]
+	mi := &file_station_v1_host_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1038,7 +1643,7 @@ func (x *HostSourceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostSourceRequest.ProtoReflect.Descriptor instead.
 func (*HostSourceRequest) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{14}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *HostSourceRequest) GetObject() string {
@@ -1061,7 +1666,7 @@ type HostSource struct {
 
 func (x *HostSource) Reset() {
 	*x = HostSource{}
-	mi := &file_station_v1_host_proto_msgTypes[15]
+	mi := &file_station_v1_host_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1073,7 +1678,7 @@ func (x *HostSource) String() string {
 func (*HostSource) ProtoMessage() {}
 
 func (x *HostSource) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[15]
+	mi := &file_station_v1_host_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1086,7 +1691,7 @@ func (x *HostSource) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostSource.ProtoReflect.Descriptor instead.
 func (*HostSource) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{15}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *HostSource) GetObject() string {
@@ -1131,7 +1736,7 @@ type HostPublication struct {
 
 func (x *HostPublication) Reset() {
 	*x = HostPublication{}
-	mi := &file_station_v1_host_proto_msgTypes[16]
+	mi := &file_station_v1_host_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1143,7 +1748,7 @@ func (x *HostPublication) String() string {
 func (*HostPublication) ProtoMessage() {}
 
 func (x *HostPublication) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[16]
+	mi := &file_station_v1_host_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1156,7 +1761,7 @@ func (x *HostPublication) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostPublication.ProtoReflect.Descriptor instead.
 func (*HostPublication) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{16}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *HostPublication) GetObject() string {
@@ -1207,7 +1812,7 @@ type HostRollback struct {
 
 func (x *HostRollback) Reset() {
 	*x = HostRollback{}
-	mi := &file_station_v1_host_proto_msgTypes[17]
+	mi := &file_station_v1_host_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1219,7 +1824,7 @@ func (x *HostRollback) String() string {
 func (*HostRollback) ProtoMessage() {}
 
 func (x *HostRollback) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[17]
+	mi := &file_station_v1_host_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1232,7 +1837,7 @@ func (x *HostRollback) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostRollback.ProtoReflect.Descriptor instead.
 func (*HostRollback) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{17}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *HostRollback) GetObject() string {
@@ -1275,7 +1880,7 @@ type HostPublished struct {
 
 func (x *HostPublished) Reset() {
 	*x = HostPublished{}
-	mi := &file_station_v1_host_proto_msgTypes[18]
+	mi := &file_station_v1_host_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1287,7 +1892,7 @@ func (x *HostPublished) String() string {
 func (*HostPublished) ProtoMessage() {}
 
 func (x *HostPublished) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[18]
+	mi := &file_station_v1_host_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1300,7 +1905,7 @@ func (x *HostPublished) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostPublished.ProtoReflect.Descriptor instead.
 func (*HostPublished) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{18}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *HostPublished) GetVersion() uint64 {
@@ -1336,7 +1941,7 @@ type HostDiffQuery struct {
 
 func (x *HostDiffQuery) Reset() {
 	*x = HostDiffQuery{}
-	mi := &file_station_v1_host_proto_msgTypes[19]
+	mi := &file_station_v1_host_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1348,7 +1953,7 @@ func (x *HostDiffQuery) String() string {
 func (*HostDiffQuery) ProtoMessage() {}
 
 func (x *HostDiffQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[19]
+	mi := &file_station_v1_host_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1361,7 +1966,7 @@ func (x *HostDiffQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostDiffQuery.ProtoReflect.Descriptor instead.
 func (*HostDiffQuery) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{19}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *HostDiffQuery) GetObject() string {
@@ -1395,7 +2000,7 @@ type HostDiff struct {
 
 func (x *HostDiff) Reset() {
 	*x = HostDiff{}
-	mi := &file_station_v1_host_proto_msgTypes[20]
+	mi := &file_station_v1_host_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1407,7 +2012,7 @@ func (x *HostDiff) String() string {
 func (*HostDiff) ProtoMessage() {}
 
 func (x *HostDiff) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[20]
+	mi := &file_station_v1_host_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1420,7 +2025,7 @@ func (x *HostDiff) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostDiff.ProtoReflect.Descriptor instead.
 func (*HostDiff) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{20}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *HostDiff) GetText() []byte {
@@ -1441,7 +2046,7 @@ type HostDeletion struct {
 
 func (x *HostDeletion) Reset() {
 	*x = HostDeletion{}
-	mi := &file_station_v1_host_proto_msgTypes[21]
+	mi := &file_station_v1_host_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1453,7 +2058,7 @@ func (x *HostDeletion) String() string {
 func (*HostDeletion) ProtoMessage() {}
 
 func (x *HostDeletion) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[21]
+	mi := &file_station_v1_host_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1466,7 +2071,7 @@ func (x *HostDeletion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostDeletion.ProtoReflect.Descriptor instead.
 func (*HostDeletion) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{21}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *HostDeletion) GetObject() string {
@@ -1495,7 +2100,7 @@ type HostMetadataQuery struct {
 
 func (x *HostMetadataQuery) Reset() {
 	*x = HostMetadataQuery{}
-	mi := &file_station_v1_host_proto_msgTypes[22]
+	mi := &file_station_v1_host_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1507,7 +2112,7 @@ func (x *HostMetadataQuery) String() string {
 func (*HostMetadataQuery) ProtoMessage() {}
 
 func (x *HostMetadataQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[22]
+	mi := &file_station_v1_host_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1520,7 +2125,7 @@ func (x *HostMetadataQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostMetadataQuery.ProtoReflect.Descriptor instead.
 func (*HostMetadataQuery) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{22}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *HostMetadataQuery) GetObject() string {
@@ -1565,7 +2170,7 @@ type HostMetadata struct {
 
 func (x *HostMetadata) Reset() {
 	*x = HostMetadata{}
-	mi := &file_station_v1_host_proto_msgTypes[23]
+	mi := &file_station_v1_host_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1577,7 +2182,7 @@ func (x *HostMetadata) String() string {
 func (*HostMetadata) ProtoMessage() {}
 
 func (x *HostMetadata) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[23]
+	mi := &file_station_v1_host_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1590,7 +2195,7 @@ func (x *HostMetadata) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostMetadata.ProtoReflect.Descriptor instead.
 func (*HostMetadata) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{23}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *HostMetadata) GetObject() string {
@@ -1693,7 +2298,7 @@ type HostTrouble struct {
 
 func (x *HostTrouble) Reset() {
 	*x = HostTrouble{}
-	mi := &file_station_v1_host_proto_msgTypes[24]
+	mi := &file_station_v1_host_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1705,7 +2310,7 @@ func (x *HostTrouble) String() string {
 func (*HostTrouble) ProtoMessage() {}
 
 func (x *HostTrouble) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[24]
+	mi := &file_station_v1_host_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1718,7 +2323,7 @@ func (x *HostTrouble) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostTrouble.ProtoReflect.Descriptor instead.
 func (*HostTrouble) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{24}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *HostTrouble) GetKind() string {
@@ -1785,7 +2390,7 @@ type HostStateQuery struct {
 
 func (x *HostStateQuery) Reset() {
 	*x = HostStateQuery{}
-	mi := &file_station_v1_host_proto_msgTypes[25]
+	mi := &file_station_v1_host_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1797,7 +2402,7 @@ func (x *HostStateQuery) String() string {
 func (*HostStateQuery) ProtoMessage() {}
 
 func (x *HostStateQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[25]
+	mi := &file_station_v1_host_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1810,7 +2415,7 @@ func (x *HostStateQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostStateQuery.ProtoReflect.Descriptor instead.
 func (*HostStateQuery) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{25}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *HostStateQuery) GetObject() string {
@@ -1866,7 +2471,7 @@ type HostState struct {
 
 func (x *HostState) Reset() {
 	*x = HostState{}
-	mi := &file_station_v1_host_proto_msgTypes[26]
+	mi := &file_station_v1_host_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1878,7 +2483,7 @@ func (x *HostState) String() string {
 func (*HostState) ProtoMessage() {}
 
 func (x *HostState) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[26]
+	mi := &file_station_v1_host_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1891,7 +2496,7 @@ func (x *HostState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostState.ProtoReflect.Descriptor instead.
 func (*HostState) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{26}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *HostState) GetItems() []*HostStateItem {
@@ -1919,7 +2524,7 @@ type HostStateItem struct {
 
 func (x *HostStateItem) Reset() {
 	*x = HostStateItem{}
-	mi := &file_station_v1_host_proto_msgTypes[27]
+	mi := &file_station_v1_host_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1931,7 +2536,7 @@ func (x *HostStateItem) String() string {
 func (*HostStateItem) ProtoMessage() {}
 
 func (x *HostStateItem) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[27]
+	mi := &file_station_v1_host_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1944,7 +2549,7 @@ func (x *HostStateItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostStateItem.ProtoReflect.Descriptor instead.
 func (*HostStateItem) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{27}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *HostStateItem) GetKey() []byte {
@@ -1971,7 +2576,7 @@ type HostTestRequest struct {
 
 func (x *HostTestRequest) Reset() {
 	*x = HostTestRequest{}
-	mi := &file_station_v1_host_proto_msgTypes[28]
+	mi := &file_station_v1_host_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1983,7 +2588,7 @@ func (x *HostTestRequest) String() string {
 func (*HostTestRequest) ProtoMessage() {}
 
 func (x *HostTestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[28]
+	mi := &file_station_v1_host_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1996,7 +2601,7 @@ func (x *HostTestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostTestRequest.ProtoReflect.Descriptor instead.
 func (*HostTestRequest) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{28}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *HostTestRequest) GetObject() string {
@@ -2017,7 +2622,7 @@ type HostTestReport struct {
 
 func (x *HostTestReport) Reset() {
 	*x = HostTestReport{}
-	mi := &file_station_v1_host_proto_msgTypes[29]
+	mi := &file_station_v1_host_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2029,7 +2634,7 @@ func (x *HostTestReport) String() string {
 func (*HostTestReport) ProtoMessage() {}
 
 func (x *HostTestReport) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[29]
+	mi := &file_station_v1_host_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2042,7 +2647,7 @@ func (x *HostTestReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostTestReport.ProtoReflect.Descriptor instead.
 func (*HostTestReport) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{29}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *HostTestReport) GetObject() string {
@@ -2077,7 +2682,7 @@ type HostTestResult struct {
 
 func (x *HostTestResult) Reset() {
 	*x = HostTestResult{}
-	mi := &file_station_v1_host_proto_msgTypes[30]
+	mi := &file_station_v1_host_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2089,7 +2694,7 @@ func (x *HostTestResult) String() string {
 func (*HostTestResult) ProtoMessage() {}
 
 func (x *HostTestResult) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[30]
+	mi := &file_station_v1_host_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2102,7 +2707,7 @@ func (x *HostTestResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostTestResult.ProtoReflect.Descriptor instead.
 func (*HostTestResult) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{30}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *HostTestResult) GetName() []byte {
@@ -2181,7 +2786,7 @@ type HostTestEntry struct {
 
 func (x *HostTestEntry) Reset() {
 	*x = HostTestEntry{}
-	mi := &file_station_v1_host_proto_msgTypes[31]
+	mi := &file_station_v1_host_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2193,7 +2798,7 @@ func (x *HostTestEntry) String() string {
 func (*HostTestEntry) ProtoMessage() {}
 
 func (x *HostTestEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[31]
+	mi := &file_station_v1_host_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2206,7 +2811,7 @@ func (x *HostTestEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostTestEntry.ProtoReflect.Descriptor instead.
 func (*HostTestEntry) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{31}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *HostTestEntry) GetTimeUs() int64 {
@@ -2247,7 +2852,7 @@ type HostPlugins struct {
 
 func (x *HostPlugins) Reset() {
 	*x = HostPlugins{}
-	mi := &file_station_v1_host_proto_msgTypes[32]
+	mi := &file_station_v1_host_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2259,7 +2864,7 @@ func (x *HostPlugins) String() string {
 func (*HostPlugins) ProtoMessage() {}
 
 func (x *HostPlugins) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[32]
+	mi := &file_station_v1_host_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2272,7 +2877,7 @@ func (x *HostPlugins) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostPlugins.ProtoReflect.Descriptor instead.
 func (*HostPlugins) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{32}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *HostPlugins) GetPlugins() []*HostPlugin {
@@ -2300,7 +2905,7 @@ type HostPlugin struct {
 
 func (x *HostPlugin) Reset() {
 	*x = HostPlugin{}
-	mi := &file_station_v1_host_proto_msgTypes[33]
+	mi := &file_station_v1_host_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2312,7 +2917,7 @@ func (x *HostPlugin) String() string {
 func (*HostPlugin) ProtoMessage() {}
 
 func (x *HostPlugin) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[33]
+	mi := &file_station_v1_host_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2325,7 +2930,7 @@ func (x *HostPlugin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostPlugin.ProtoReflect.Descriptor instead.
 func (*HostPlugin) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{33}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *HostPlugin) GetKind() string {
@@ -2401,7 +3006,7 @@ type HostHealth struct {
 
 func (x *HostHealth) Reset() {
 	*x = HostHealth{}
-	mi := &file_station_v1_host_proto_msgTypes[34]
+	mi := &file_station_v1_host_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2413,7 +3018,7 @@ func (x *HostHealth) String() string {
 func (*HostHealth) ProtoMessage() {}
 
 func (x *HostHealth) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[34]
+	mi := &file_station_v1_host_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2426,7 +3031,7 @@ func (x *HostHealth) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostHealth.ProtoReflect.Descriptor instead.
 func (*HostHealth) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{34}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *HostHealth) GetChecks() []*HostCheck {
@@ -2447,7 +3052,7 @@ type HostCheck struct {
 
 func (x *HostCheck) Reset() {
 	*x = HostCheck{}
-	mi := &file_station_v1_host_proto_msgTypes[35]
+	mi := &file_station_v1_host_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2459,7 +3064,7 @@ func (x *HostCheck) String() string {
 func (*HostCheck) ProtoMessage() {}
 
 func (x *HostCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[35]
+	mi := &file_station_v1_host_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2472,7 +3077,7 @@ func (x *HostCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostCheck.ProtoReflect.Descriptor instead.
 func (*HostCheck) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{35}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *HostCheck) GetName() []byte {
@@ -2499,7 +3104,7 @@ type HostMetrics struct {
 
 func (x *HostMetrics) Reset() {
 	*x = HostMetrics{}
-	mi := &file_station_v1_host_proto_msgTypes[36]
+	mi := &file_station_v1_host_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2511,7 +3116,7 @@ func (x *HostMetrics) String() string {
 func (*HostMetrics) ProtoMessage() {}
 
 func (x *HostMetrics) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[36]
+	mi := &file_station_v1_host_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2524,7 +3129,7 @@ func (x *HostMetrics) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostMetrics.ProtoReflect.Descriptor instead.
 func (*HostMetrics) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{36}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *HostMetrics) GetText() []byte {
@@ -2545,7 +3150,7 @@ type HostCluster struct {
 
 func (x *HostCluster) Reset() {
 	*x = HostCluster{}
-	mi := &file_station_v1_host_proto_msgTypes[37]
+	mi := &file_station_v1_host_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2557,7 +3162,7 @@ func (x *HostCluster) String() string {
 func (*HostCluster) ProtoMessage() {}
 
 func (x *HostCluster) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[37]
+	mi := &file_station_v1_host_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2570,7 +3175,7 @@ func (x *HostCluster) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostCluster.ProtoReflect.Descriptor instead.
 func (*HostCluster) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{37}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *HostCluster) GetLeader() string {
@@ -2604,7 +3209,7 @@ type HostMember struct {
 
 func (x *HostMember) Reset() {
 	*x = HostMember{}
-	mi := &file_station_v1_host_proto_msgTypes[38]
+	mi := &file_station_v1_host_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2616,7 +3221,7 @@ func (x *HostMember) String() string {
 func (*HostMember) ProtoMessage() {}
 
 func (x *HostMember) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[38]
+	mi := &file_station_v1_host_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2629,7 +3234,7 @@ func (x *HostMember) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostMember.ProtoReflect.Descriptor instead.
 func (*HostMember) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{38}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *HostMember) GetStation() string {
@@ -2696,7 +3301,7 @@ const file_station_v1_host_proto_rawDesc = "" +
 	"station.v1\x1a\x17station/v1/common.proto\x1a\x18station/v1/storage.proto\"B\n" +
 	"\fHostIdentity\x12\x18\n" +
 	"\astation\x18\x01 \x01(\tR\astation\x12\x18\n" +
-	"\aversion\x18\x02 \x01(\tR\aversion\"\xbf\x03\n" +
+	"\aversion\x18\x02 \x01(\tR\aversion\"\xde\x03\n" +
 	"\bHostCall\x12\x16\n" +
 	"\x06object\x18\x01 \x01(\tR\x06object\x12\x18\n" +
 	"\astation\x18\x02 \x01(\tR\astation\x12\x16\n" +
@@ -2715,7 +3320,9 @@ const file_station_v1_host_proto_rawDesc = "" +
 	"\x05chain\x18\r \x03(\tR\x05chain\x12\x1f\n" +
 	"\vdeadline_us\x18\x0e \x01(\x03R\n" +
 	"deadlineUs\x122\n" +
-	"\auploads\x18\x0f \x03(\v2\x18.station.v1.HostUploadedR\auploads\"x\n" +
+	"\auploads\x18\x0f \x03(\v2\x18.station.v1.HostUploadedR\auploads\x12\x1d\n" +
+	"\n" +
+	"form_token\x18\x10 \x01(\fR\tformToken\"x\n" +
 	"\fHostUploaded\x12\x14\n" +
 	"\x05field\x18\x01 \x01(\fR\x05field\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\fR\x04name\x12\x12\n" +
@@ -2754,7 +3361,54 @@ const file_station_v1_host_proto_rawDesc = "" +
 	"\x04hash\x18\x03 \x01(\fR\x04hash\x12\x12\n" +
 	"\x04from\x18\x04 \x01(\x03R\x04from\"%\n" +
 	"\rHostFileReply\x12\x14\n" +
-	"\x05chunk\x18\x01 \x01(\fR\x05chunk\"f\n" +
+	"\x05chunk\x18\x01 \x01(\fR\x05chunk\"\x9b\x01\n" +
+	"\x0eHostFilesQuery\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\tR\x06object\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\fR\x04name\x12\x19\n" +
+	"\bhas_name\x18\x03 \x01(\bR\ahasName\x12\x16\n" +
+	"\x06prefix\x18\x04 \x01(\fR\x06prefix\x12\x14\n" +
+	"\x05after\x18\x05 \x01(\fR\x05after\x12\x14\n" +
+	"\x05limit\x18\x06 \x01(\x05R\x05limit\"K\n" +
+	"\tHostFiles\x12*\n" +
+	"\x05files\x18\x01 \x03(\v2\x14.station.v1.HostFileR\x05files\x12\x12\n" +
+	"\x04more\x18\x02 \x01(\bR\x04more\"\xba\x01\n" +
+	"\vHostNewFile\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\tR\x06object\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\fR\x04name\x12\x12\n" +
+	"\x04type\x18\x03 \x01(\fR\x04type\x12\x19\n" +
+	"\bif_match\x18\x04 \x01(\fR\aifMatch\x12\x1b\n" +
+	"\tif_absent\x18\x05 \x01(\bR\bifAbsent\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x06 \x01(\fR\trequestId\x12\x14\n" +
+	"\x05chunk\x18\a \x01(\fR\x05chunk\"L\n" +
+	"\x0eHostStoredFile\x12(\n" +
+	"\x04file\x18\x01 \x01(\v2\x14.station.v1.HostFileR\x04file\x12\x10\n" +
+	"\x03new\x18\x02 \x01(\bR\x03new\"x\n" +
+	"\x10HostFileDeletion\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\tR\x06object\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\fR\x04name\x12\x19\n" +
+	"\bif_match\x18\x03 \x01(\fR\aifMatch\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x04 \x01(\fR\trequestId\"p\n" +
+	"\x0fHostStateChange\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\tR\x06object\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\fR\x03key\x12\x14\n" +
+	"\x05value\x18\x03 \x01(\fR\x05value\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x04 \x01(\fR\trequestId\"\\\n" +
+	"\x11HostStateDeletion\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\tR\x06object\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\fR\x03key\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x03 \x01(\fR\trequestId\"+\n" +
+	"\x11HostStatusRequest\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\tR\x06object\"j\n" +
+	"\n" +
+	"HostStatus\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\tR\x06object\x12\x18\n" +
+	"\arunning\x18\x02 \x01(\bR\arunning\x12\x16\n" +
+	"\x06queued\x18\x03 \x01(\x03R\x06queued\x12\x12\n" +
+	"\x04warm\x18\x04 \x01(\bR\x04warm\"f\n" +
 	"\n" +
 	"HostObject\x12\x16\n" +
 	"\x06object\x18\x01 \x01(\tR\x06object\x12\x12\n" +
@@ -2898,8 +3552,7 @@ const file_station_v1_host_proto_rawDesc = "" +
 	"\fheartbeat_us\x18\x05 \x01(\x03R\vheartbeatUs\x12\x10\n" +
 	"\x03cpu\x18\x06 \x01(\x01R\x03cpu\x12\x16\n" +
 	"\x06memory\x18\a \x01(\x01R\x06memory\x12\x18\n" +
-	"\aobjects\x18\b \x01(\x03R\aobjects2\x8d\n" +
-	"\n" +
+	"\aobjects\x18\b \x01(\x03R\aobjects2\x88\r\n" +
 	"\vHostService\x127\n" +
 	"\bIdentity\x12\x11.station.v1.Empty\x1a\x18.station.v1.HostIdentity\x126\n" +
 	"\x06Invoke\x12\x14.station.v1.HostCall\x1a\x16.station.v1.HostResult\x12@\n" +
@@ -2918,7 +3571,14 @@ const file_station_v1_host_proto_rawDesc = "" +
 	"\bRollback\x12\x18.station.v1.HostRollback\x1a\x19.station.v1.HostPublished\x127\n" +
 	"\x04Diff\x12\x19.station.v1.HostDiffQuery\x1a\x14.station.v1.HostDiff\x125\n" +
 	"\x06Delete\x12\x18.station.v1.HostDeletion\x1a\x11.station.v1.Empty\x12C\n" +
-	"\bMetadata\x12\x1d.station.v1.HostMetadataQuery\x1a\x18.station.v1.HostMetadata\x125\n" +
+	"\bMetadata\x12\x1d.station.v1.HostMetadataQuery\x1a\x18.station.v1.HostMetadata\x12:\n" +
+	"\x05Files\x12\x1a.station.v1.HostFilesQuery\x1a\x15.station.v1.HostFiles\x12@\n" +
+	"\aPutFile\x12\x17.station.v1.HostNewFile\x1a\x1a.station.v1.HostStoredFile(\x01\x12=\n" +
+	"\n" +
+	"DeleteFile\x12\x1c.station.v1.HostFileDeletion\x1a\x11.station.v1.Empty\x12:\n" +
+	"\bSetState\x12\x1b.station.v1.HostStateChange\x1a\x11.station.v1.Empty\x12?\n" +
+	"\vDeleteState\x12\x1d.station.v1.HostStateDeletion\x1a\x11.station.v1.Empty\x12?\n" +
+	"\x06Status\x12\x1d.station.v1.HostStatusRequest\x1a\x16.station.v1.HostStatus\x125\n" +
 	"\aPlugins\x12\x11.station.v1.Empty\x1a\x17.station.v1.HostPlugins\x123\n" +
 	"\x06Health\x12\x11.station.v1.Empty\x1a\x16.station.v1.HostHealth\x125\n" +
 	"\aMetrics\x12\x11.station.v1.Empty\x1a\x17.station.v1.HostMetrics\x125\n" +
@@ -2936,7 +3596,7 @@ func file_station_v1_host_proto_rawDescGZIP() []byte {
 	return file_station_v1_host_proto_rawDescData
 }
 
-var file_station_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
+var file_station_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 48)
 var file_station_v1_host_proto_goTypes = []any{
 	(*HostIdentity)(nil),      // 0: station.v1.HostIdentity
 	(*HostCall)(nil),          // 1: station.v1.HostCall
@@ -2948,107 +3608,130 @@ var file_station_v1_host_proto_goTypes = []any{
 	(*HostDropUpload)(nil),    // 7: station.v1.HostDropUpload
 	(*HostReadFile)(nil),      // 8: station.v1.HostReadFile
 	(*HostFileReply)(nil),     // 9: station.v1.HostFileReply
-	(*HostObject)(nil),        // 10: station.v1.HostObject
-	(*HostObjectsQuery)(nil),  // 11: station.v1.HostObjectsQuery
-	(*HostObjects)(nil),       // 12: station.v1.HostObjects
-	(*HostMethods)(nil),       // 13: station.v1.HostMethods
-	(*HostSourceRequest)(nil), // 14: station.v1.HostSourceRequest
-	(*HostSource)(nil),        // 15: station.v1.HostSource
-	(*HostPublication)(nil),   // 16: station.v1.HostPublication
-	(*HostRollback)(nil),      // 17: station.v1.HostRollback
-	(*HostPublished)(nil),     // 18: station.v1.HostPublished
-	(*HostDiffQuery)(nil),     // 19: station.v1.HostDiffQuery
-	(*HostDiff)(nil),          // 20: station.v1.HostDiff
-	(*HostDeletion)(nil),      // 21: station.v1.HostDeletion
-	(*HostMetadataQuery)(nil), // 22: station.v1.HostMetadataQuery
-	(*HostMetadata)(nil),      // 23: station.v1.HostMetadata
-	(*HostTrouble)(nil),       // 24: station.v1.HostTrouble
-	(*HostStateQuery)(nil),    // 25: station.v1.HostStateQuery
-	(*HostState)(nil),         // 26: station.v1.HostState
-	(*HostStateItem)(nil),     // 27: station.v1.HostStateItem
-	(*HostTestRequest)(nil),   // 28: station.v1.HostTestRequest
-	(*HostTestReport)(nil),    // 29: station.v1.HostTestReport
-	(*HostTestResult)(nil),    // 30: station.v1.HostTestResult
-	(*HostTestEntry)(nil),     // 31: station.v1.HostTestEntry
-	(*HostPlugins)(nil),       // 32: station.v1.HostPlugins
-	(*HostPlugin)(nil),        // 33: station.v1.HostPlugin
-	(*HostHealth)(nil),        // 34: station.v1.HostHealth
-	(*HostCheck)(nil),         // 35: station.v1.HostCheck
-	(*HostMetrics)(nil),       // 36: station.v1.HostMetrics
-	(*HostCluster)(nil),       // 37: station.v1.HostCluster
-	(*HostMember)(nil),        // 38: station.v1.HostMember
-	(*Field)(nil),             // 39: station.v1.Field
-	(*Empty)(nil),             // 40: station.v1.Empty
-	(*LogsQuery)(nil),         // 41: station.v1.LogsQuery
-	(*VersionsQuery)(nil),     // 42: station.v1.VersionsQuery
-	(*VersionRequest)(nil),    // 43: station.v1.VersionRequest
-	(*LogsPage)(nil),          // 44: station.v1.LogsPage
-	(*VersionsReply)(nil),     // 45: station.v1.VersionsReply
-	(*SourceVersion)(nil),     // 46: station.v1.SourceVersion
+	(*HostFilesQuery)(nil),    // 10: station.v1.HostFilesQuery
+	(*HostFiles)(nil),         // 11: station.v1.HostFiles
+	(*HostNewFile)(nil),       // 12: station.v1.HostNewFile
+	(*HostStoredFile)(nil),    // 13: station.v1.HostStoredFile
+	(*HostFileDeletion)(nil),  // 14: station.v1.HostFileDeletion
+	(*HostStateChange)(nil),   // 15: station.v1.HostStateChange
+	(*HostStateDeletion)(nil), // 16: station.v1.HostStateDeletion
+	(*HostStatusRequest)(nil), // 17: station.v1.HostStatusRequest
+	(*HostStatus)(nil),        // 18: station.v1.HostStatus
+	(*HostObject)(nil),        // 19: station.v1.HostObject
+	(*HostObjectsQuery)(nil),  // 20: station.v1.HostObjectsQuery
+	(*HostObjects)(nil),       // 21: station.v1.HostObjects
+	(*HostMethods)(nil),       // 22: station.v1.HostMethods
+	(*HostSourceRequest)(nil), // 23: station.v1.HostSourceRequest
+	(*HostSource)(nil),        // 24: station.v1.HostSource
+	(*HostPublication)(nil),   // 25: station.v1.HostPublication
+	(*HostRollback)(nil),      // 26: station.v1.HostRollback
+	(*HostPublished)(nil),     // 27: station.v1.HostPublished
+	(*HostDiffQuery)(nil),     // 28: station.v1.HostDiffQuery
+	(*HostDiff)(nil),          // 29: station.v1.HostDiff
+	(*HostDeletion)(nil),      // 30: station.v1.HostDeletion
+	(*HostMetadataQuery)(nil), // 31: station.v1.HostMetadataQuery
+	(*HostMetadata)(nil),      // 32: station.v1.HostMetadata
+	(*HostTrouble)(nil),       // 33: station.v1.HostTrouble
+	(*HostStateQuery)(nil),    // 34: station.v1.HostStateQuery
+	(*HostState)(nil),         // 35: station.v1.HostState
+	(*HostStateItem)(nil),     // 36: station.v1.HostStateItem
+	(*HostTestRequest)(nil),   // 37: station.v1.HostTestRequest
+	(*HostTestReport)(nil),    // 38: station.v1.HostTestReport
+	(*HostTestResult)(nil),    // 39: station.v1.HostTestResult
+	(*HostTestEntry)(nil),     // 40: station.v1.HostTestEntry
+	(*HostPlugins)(nil),       // 41: station.v1.HostPlugins
+	(*HostPlugin)(nil),        // 42: station.v1.HostPlugin
+	(*HostHealth)(nil),        // 43: station.v1.HostHealth
+	(*HostCheck)(nil),         // 44: station.v1.HostCheck
+	(*HostMetrics)(nil),       // 45: station.v1.HostMetrics
+	(*HostCluster)(nil),       // 46: station.v1.HostCluster
+	(*HostMember)(nil),        // 47: station.v1.HostMember
+	(*Field)(nil),             // 48: station.v1.Field
+	(*Empty)(nil),             // 49: station.v1.Empty
+	(*LogsQuery)(nil),         // 50: station.v1.LogsQuery
+	(*VersionsQuery)(nil),     // 51: station.v1.VersionsQuery
+	(*VersionRequest)(nil),    // 52: station.v1.VersionRequest
+	(*LogsPage)(nil),          // 53: station.v1.LogsPage
+	(*VersionsReply)(nil),     // 54: station.v1.VersionsReply
+	(*SourceVersion)(nil),     // 55: station.v1.SourceVersion
 }
 var file_station_v1_host_proto_depIdxs = []int32{
-	39, // 0: station.v1.HostCall.query:type_name -> station.v1.Field
-	39, // 1: station.v1.HostCall.header:type_name -> station.v1.Field
-	39, // 2: station.v1.HostCall.form:type_name -> station.v1.Field
+	48, // 0: station.v1.HostCall.query:type_name -> station.v1.Field
+	48, // 1: station.v1.HostCall.header:type_name -> station.v1.Field
+	48, // 2: station.v1.HostCall.form:type_name -> station.v1.Field
 	2,  // 3: station.v1.HostCall.uploads:type_name -> station.v1.HostUploaded
-	39, // 4: station.v1.HostResult.header:type_name -> station.v1.Field
+	48, // 4: station.v1.HostResult.header:type_name -> station.v1.Field
 	4,  // 5: station.v1.HostResult.file:type_name -> station.v1.HostFile
-	10, // 6: station.v1.HostObjects.objects:type_name -> station.v1.HostObject
-	13, // 7: station.v1.HostObjects.methods:type_name -> station.v1.HostMethods
-	24, // 8: station.v1.HostMetadata.trouble:type_name -> station.v1.HostTrouble
-	27, // 9: station.v1.HostState.items:type_name -> station.v1.HostStateItem
-	30, // 10: station.v1.HostTestReport.tests:type_name -> station.v1.HostTestResult
-	31, // 11: station.v1.HostTestResult.log:type_name -> station.v1.HostTestEntry
-	33, // 12: station.v1.HostPlugins.plugins:type_name -> station.v1.HostPlugin
-	35, // 13: station.v1.HostHealth.checks:type_name -> station.v1.HostCheck
-	38, // 14: station.v1.HostCluster.members:type_name -> station.v1.HostMember
-	40, // 15: station.v1.HostService.Identity:input_type -> station.v1.Empty
-	1,  // 16: station.v1.HostService.Invoke:input_type -> station.v1.HostCall
-	11, // 17: station.v1.HostService.Objects:input_type -> station.v1.HostObjectsQuery
-	14, // 18: station.v1.HostService.Source:input_type -> station.v1.HostSourceRequest
-	25, // 19: station.v1.HostService.State:input_type -> station.v1.HostStateQuery
-	41, // 20: station.v1.HostService.Logs:input_type -> station.v1.LogsQuery
-	5,  // 21: station.v1.HostService.Upload:input_type -> station.v1.HostUploadRequest
-	7,  // 22: station.v1.HostService.DropUpload:input_type -> station.v1.HostDropUpload
-	8,  // 23: station.v1.HostService.ReadFile:input_type -> station.v1.HostReadFile
-	28, // 24: station.v1.HostService.Test:input_type -> station.v1.HostTestRequest
-	42, // 25: station.v1.HostService.Versions:input_type -> station.v1.VersionsQuery
-	43, // 26: station.v1.HostService.Version:input_type -> station.v1.VersionRequest
-	16, // 27: station.v1.HostService.Publish:input_type -> station.v1.HostPublication
-	17, // 28: station.v1.HostService.Rollback:input_type -> station.v1.HostRollback
-	19, // 29: station.v1.HostService.Diff:input_type -> station.v1.HostDiffQuery
-	21, // 30: station.v1.HostService.Delete:input_type -> station.v1.HostDeletion
-	22, // 31: station.v1.HostService.Metadata:input_type -> station.v1.HostMetadataQuery
-	40, // 32: station.v1.HostService.Plugins:input_type -> station.v1.Empty
-	40, // 33: station.v1.HostService.Health:input_type -> station.v1.Empty
-	40, // 34: station.v1.HostService.Metrics:input_type -> station.v1.Empty
-	40, // 35: station.v1.HostService.Cluster:input_type -> station.v1.Empty
-	0,  // 36: station.v1.HostService.Identity:output_type -> station.v1.HostIdentity
-	3,  // 37: station.v1.HostService.Invoke:output_type -> station.v1.HostResult
-	12, // 38: station.v1.HostService.Objects:output_type -> station.v1.HostObjects
-	15, // 39: station.v1.HostService.Source:output_type -> station.v1.HostSource
-	26, // 40: station.v1.HostService.State:output_type -> station.v1.HostState
-	44, // 41: station.v1.HostService.Logs:output_type -> station.v1.LogsPage
-	6,  // 42: station.v1.HostService.Upload:output_type -> station.v1.HostUpload
-	40, // 43: station.v1.HostService.DropUpload:output_type -> station.v1.Empty
-	9,  // 44: station.v1.HostService.ReadFile:output_type -> station.v1.HostFileReply
-	29, // 45: station.v1.HostService.Test:output_type -> station.v1.HostTestReport
-	45, // 46: station.v1.HostService.Versions:output_type -> station.v1.VersionsReply
-	46, // 47: station.v1.HostService.Version:output_type -> station.v1.SourceVersion
-	18, // 48: station.v1.HostService.Publish:output_type -> station.v1.HostPublished
-	18, // 49: station.v1.HostService.Rollback:output_type -> station.v1.HostPublished
-	20, // 50: station.v1.HostService.Diff:output_type -> station.v1.HostDiff
-	40, // 51: station.v1.HostService.Delete:output_type -> station.v1.Empty
-	23, // 52: station.v1.HostService.Metadata:output_type -> station.v1.HostMetadata
-	32, // 53: station.v1.HostService.Plugins:output_type -> station.v1.HostPlugins
-	34, // 54: station.v1.HostService.Health:output_type -> station.v1.HostHealth
-	36, // 55: station.v1.HostService.Metrics:output_type -> station.v1.HostMetrics
-	37, // 56: station.v1.HostService.Cluster:output_type -> station.v1.HostCluster
-	36, // [36:57] is the sub-list for method output_type
-	15, // [15:36] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	4,  // 6: station.v1.HostFiles.files:type_name -> station.v1.HostFile
+	4,  // 7: station.v1.HostStoredFile.file:type_name -> station.v1.HostFile
+	19, // 8: station.v1.HostObjects.objects:type_name -> station.v1.HostObject
+	22, // 9: station.v1.HostObjects.methods:type_name -> station.v1.HostMethods
+	33, // 10: station.v1.HostMetadata.trouble:type_name -> station.v1.HostTrouble
+	36, // 11: station.v1.HostState.items:type_name -> station.v1.HostStateItem
+	39, // 12: station.v1.HostTestReport.tests:type_name -> station.v1.HostTestResult
+	40, // 13: station.v1.HostTestResult.log:type_name -> station.v1.HostTestEntry
+	42, // 14: station.v1.HostPlugins.plugins:type_name -> station.v1.HostPlugin
+	44, // 15: station.v1.HostHealth.checks:type_name -> station.v1.HostCheck
+	47, // 16: station.v1.HostCluster.members:type_name -> station.v1.HostMember
+	49, // 17: station.v1.HostService.Identity:input_type -> station.v1.Empty
+	1,  // 18: station.v1.HostService.Invoke:input_type -> station.v1.HostCall
+	20, // 19: station.v1.HostService.Objects:input_type -> station.v1.HostObjectsQuery
+	23, // 20: station.v1.HostService.Source:input_type -> station.v1.HostSourceRequest
+	34, // 21: station.v1.HostService.State:input_type -> station.v1.HostStateQuery
+	50, // 22: station.v1.HostService.Logs:input_type -> station.v1.LogsQuery
+	5,  // 23: station.v1.HostService.Upload:input_type -> station.v1.HostUploadRequest
+	7,  // 24: station.v1.HostService.DropUpload:input_type -> station.v1.HostDropUpload
+	8,  // 25: station.v1.HostService.ReadFile:input_type -> station.v1.HostReadFile
+	37, // 26: station.v1.HostService.Test:input_type -> station.v1.HostTestRequest
+	51, // 27: station.v1.HostService.Versions:input_type -> station.v1.VersionsQuery
+	52, // 28: station.v1.HostService.Version:input_type -> station.v1.VersionRequest
+	25, // 29: station.v1.HostService.Publish:input_type -> station.v1.HostPublication
+	26, // 30: station.v1.HostService.Rollback:input_type -> station.v1.HostRollback
+	28, // 31: station.v1.HostService.Diff:input_type -> station.v1.HostDiffQuery
+	30, // 32: station.v1.HostService.Delete:input_type -> station.v1.HostDeletion
+	31, // 33: station.v1.HostService.Metadata:input_type -> station.v1.HostMetadataQuery
+	10, // 34: station.v1.HostService.Files:input_type -> station.v1.HostFilesQuery
+	12, // 35: station.v1.HostService.PutFile:input_type -> station.v1.HostNewFile
+	14, // 36: station.v1.HostService.DeleteFile:input_type -> station.v1.HostFileDeletion
+	15, // 37: station.v1.HostService.SetState:input_type -> station.v1.HostStateChange
+	16, // 38: station.v1.HostService.DeleteState:input_type -> station.v1.HostStateDeletion
+	17, // 39: station.v1.HostService.Status:input_type -> station.v1.HostStatusRequest
+	49, // 40: station.v1.HostService.Plugins:input_type -> station.v1.Empty
+	49, // 41: station.v1.HostService.Health:input_type -> station.v1.Empty
+	49, // 42: station.v1.HostService.Metrics:input_type -> station.v1.Empty
+	49, // 43: station.v1.HostService.Cluster:input_type -> station.v1.Empty
+	0,  // 44: station.v1.HostService.Identity:output_type -> station.v1.HostIdentity
+	3,  // 45: station.v1.HostService.Invoke:output_type -> station.v1.HostResult
+	21, // 46: station.v1.HostService.Objects:output_type -> station.v1.HostObjects
+	24, // 47: station.v1.HostService.Source:output_type -> station.v1.HostSource
+	35, // 48: station.v1.HostService.State:output_type -> station.v1.HostState
+	53, // 49: station.v1.HostService.Logs:output_type -> station.v1.LogsPage
+	6,  // 50: station.v1.HostService.Upload:output_type -> station.v1.HostUpload
+	49, // 51: station.v1.HostService.DropUpload:output_type -> station.v1.Empty
+	9,  // 52: station.v1.HostService.ReadFile:output_type -> station.v1.HostFileReply
+	38, // 53: station.v1.HostService.Test:output_type -> station.v1.HostTestReport
+	54, // 54: station.v1.HostService.Versions:output_type -> station.v1.VersionsReply
+	55, // 55: station.v1.HostService.Version:output_type -> station.v1.SourceVersion
+	27, // 56: station.v1.HostService.Publish:output_type -> station.v1.HostPublished
+	27, // 57: station.v1.HostService.Rollback:output_type -> station.v1.HostPublished
+	29, // 58: station.v1.HostService.Diff:output_type -> station.v1.HostDiff
+	49, // 59: station.v1.HostService.Delete:output_type -> station.v1.Empty
+	32, // 60: station.v1.HostService.Metadata:output_type -> station.v1.HostMetadata
+	11, // 61: station.v1.HostService.Files:output_type -> station.v1.HostFiles
+	13, // 62: station.v1.HostService.PutFile:output_type -> station.v1.HostStoredFile
+	49, // 63: station.v1.HostService.DeleteFile:output_type -> station.v1.Empty
+	49, // 64: station.v1.HostService.SetState:output_type -> station.v1.Empty
+	49, // 65: station.v1.HostService.DeleteState:output_type -> station.v1.Empty
+	18, // 66: station.v1.HostService.Status:output_type -> station.v1.HostStatus
+	41, // 67: station.v1.HostService.Plugins:output_type -> station.v1.HostPlugins
+	43, // 68: station.v1.HostService.Health:output_type -> station.v1.HostHealth
+	45, // 69: station.v1.HostService.Metrics:output_type -> station.v1.HostMetrics
+	46, // 70: station.v1.HostService.Cluster:output_type -> station.v1.HostCluster
+	44, // [44:71] is the sub-list for method output_type
+	17, // [17:44] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_station_v1_host_proto_init() }
@@ -3064,7 +3747,7 @@ func file_station_v1_host_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_station_v1_host_proto_rawDesc), len(file_station_v1_host_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   39,
+			NumMessages:   48,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,27 +19,33 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	HostService_Identity_FullMethodName   = "/station.v1.HostService/Identity"
-	HostService_Invoke_FullMethodName     = "/station.v1.HostService/Invoke"
-	HostService_Objects_FullMethodName    = "/station.v1.HostService/Objects"
-	HostService_Source_FullMethodName     = "/station.v1.HostService/Source"
-	HostService_State_FullMethodName      = "/station.v1.HostService/State"
-	HostService_Logs_FullMethodName       = "/station.v1.HostService/Logs"
-	HostService_Upload_FullMethodName     = "/station.v1.HostService/Upload"
-	HostService_DropUpload_FullMethodName = "/station.v1.HostService/DropUpload"
-	HostService_ReadFile_FullMethodName   = "/station.v1.HostService/ReadFile"
-	HostService_Test_FullMethodName       = "/station.v1.HostService/Test"
-	HostService_Versions_FullMethodName   = "/station.v1.HostService/Versions"
-	HostService_Version_FullMethodName    = "/station.v1.HostService/Version"
-	HostService_Publish_FullMethodName    = "/station.v1.HostService/Publish"
-	HostService_Rollback_FullMethodName   = "/station.v1.HostService/Rollback"
-	HostService_Diff_FullMethodName       = "/station.v1.HostService/Diff"
-	HostService_Delete_FullMethodName     = "/station.v1.HostService/Delete"
-	HostService_Metadata_FullMethodName   = "/station.v1.HostService/Metadata"
-	HostService_Plugins_FullMethodName    = "/station.v1.HostService/Plugins"
-	HostService_Health_FullMethodName     = "/station.v1.HostService/Health"
-	HostService_Metrics_FullMethodName    = "/station.v1.HostService/Metrics"
-	HostService_Cluster_FullMethodName    = "/station.v1.HostService/Cluster"
+	HostService_Identity_FullMethodName    = "/station.v1.HostService/Identity"
+	HostService_Invoke_FullMethodName      = "/station.v1.HostService/Invoke"
+	HostService_Objects_FullMethodName     = "/station.v1.HostService/Objects"
+	HostService_Source_FullMethodName      = "/station.v1.HostService/Source"
+	HostService_State_FullMethodName       = "/station.v1.HostService/State"
+	HostService_Logs_FullMethodName        = "/station.v1.HostService/Logs"
+	HostService_Upload_FullMethodName      = "/station.v1.HostService/Upload"
+	HostService_DropUpload_FullMethodName  = "/station.v1.HostService/DropUpload"
+	HostService_ReadFile_FullMethodName    = "/station.v1.HostService/ReadFile"
+	HostService_Test_FullMethodName        = "/station.v1.HostService/Test"
+	HostService_Versions_FullMethodName    = "/station.v1.HostService/Versions"
+	HostService_Version_FullMethodName     = "/station.v1.HostService/Version"
+	HostService_Publish_FullMethodName     = "/station.v1.HostService/Publish"
+	HostService_Rollback_FullMethodName    = "/station.v1.HostService/Rollback"
+	HostService_Diff_FullMethodName        = "/station.v1.HostService/Diff"
+	HostService_Delete_FullMethodName      = "/station.v1.HostService/Delete"
+	HostService_Metadata_FullMethodName    = "/station.v1.HostService/Metadata"
+	HostService_Files_FullMethodName       = "/station.v1.HostService/Files"
+	HostService_PutFile_FullMethodName     = "/station.v1.HostService/PutFile"
+	HostService_DeleteFile_FullMethodName  = "/station.v1.HostService/DeleteFile"
+	HostService_SetState_FullMethodName    = "/station.v1.HostService/SetState"
+	HostService_DeleteState_FullMethodName = "/station.v1.HostService/DeleteState"
+	HostService_Status_FullMethodName      = "/station.v1.HostService/Status"
+	HostService_Plugins_FullMethodName     = "/station.v1.HostService/Plugins"
+	HostService_Health_FullMethodName      = "/station.v1.HostService/Health"
+	HostService_Metrics_FullMethodName     = "/station.v1.HostService/Metrics"
+	HostService_Cluster_FullMethodName     = "/station.v1.HostService/Cluster"
 )
 
 // HostServiceClient is the client API for HostService service.
@@ -65,6 +71,12 @@ type HostServiceClient interface {
 	Diff(ctx context.Context, in *HostDiffQuery, opts ...grpc.CallOption) (*HostDiff, error)
 	Delete(ctx context.Context, in *HostDeletion, opts ...grpc.CallOption) (*Empty, error)
 	Metadata(ctx context.Context, in *HostMetadataQuery, opts ...grpc.CallOption) (*HostMetadata, error)
+	Files(ctx context.Context, in *HostFilesQuery, opts ...grpc.CallOption) (*HostFiles, error)
+	PutFile(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[HostNewFile, HostStoredFile], error)
+	DeleteFile(ctx context.Context, in *HostFileDeletion, opts ...grpc.CallOption) (*Empty, error)
+	SetState(ctx context.Context, in *HostStateChange, opts ...grpc.CallOption) (*Empty, error)
+	DeleteState(ctx context.Context, in *HostStateDeletion, opts ...grpc.CallOption) (*Empty, error)
+	Status(ctx context.Context, in *HostStatusRequest, opts ...grpc.CallOption) (*HostStatus, error)
 	Plugins(ctx context.Context, in *Empty, opts ...grpc.CallOption) (*HostPlugins, error)
 	Health(ctx context.Context, in *Empty, opts ...grpc.CallOption) (*HostHealth, error)
 	Metrics(ctx context.Context, in *Empty, opts ...grpc.CallOption) (*HostMetrics, error)
@@ -261,6 +273,69 @@ func (c *hostServiceClient) Metadata(ctx context.Context, in *HostMetadataQuery,
 	return out, nil
 }
 
+func (c *hostServiceClient) Files(ctx context.Context, in *HostFilesQuery, opts ...grpc.CallOption) (*HostFiles, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(HostFiles)
+	err := c.cc.Invoke(ctx, HostService_Files_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *hostServiceClient) PutFile(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[HostNewFile, HostStoredFile], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &HostService_ServiceDesc.Streams[2], HostService_PutFile_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[HostNewFile, HostStoredFile]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type HostService_PutFileClient = grpc.ClientStreamingClient[HostNewFile, HostStoredFile]
+
+func (c *hostServiceClient) DeleteFile(ctx context.Context, in *HostFileDeletion, opts ...grpc.CallOption) (*Empty, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Empty)
+	err := c.cc.Invoke(ctx, HostService_DeleteFile_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *hostServiceClient) SetState(ctx context.Context, in *HostStateChange, opts ...grpc.CallOption) (*Empty, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Empty)
+	err := c.cc.Invoke(ctx, HostService_SetState_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *hostServiceClient) DeleteState(ctx context.Context, in *HostStateDeletion, opts ...grpc.CallOption) (*Empty, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Empty)
+	err := c.cc.Invoke(ctx, HostService_DeleteState_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *hostServiceClient) Status(ctx context.Context, in *HostStatusRequest, opts ...grpc.CallOption) (*HostStatus, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(HostStatus)
+	err := c.cc.Invoke(ctx, HostService_Status_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *hostServiceClient) Plugins(ctx context.Context, in *Empty, opts ...grpc.CallOption) (*HostPlugins, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(HostPlugins)
@@ -324,6 +399,12 @@ type HostServiceServer interface {
 	Diff(context.Context, *HostDiffQuery) (*HostDiff, error)
 	Delete(context.Context, *HostDeletion) (*Empty, error)
 	Metadata(context.Context, *HostMetadataQuery) (*HostMetadata, error)
+	Files(context.Context, *HostFilesQuery) (*HostFiles, error)
+	PutFile(grpc.ClientStreamingServer[HostNewFile, HostStoredFile]) error
+	DeleteFile(context.Context, *HostFileDeletion) (*Empty, error)
+	SetState(context.Context, *HostStateChange) (*Empty, error)
+	DeleteState(context.Context, *HostStateDeletion) (*Empty, error)
+	Status(context.Context, *HostStatusRequest) (*HostStatus, error)
 	Plugins(context.Context, *Empty) (*HostPlugins, error)
 	Health(context.Context, *Empty) (*HostHealth, error)
 	Metrics(context.Context, *Empty) (*HostMetrics, error)
@@ -388,6 +469,24 @@ func (UnimplementedHostServiceServer) Delete(context.Context, *HostDeletion) (*E
 }
 func (UnimplementedHostServiceServer) Metadata(context.Context, *HostMetadataQuery) (*HostMetadata, error) {
 	return nil, status.Error(codes.Unimplemented, "method Metadata not implemented")
+}
+func (UnimplementedHostServiceServer) Files(context.Context, *HostFilesQuery) (*HostFiles, error) {
+	return nil, status.Error(codes.Unimplemented, "method Files not implemented")
+}
+func (UnimplementedHostServiceServer) PutFile(grpc.ClientStreamingServer[HostNewFile, HostStoredFile]) error {
+	return status.Error(codes.Unimplemented, "method PutFile not implemented")
+}
+func (UnimplementedHostServiceServer) DeleteFile(context.Context, *HostFileDeletion) (*Empty, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeleteFile not implemented")
+}
+func (UnimplementedHostServiceServer) SetState(context.Context, *HostStateChange) (*Empty, error) {
+	return nil, status.Error(codes.Unimplemented, "method SetState not implemented")
+}
+func (UnimplementedHostServiceServer) DeleteState(context.Context, *HostStateDeletion) (*Empty, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeleteState not implemented")
+}
+func (UnimplementedHostServiceServer) Status(context.Context, *HostStatusRequest) (*HostStatus, error) {
+	return nil, status.Error(codes.Unimplemented, "method Status not implemented")
 }
 func (UnimplementedHostServiceServer) Plugins(context.Context, *Empty) (*HostPlugins, error) {
 	return nil, status.Error(codes.Unimplemented, "method Plugins not implemented")
@@ -710,6 +809,103 @@ func _HostService_Metadata_Handler(srv interface{}, ctx context.Context, dec fun
 	return interceptor(ctx, in, info, handler)
 }
 
+func _HostService_Files_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(HostFilesQuery)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HostServiceServer).Files(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: HostService_Files_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HostServiceServer).Files(ctx, req.(*HostFilesQuery))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _HostService_PutFile_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(HostServiceServer).PutFile(&grpc.GenericServerStream[HostNewFile, HostStoredFile]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type HostService_PutFileServer = grpc.ClientStreamingServer[HostNewFile, HostStoredFile]
+
+func _HostService_DeleteFile_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(HostFileDeletion)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HostServiceServer).DeleteFile(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: HostService_DeleteFile_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HostServiceServer).DeleteFile(ctx, req.(*HostFileDeletion))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _HostService_SetState_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(HostStateChange)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HostServiceServer).SetState(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: HostService_SetState_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HostServiceServer).SetState(ctx, req.(*HostStateChange))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _HostService_DeleteState_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(HostStateDeletion)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HostServiceServer).DeleteState(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: HostService_DeleteState_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HostServiceServer).DeleteState(ctx, req.(*HostStateDeletion))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _HostService_Status_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(HostStatusRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HostServiceServer).Status(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: HostService_Status_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HostServiceServer).Status(ctx, req.(*HostStatusRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _HostService_Plugins_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(Empty)
 	if err := dec(in); err != nil {
@@ -850,6 +1046,26 @@ var HostService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _HostService_Metadata_Handler,
 		},
 		{
+			MethodName: "Files",
+			Handler:    _HostService_Files_Handler,
+		},
+		{
+			MethodName: "DeleteFile",
+			Handler:    _HostService_DeleteFile_Handler,
+		},
+		{
+			MethodName: "SetState",
+			Handler:    _HostService_SetState_Handler,
+		},
+		{
+			MethodName: "DeleteState",
+			Handler:    _HostService_DeleteState_Handler,
+		},
+		{
+			MethodName: "Status",
+			Handler:    _HostService_Status_Handler,
+		},
+		{
 			MethodName: "Plugins",
 			Handler:    _HostService_Plugins_Handler,
 		},
@@ -876,6 +1092,11 @@ var HostService_ServiceDesc = grpc.ServiceDesc{
 			StreamName:    "ReadFile",
 			Handler:       _HostService_ReadFile_Handler,
 			ServerStreams: true,
+		},
+		{
+			StreamName:    "PutFile",
+			Handler:       _HostService_PutFile_Handler,
+			ClientStreams: true,
 		},
 	},
 	Metadata: "station/v1/host.proto",

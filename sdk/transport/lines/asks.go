@@ -17,12 +17,14 @@ type action struct {
 }
 
 var actions = map[Action]action{
-	Invoke:   {},
+	Invoke: {}, File: {}, PutFile: {}, // they stream
 	Identity: {true, (*exchange).identity}, Objects: {true, (*exchange).objects},
 	Source: {false, (*exchange).source}, State: {false, (*exchange).state}, Logs: {false, (*exchange).logs},
 	Test: {false, (*exchange).test}, Versions: {false, (*exchange).versions}, Version: {false, (*exchange).version},
 	Diff: {false, (*exchange).diff}, Metadata: {false, (*exchange).metadata},
 	Publish: {false, (*exchange).publish}, Rollback: {false, (*exchange).rollback}, Delete: {false, (*exchange).delete},
+	Files: {false, (*exchange).files}, DeleteFile: {false, (*exchange).deleteFile}, Status: {false, (*exchange).status},
+	SetState: {false, (*exchange).setState}, DeleteState: {false, (*exchange).deleteState},
 	Plugins: {true, (*exchange).plugins}, Health: {true, (*exchange).health}, Ready: {true, (*exchange).ready},
 	Metrics: {true, (*exchange).metrics},
 }
@@ -30,10 +32,24 @@ var actions = map[Action]action{
 // operator is who asks: there is no login.
 var operator = id.Caller{Roles: []string{id.RoleOperator}}
 
-// ask does everything but calls: it waits for one answer of the host.
-func (x *exchange) ask(do action, object id.Object, station id.Station) error {
+// hereOnly refuses what is asked of another station.
+func (x *exchange) hereOnly(station id.Station) error {
 	if station != "" && station != x.station {
 		return errs.New(errs.NotFound, "no_such_station", "This station knows no station %q.", station)
+	}
+	return nil
+}
+
+// ask does everything but calls: it waits for one answer of the host.
+func (x *exchange) ask(do action, object id.Object, station id.Station) error {
+	if err := x.hereOnly(station); err != nil {
+		return err
+	}
+	switch x.Do {
+	case File:
+		return x.file(object)
+	case PutFile:
+		return x.putFile(object)
 	}
 	switch {
 	case x.Limit == 0:

@@ -67,10 +67,18 @@ const (
 	Publish  Action = "publish"
 	Rollback Action = "rollback"
 	Delete   Action = "delete"
+	Files    Action = "files"
+	File     Action = "file"
+	PutFile  Action = "put_file"
+	Status   Action = "status"
 	Plugins  Action = "plugins"
 	Health   Action = "health" // answered as long as the kernel is alive
 	Ready    Action = "ready"  // the same, or the error of host.Health's Ready
 	Metrics  Action = "metrics"
+
+	DeleteFile  Action = "delete_file"
+	SetState    Action = "set_state"
+	DeleteState Action = "delete_state"
 )
 
 // Request is a line of a client: an action or, where it has none, a Piece of a file
@@ -84,8 +92,8 @@ type Request struct {
 	Call  host.Call       // Invoke: Method, Query, Header, Form, Type and Body
 	Files []host.Uploaded // Invoke: Field, Name and Type of the files whose pieces follow, with Form and without Body
 
-	Prefix string  // Objects, State
-	Key    *string // State: this one alone
+	Prefix string  // Objects, State, Files
+	Key    *string // State: this one alone; SetState, DeleteState
 	Limit  int     // of a list, 1 to storage.MaxPage; 0 means 100
 	Cursor string  // of a list: Next of the answer before
 
@@ -94,13 +102,18 @@ type Request struct {
 	To          uint64            // Diff: the newer one, 0 for the newest
 	Publication host.Publication  // Publish: all but Object; Rollback: Author and Message; Delete: IfMatch
 
+	Name     string // File, PutFile, DeleteFile: its name; with PutFile Call.Type is its type, and its pieces follow
+	IfMatch  string // PutFile, DeleteFile: as in host.NewFile
+	IfAbsent bool   // PutFile: likewise
+	Value    []byte // SetState: one JSON value
+
 	Piece *Piece
 }
 
 // Piece is a line about a file: bytes of one that the station asked for, or what the
 // client says of one that it gets.
 type Piece struct {
-	Bytes []byte // of a file of a form; the pieces of one file follow those of the one before
+	Bytes []byte // of a file of the client; the pieces of one file of a form follow those of the one before
 	More  bool   // others of the same file follow
 	Send  bool   // instead: the next piece of the file that the station sends, please
 	Drop  bool   // instead: the client gives the file up
@@ -114,11 +127,11 @@ type Answer struct {
 	Station   id.Station // that ran the call
 
 	Err    *errs.Error  // what went wrong; its Op and Err are not for the client
-	Result *host.Result // Invoke; Piece is the first of its File. Header has canonical names, and the file's type
+	Result *host.Result // Invoke, and File with the status 200; Piece is the first of its File. Header has canonical names, and the file's type
 	Value  any          // of the other actions: see Answer's Values
 	Next   string       // cursor of the next page; empty on the last
 
-	Send  bool   // the next piece of the files of the form, please
+	Send  bool   // the next piece of the files of the form, or of the file that is put, please
 	Piece []byte // of a file
 	More  bool   // others follow, each when the client asks for it
 }
@@ -137,6 +150,12 @@ type Answer struct {
 //	Metadata          host.Metadata
 //	Publish, Rollback host.Published
 //	Delete            id.Object, which is no more
+//	Files             []host.File
+//	PutFile           host.StoredFile
+//	DeleteFile        host.FileDeletion, which is done
+//	SetState          host.StateChange, likewise
+//	DeleteState       host.StateDeletion, likewise
+//	Status            host.Status
 //	Plugins           []host.Plugin
 //	Health, Ready     host.Health
 

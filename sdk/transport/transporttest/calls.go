@@ -71,7 +71,7 @@ func checkMethods(t testing.TB, h Harness) {
 		}
 		got := only(t, kernel, object)
 		want := host.Call{Object: object, Method: method, Query: r.Query, Type: r.Type, Body: r.Body, RequestID: r.RequestID}
-		ignore := cmpopts.IgnoreFields(host.Call{}, "Path", "Header", "Caller", "Deadline")
+		ignore := cmpopts.IgnoreFields(host.Call{}, "Path", "Header", "Caller", "Deadline", "FormToken")
 		if diff := cmp.Diff(want, got, ignore, cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("%s reached the host changed (-want +got):\n%s", method, diff)
 		}
@@ -166,6 +166,21 @@ func checkCaller(t testing.TB, h Harness) {
 	}
 	if len(got.Chain) > 0 {
 		t.Errorf("a client set the chain: %v", got.Chain)
+	}
+}
+
+// checkFormTokens: a token is for one object, and no client chooses it.
+func checkFormTokens(t testing.TB, h Harness) {
+	kernel, c := start(t, h)
+	seen := map[string]id.Object{"chosen": "a client"}
+	for _, object := range []id.Object{"f", "f2", "g"} {
+		kernel.Answer(object, Answer{Echo: true})
+		do(t, c, Request{Object: string(object), Method: "GET", Query: []host.Field{{Name: "form_token", Value: "chosen"}}})
+		token := only(t, kernel, object).FormToken
+		if of, ok := seen[token]; ok && token != "" {
+			t.Errorf("the object %q has the form token %q of %q", object, token, of)
+		}
+		seen[token] = object
 	}
 }
 

@@ -118,7 +118,7 @@ func faults(leak <-chan struct{}) []fault {
 	var mu sync.Mutex
 	var last host.Result
 	var broken error
-	return append(slices.Concat(readFaults(), fileFaults(), sourceFaults(), healthFaults()), []fault{
+	return append(slices.Concat(readFaults(), fileFaults(), sourceFaults(), operatorFaults(), healthFaults()), []fault{
 		{name: "a declaration that is not sound", check: "Options", option: plugin.Option{Name: "listen", Type: plugin.String, Doc: "Where."}},
 		{name: "any option is taken", check: "Options", deaf: true},
 		{name: "an option that is declared and not known", check: "Options", option: plugin.Option{Name: "color", Type: plugin.String, Doc: "The color."}},
@@ -150,6 +150,14 @@ func faults(leak <-chan struct{}) []fault {
 		{name: "lost station", check: "Address", invoke: onCall(func(c *host.Call) { c.Station = "" })},
 		{name: "caller without a role", check: "Caller", invoke: onCall(func(c *host.Call) { c.Caller = id.Caller{} })},
 		{name: "new request id for each call", check: "RequestIDs", invoke: onCall(func(c *host.Call) { c.RequestID = "mine" })},
+		{name: "one form token for all objects", check: "FormTokens", invoke: onCall(func(c *host.Call) { c.FormToken = "token" })},
+		{name: "the client's form token", check: "FormTokens", invoke: onCall(func(c *host.Call) {
+			for _, f := range c.Query {
+				if f.Name == "form_token" && c.Object == "f" {
+					c.FormToken = f.Value
+				}
+			}
+		})},
 		{name: "body cut at 64 KiB", check: "Bodies", invoke: onCall(func(c *host.Call) { c.Body = c.Body[:min(len(c.Body), 64<<10)] })},
 		{name: "answer read as text", check: "Bodies", invoke: onResult(func(r *host.Result) { r.Body = []byte(strings.ToValidUTF8(string(r.Body), "?")) })},
 		{name: "always 200", check: "Statuses", invoke: onResult(func(r *host.Result) { r.Status = 200 })},
@@ -277,7 +285,11 @@ func readFaults() []fault {
 		on("no more than a page", "Objects", func(h host.Host) host.Host { return onePage{h} }),
 		on("source with other line ends", "Source", func(h host.Host) host.Host { return unixLines{h} }),
 		on("state by prefix alone", "State", func(h host.Host) host.Host { return noKey{h} }),
-		on("always newest first", "Logs", func(h host.Host) host.Host { return newestFirst{h} }),
+		on("always newest first", "Logs", func(h host.Host) host.Host { return logQuery{h, func(q *storage.LogsQuery) { q.Oldest = false }} }),
+		on("logs of all times", "Logs", func(h host.Host) host.Host { return logQuery{h, func(q *storage.LogsQuery) { q.Since = time.Time{} }} }),
+		on("logs without an end", "Logs", func(h host.Host) host.Host { return logQuery{h, func(q *storage.LogsQuery) { q.Until = time.Time{} }} }),
+		on("logs without a search", "Logs", func(h host.Host) host.Host { return logQuery{h, func(q *storage.LogsQuery) { q.Text = "" }} }),
+		on("logs by no field", "Logs", func(h host.Host) host.Host { return logQuery{h, func(q *storage.LogsQuery) { q.Fields = nil }} }),
 		on("tests without their logs", "Tests", func(h host.Host) host.Host { return mute{h} }),
 		on("unknown is empty", "ReadErrors", func(h host.Host) host.Host { return emptyLogs{h} }),
 	}
@@ -306,10 +318,13 @@ func (h noKey) State(ctx context.Context, q host.StateQuery) (host.StatePage, er
 	return h.Host.State(ctx, q)
 }
 
-type newestFirst struct{ host.Host }
+type logQuery struct {
+	host.Host
+	change func(*storage.LogsQuery)
+}
 
-func (h newestFirst) Logs(ctx context.Context, q storage.LogsQuery) (storage.LogsPage, error) {
-	q.Oldest = false
+func (h logQuery) Logs(ctx context.Context, q storage.LogsQuery) (storage.LogsPage, error) {
+	h.change(&q)
 	return h.Host.Logs(ctx, q)
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"io"
 	"strconv"
+	"time"
 
 	"github.com/dbbasic/station/sdk/errs"
 	"github.com/dbbasic/station/sdk/host"
@@ -23,7 +24,8 @@ type files struct {
 	kept     map[string][]byte
 	read     int64             // bytes that were read of all uploads
 	contents map[string][]byte // by object, "/" and name
-	breaks   bool              // files break off after whole bytes
+	known    map[string]host.File
+	breaks   bool // files break off after whole bytes
 	whole    int
 }
 
@@ -31,11 +33,17 @@ type files struct {
 func (h *Host) AddFile(object id.Object, name, media string, content []byte) host.File {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	return h.addFile(object, name, media, content)
+}
+
+// addFile does what AddFile does; h.mu is held.
+func (h *Host) addFile(object id.Object, name, media string, content []byte) host.File {
 	if h.files.contents == nil {
-		h.files.contents = map[string][]byte{}
+		h.files.contents, h.files.known = map[string][]byte{}, map[string]host.File{}
 	}
-	h.files.contents[string(object)+"/"+name] = content
-	return host.File{Name: name, Type: media, Size: int64(len(content)), Hash: storage.Hash(content)}
+	f := host.File{Name: name, Type: media, Size: int64(len(content)), Hash: storage.Hash(content), Time: time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC)}
+	h.files.contents[string(object)+"/"+name], h.files.known[string(object)+"/"+name] = content, f
+	return f
 }
 
 // FileLimit sets how many bytes of a file the host takes.

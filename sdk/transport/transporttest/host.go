@@ -27,6 +27,7 @@ type Host struct {
 
 	published []host.Publication
 	deleted   []host.Deletion
+	changes   []any // of files and state
 
 	plugins []host.Plugin
 	health  host.Health
@@ -55,6 +56,7 @@ type Data struct {
 
 	Versions []storage.Version // oldest first
 	Metadata host.Metadata     // Trouble.Line is for operators
+	Status   host.Status
 }
 
 // NewHost gives a host without objects.
@@ -259,11 +261,12 @@ func (h *Host) Logs(ctx context.Context, q storage.LogsQuery) (storage.LogsPage,
 			return storage.LogsPage{}, errs.New(errs.Invalid, "bad_cursor", "The cursor is none.")
 		}
 	}
-	if q.Limit < 1 || q.Limit > storage.MaxPage {
-		return storage.LogsPage{}, errs.New(errs.Invalid, "", "The limit is out of range.")
+	if err := storage.CheckLogs(&q); err != nil {
+		return storage.LogsPage{}, err
 	}
+	filter := storage.NewLogFilter(&q)
 	entries := slices.DeleteFunc(slices.Clone(d.Logs), func(e storage.Entry) bool {
-		return len(q.Levels) > 0 && !slices.Contains(q.Levels, e.Level)
+		return !filter.Takes(&e) || e.Time.Before(q.Since) || !q.Until.IsZero() && !e.Time.Before(q.Until)
 	})
 	if !q.Oldest {
 		slices.Reverse(entries)

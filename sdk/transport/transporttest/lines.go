@@ -51,11 +51,13 @@ type line struct {
 	Change *Change `json:",omitempty"`
 }
 
-// answer is one answer: of a call its Response, of a change its Version too.
+// answer is one answer: of a call its Response, of a change what it gave too.
 type answer struct {
 	Reading
 	Object  id.Object
 	Version uint64
+	File    host.File
+	New     bool
 }
 
 // Info calls the transport "lines".
@@ -225,8 +227,11 @@ func headers(sent []host.Field) []host.Field {
 // withheld are the headers that no script sees.
 var withheld = []string{"Authorization", "Cookie", "Proxy-Authorization"}
 
-// alter changes the source of an object, or deletes it.
+// alter changes an object, or deletes it.
 func alter(ctx context.Context, c Change, h host.Host, res *answer) error {
+	if c.PutFile != nil || c.DeleteFile != nil || c.SetState != nil || c.DeleteState != nil {
+		return alterData(ctx, c, h, res)
+	}
 	var done host.Published
 	var err error
 	switch {
@@ -250,6 +255,41 @@ func alter(ctx context.Context, c Change, h host.Host, res *answer) error {
 	}
 	res.Version = done.Version
 	return err
+}
+
+// alterData changes the files or the state of an object.
+func alterData(ctx context.Context, c Change, h host.Host, res *answer) error {
+	named := func(object id.Object, requestID string) error {
+		if res.Object = object; id.ValidRequest(requestID) {
+			res.RequestID = requestID
+		}
+		_, err := id.ParseObject(string(object))
+		return err
+	}
+	switch {
+	case c.PutFile != nil:
+		err := named(c.PutFile.Object, c.PutFile.RequestID)
+		if err == nil {
+			var stored host.StoredFile
+			stored, err = h.PutFile(ctx, c.PutFile.NewFile, bytes.NewReader(c.PutFile.Content))
+			res.File, res.New = stored.File, stored.New
+		}
+		return err
+	case c.DeleteFile != nil:
+		if err := named(c.DeleteFile.Object, c.DeleteFile.RequestID); err != nil {
+			return err
+		}
+		return h.DeleteFile(ctx, *c.DeleteFile)
+	case c.SetState != nil:
+		if err := named(c.SetState.Object, c.SetState.RequestID); err != nil {
+			return err
+		}
+		return h.SetState(ctx, *c.SetState)
+	}
+	if err := named(c.DeleteState.Object, c.DeleteState.RequestID); err != nil {
+		return err
+	}
+	return h.DeleteState(ctx, *c.DeleteState)
 }
 
 // upload hands the files to the host; of a form that it does not take whole it
@@ -331,7 +371,8 @@ func look(ctx context.Context, r Read, h host.Host, res *Reading) error {
 			r.Limit = 100
 		}
 		var page storage.LogsPage
-		page, err = h.Logs(ctx, storage.LogsQuery{Object: object, Levels: r.Levels, Limit: r.Limit, Oldest: r.Oldest, Cursor: r.Cursor})
+		page, err = h.Logs(ctx, storage.LogsQuery{Object: object, Levels: r.Levels, Since: r.Since, Until: r.Until, Text: r.Text, Fields: r.Fields,
+			Limit: r.Limit, Oldest: r.Oldest, Cursor: r.Cursor})
 		res.Logs, res.Next = page.Entries, page.Next
 	case Tests:
 		res.Tests, err = h.Test(ctx, object)
@@ -343,11 +384,33 @@ func look(ctx context.Context, r Read, h host.Host, res *Reading) error {
 		res.Versions[0].Uses = nil
 	case Diff:
 		res.Diff, err = h.Diff(ctx, host.DiffQuery{Object: object, From: r.Number, To: r.To})
+	case Files:
+		var page host.FilesPage
+		page, err = h.Files(ctx, host.FilesQuery{Object: object, Prefix: r.Prefix, After: r.Cursor, Limit: r.Limit})
+		if res.Files = page.Files; page.More {
+			res.Next = page.Files[len(page.Files)-1].Name
+		}
+	case File:
+		err = file(ctx, object, r.Name, h, res)
+	case Status:
+		res.Doing, err = h.Status(ctx, object)
 	case Metadata:
 		res.Metadata, err = h.Metadata(ctx, host.MetadataQuery{Object: object, Caller: id.Caller{Roles: []string{id.RoleOperator}}})
 	default:
 		err = errs.New(errs.Invalid, "", "There is no read of %q.", r.What)
 	}
+	return err
+}
+
+// file makes a file the answer.
+func file(ctx context.Context, object id.Object, name string, h host.Host, res *Reading) error {
+	page, err := h.Files(ctx, host.FilesQuery{Object: object, Name: name, HasName: true})
+	if err != nil {
+		return err
+	}
+	result := host.Result{File: &page.Files[0]}
+	err = readFile(ctx, object, h, &result)
+	res.Header, res.Body = result.Header, result.Body
 	return err
 }
 
@@ -396,7 +459,7 @@ func (c linesClient) Read(ctx context.Context, r Read) (Reading, error) {
 
 func (c linesClient) Change(ctx context.Context, ch Change) (Changed, error) {
 	res, err := c.ask(ctx, line{Change: &ch})
-	return Changed{Response: res.Response, Object: res.Object, Version: res.Version}, err
+	return Changed{Response: res.Response, Object: res.Object, Version: res.Version, File: res.File, New: res.New}, err
 }
 
 func (linesClient) Close() {}

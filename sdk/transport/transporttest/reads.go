@@ -168,6 +168,11 @@ func checkLogs(t testing.TB, h Harness) {
 		{Read{What: Logs, Object: "a", Oldest: true, Limit: 4}, l, 2},
 		{Read{What: Logs, Object: "a", Levels: []storage.Level{storage.Error}}, l[3:4], 1},
 		{Read{What: Logs, Object: "a", Levels: []storage.Level{storage.Debug, storage.Info}, Limit: 1}, newest[3:], 2},
+		{Read{What: Logs, Object: "a", Since: l[2].Time}, newest[:3], 1},
+		{Read{What: Logs, Object: "a", Since: l[1].Time, Until: l[3].Time, Oldest: true, Limit: 1}, l[1:3], 2},
+		{Read{What: Logs, Object: "a", Text: "LINE 4\nÜ"}, l[3:4], 1},
+		{Read{What: Logs, Object: "a", Fields: []storage.FieldFilter{{Name: "n", Value: "2"}, {Name: "list", Value: `[1,"x"]`}}}, l[1:2], 1},
+		{Read{What: Logs, Object: "a", Fields: []storage.FieldFilter{{Name: "level", Value: "INFO"}}}, nil, 1},
 		{Read{What: Logs, Object: "empty"}, nil, 1},
 	} {
 		var got []storage.Entry
@@ -211,6 +216,8 @@ func checkReadErrors(t testing.TB, h Harness) {
 		{Read{What: State, Object: "../a"}, 400, "bad_object_id"},
 		{Read{What: Logs, Object: ""}, 400, "bad_object_id"},
 		{Read{What: Logs, Object: "a", Cursor: "none"}, 400, "bad_cursor"},
+		{Read{What: Logs, Object: "a", Since: time.Unix(2, 0), Until: time.Unix(1, 0)}, 400, "bad_time"},
+		{Read{What: Logs, Object: "a", Text: strings.Repeat("x", storage.MaxText+1)}, 400, "bad_text"},
 		{Read{What: Versions, Object: "none"}, 404, "no_such_object"},
 		{Read{What: Version, Object: "none", Number: 1}, 404, "no_such_object"},
 		{Read{What: Version, Object: "a", Number: 9}, 404, "no_such_version"},

@@ -90,6 +90,10 @@ const (
 	Diff     = "diff"
 	Metadata = "metadata"
 
+	Files  = "files"
+	File   = "file"   // the bytes of one: a Response alone, with its type
+	Status = "status" // what the object does now
+
 	Plugins = "plugins" // of the station; no object, as with the next two
 	Health  = "health"  // what the station needs, and what is missing
 	Ready   = "ready"   // a Response alone: 200, or the error of host.Health's Ready
@@ -102,10 +106,15 @@ type Read struct {
 	Object string // "id"; not with Objects
 	Number uint64 // Version; Diff: the older one
 	To     uint64 // Diff: the newer one, 0 for the newest
-	Prefix string // Objects, State
+	Name   string // File
+	Prefix string // Objects, State, Files
 	Key    string // State: this one alone, where it is not empty
 	Levels []storage.Level
-	Oldest bool   // Logs
+	Since  time.Time // Logs, as the next four
+	Until  time.Time
+	Text   string
+	Fields []storage.FieldFilter
+	Oldest bool
 	Limit  int    // 0 means the transport's own
 	Cursor string // Next of the page before
 }
@@ -127,22 +136,33 @@ type Reading struct {
 	Health   host.Health
 	Metrics  string // as the host gave them
 
+	Files []host.File
+	Doing host.Status
+
 	Next string // cursor of the next page; empty on the last
 }
 
-// Change asks for another source of an object, or for its end: one of the three is set.
+// Change asks for another source of an object, for its end, or for another file or key:
+// one of these is set.
 type Change struct {
-	Publish  *host.Publication `json:",omitempty"`
-	Rollback *host.Rollback    `json:",omitempty"`
-	Delete   *host.Deletion    `json:",omitempty"`
+	Publish     *host.Publication   `json:",omitempty"`
+	Rollback    *host.Rollback      `json:",omitempty"`
+	Delete      *host.Deletion      `json:",omitempty"`
+	PutFile     *PutFile            `json:",omitempty"`
+	DeleteFile  *host.FileDeletion  `json:",omitempty"`
+	SetState    *host.StateChange   `json:",omitempty"`
+	DeleteState *host.StateDeletion `json:",omitempty"`
 }
 
 // Changed is the answer to a Change: a Response that failed, or what the object
-// now runs. Not every protocol tells the hash, and whether it is new.
+// now runs, or the file that was put. Not every protocol tells the hash of a source,
+// and whether it is new.
 type Changed struct {
 	Response
 	Object  id.Object
-	Version uint64 // 0 of a deletion
+	Version uint64 // 0 but of a source
+	File    host.File
+	New     bool // there was no file of that name
 }
 
 // Run checks a transport against the contract. There is no optional part.
@@ -168,6 +188,7 @@ var checks = []check{
 	{"Address", checkAddress},
 	{"Caller", checkCaller},
 	{"RequestIDs", checkRequestIDs},
+	{"FormTokens", checkFormTokens},
 	{"Bodies", checkBodies},
 	{"BodyTooLarge", checkBodyTooLarge},
 	{"Uploads", checkUploads},
@@ -196,6 +217,12 @@ var checks = []check{
 	{"Changes", checkChanges},
 	{"ChangeErrors", checkChangeErrors},
 	{"Deletions", checkDeletions},
+	{"FileLists", checkFileLists},
+	{"FileReads", checkFileReads},
+	{"FileErrors", checkFileErrors},
+	{"FileChanges", checkFileChanges},
+	{"StateChanges", checkStateChanges},
+	{"Status", checkStatus},
 	{"Drain", checkDrain},
 	{"Handover", checkHandover},
 	{"FailedListener", checkFailedListener},
