@@ -55,6 +55,7 @@ type apiFlag struct {
 	Value   string   `json:"value"`
 	Summary string   `json:"summary"`
 	Params  []string `json:"parameters,omitempty"`
+	Open    bool     `json:"open,omitempty"` // parameters of any other name are taken too
 }
 
 // apiHead is the document before its paths.
@@ -66,7 +67,7 @@ const apiHead = `{"openapi":"3.1.0","info":{"title":"dbbasic station","version":
 // openapi answers /openapi.json: the routes, then the objects in service page by
 // page, so that ten thousand objects need the memory of a hundred.
 func (x *exchange) openapi(ctx context.Context, _ id.Object, p args) error {
-	who, err := x.host.Identity(ctx)
+	who, err := x.identity(ctx)
 	if err != nil {
 		return err
 	}
@@ -105,6 +106,12 @@ func (x *exchange) openapi(ctx context.Context, _ id.Object, p args) error {
 		panic(http.ErrAbortHandler) // half a document must not look whole
 	}
 	return nil
+}
+
+func (x *exchange) identity(ctx context.Context) (host.Identity, error) {
+	ctx, cancel := context.WithTimeout(ctx, healthTime)
+	defer cancel()
+	return x.host.Identity(ctx)
 }
 
 func (x *exchange) apiPage(q host.ObjectsQuery) (host.ObjectsPage, error) {
@@ -199,7 +206,7 @@ func sentenceOf(s string) string { return strings.ToUpper(s[:1]) + s[1:] + "." }
 // describe adds what a row's operation takes and gives.
 func (op *apiOperation) describe(r *route, o *operation) {
 	if r.flag != "" {
-		f := apiFlag{Flag: r.flag, Value: cmp.Or(r.value, "true"), Summary: sentenceOf(r.does)}
+		f := apiFlag{Flag: r.flag, Value: cmp.Or(r.value, "true"), Summary: sentenceOf(r.does), Open: o.open}
 		schema := map[string]any{"type": "string"}
 		if r.value == "" {
 			schema["const"] = "true"

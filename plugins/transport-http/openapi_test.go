@@ -117,6 +117,11 @@ func TestParametersAreThose(t *testing.T) {
 				sep = "&"
 			}
 			for _, p := range op.params {
+				if p.required {
+					target, sep = target+sep+p.name+"=1", "&"
+				}
+			}
+			for _, p := range op.params {
 				if got := s.do(op.method, target+sep+p.name+"=1", ""); strings.Contains(got.body, "unknown_parameter") {
 					t.Errorf("%s %s does not take %s: %s", op.method, target, p.name, got.body)
 				}
@@ -131,7 +136,7 @@ func TestParametersAreThose(t *testing.T) {
 // many is a host with ten thousand objects.
 type many struct {
 	host.Host
-	largest int // page that was asked for
+	largest int  // page that was asked for
 	failing bool // after the first page
 	down    bool
 }
