@@ -2088,6 +2088,149 @@ func (x *HostDeletion) GetIfMatch() []byte {
 	return nil
 }
 
+// HostExport names the object to export.
+type HostExport struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Object        []byte                 `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostExport) Reset() {
+	*x = HostExport{}
+	mi := &file_station_v1_host_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostExport) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostExport) ProtoMessage() {}
+
+func (x *HostExport) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostExport.ProtoReflect.Descriptor instead.
+func (*HostExport) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *HostExport) GetObject() []byte {
+	if x != nil {
+		return x.Object
+	}
+	return nil
+}
+
+// HostExportReply is a part of an archive: the first message is empty, the others have bytes.
+type HostExportReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Chunk         []byte                 `protobuf:"bytes,1,opt,name=chunk,proto3" json:"chunk,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostExportReply) Reset() {
+	*x = HostExportReply{}
+	mi := &file_station_v1_host_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostExportReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostExportReply) ProtoMessage() {}
+
+func (x *HostExportReply) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostExportReply.ProtoReflect.Descriptor instead.
+func (*HostExportReply) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *HostExportReply) GetChunk() []byte {
+	if x != nil {
+		return x.Chunk
+	}
+	return nil
+}
+
+// HostImport is a part of an import: the first message names the object, the others have bytes of its archive.
+type HostImport struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Object        []byte                 `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	Chunk         []byte                 `protobuf:"bytes,2,opt,name=chunk,proto3" json:"chunk,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostImport) Reset() {
+	*x = HostImport{}
+	mi := &file_station_v1_host_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostImport) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostImport) ProtoMessage() {}
+
+func (x *HostImport) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostImport.ProtoReflect.Descriptor instead.
+func (*HostImport) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *HostImport) GetObject() []byte {
+	if x != nil {
+		return x.Object
+	}
+	return nil
+}
+
+func (x *HostImport) GetChunk() []byte {
+	if x != nil {
+		return x.Chunk
+	}
+	return nil
+}
+
 // HostMetadataQuery is host.MetadataQuery.
 type HostMetadataQuery struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2100,7 +2243,7 @@ type HostMetadataQuery struct {
 
 func (x *HostMetadataQuery) Reset() {
 	*x = HostMetadataQuery{}
-	mi := &file_station_v1_host_proto_msgTypes[31]
+	mi := &file_station_v1_host_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2112,7 +2255,7 @@ func (x *HostMetadataQuery) String() string {
 func (*HostMetadataQuery) ProtoMessage() {}
 
 func (x *HostMetadataQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[31]
+	mi := &file_station_v1_host_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2125,7 +2268,7 @@ func (x *HostMetadataQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostMetadataQuery.ProtoReflect.Descriptor instead.
 func (*HostMetadataQuery) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{31}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *HostMetadataQuery) GetObject() string {
@@ -2170,7 +2313,7 @@ type HostMetadata struct {
 
 func (x *HostMetadata) Reset() {
 	*x = HostMetadata{}
-	mi := &file_station_v1_host_proto_msgTypes[32]
+	mi := &file_station_v1_host_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2182,7 +2325,7 @@ func (x *HostMetadata) String() string {
 func (*HostMetadata) ProtoMessage() {}
 
 func (x *HostMetadata) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[32]
+	mi := &file_station_v1_host_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2195,7 +2338,7 @@ func (x *HostMetadata) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostMetadata.ProtoReflect.Descriptor instead.
 func (*HostMetadata) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{32}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *HostMetadata) GetObject() string {
@@ -2298,7 +2441,7 @@ type HostTrouble struct {
 
 func (x *HostTrouble) Reset() {
 	*x = HostTrouble{}
-	mi := &file_station_v1_host_proto_msgTypes[33]
+	mi := &file_station_v1_host_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2310,7 +2453,7 @@ func (x *HostTrouble) String() string {
 func (*HostTrouble) ProtoMessage() {}
 
 func (x *HostTrouble) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[33]
+	mi := &file_station_v1_host_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2323,7 +2466,7 @@ func (x *HostTrouble) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostTrouble.ProtoReflect.Descriptor instead.
 func (*HostTrouble) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{33}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *HostTrouble) GetKind() string {
@@ -2390,7 +2533,7 @@ type HostStateQuery struct {
 
 func (x *HostStateQuery) Reset() {
 	*x = HostStateQuery{}
-	mi := &file_station_v1_host_proto_msgTypes[34]
+	mi := &file_station_v1_host_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2402,7 +2545,7 @@ func (x *HostStateQuery) String() string {
 func (*HostStateQuery) ProtoMessage() {}
 
 func (x *HostStateQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[34]
+	mi := &file_station_v1_host_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2415,7 +2558,7 @@ func (x *HostStateQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostStateQuery.ProtoReflect.Descriptor instead.
 func (*HostStateQuery) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{34}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *HostStateQuery) GetObject() string {
@@ -2471,7 +2614,7 @@ type HostState struct {
 
 func (x *HostState) Reset() {
 	*x = HostState{}
-	mi := &file_station_v1_host_proto_msgTypes[35]
+	mi := &file_station_v1_host_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2483,7 +2626,7 @@ func (x *HostState) String() string {
 func (*HostState) ProtoMessage() {}
 
 func (x *HostState) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[35]
+	mi := &file_station_v1_host_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2496,7 +2639,7 @@ func (x *HostState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostState.ProtoReflect.Descriptor instead.
 func (*HostState) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{35}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *HostState) GetItems() []*HostStateItem {
@@ -2524,7 +2667,7 @@ type HostStateItem struct {
 
 func (x *HostStateItem) Reset() {
 	*x = HostStateItem{}
-	mi := &file_station_v1_host_proto_msgTypes[36]
+	mi := &file_station_v1_host_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2536,7 +2679,7 @@ func (x *HostStateItem) String() string {
 func (*HostStateItem) ProtoMessage() {}
 
 func (x *HostStateItem) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[36]
+	mi := &file_station_v1_host_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2549,7 +2692,7 @@ func (x *HostStateItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostStateItem.ProtoReflect.Descriptor instead.
 func (*HostStateItem) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{36}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *HostStateItem) GetKey() []byte {
@@ -2576,7 +2719,7 @@ type HostTestRequest struct {
 
 func (x *HostTestRequest) Reset() {
 	*x = HostTestRequest{}
-	mi := &file_station_v1_host_proto_msgTypes[37]
+	mi := &file_station_v1_host_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2588,7 +2731,7 @@ func (x *HostTestRequest) String() string {
 func (*HostTestRequest) ProtoMessage() {}
 
 func (x *HostTestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[37]
+	mi := &file_station_v1_host_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2601,7 +2744,7 @@ func (x *HostTestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostTestRequest.ProtoReflect.Descriptor instead.
 func (*HostTestRequest) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{37}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *HostTestRequest) GetObject() string {
@@ -2622,7 +2765,7 @@ type HostTestReport struct {
 
 func (x *HostTestReport) Reset() {
 	*x = HostTestReport{}
-	mi := &file_station_v1_host_proto_msgTypes[38]
+	mi := &file_station_v1_host_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2634,7 +2777,7 @@ func (x *HostTestReport) String() string {
 func (*HostTestReport) ProtoMessage() {}
 
 func (x *HostTestReport) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[38]
+	mi := &file_station_v1_host_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2647,7 +2790,7 @@ func (x *HostTestReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostTestReport.ProtoReflect.Descriptor instead.
 func (*HostTestReport) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{38}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *HostTestReport) GetObject() string {
@@ -2682,7 +2825,7 @@ type HostTestResult struct {
 
 func (x *HostTestResult) Reset() {
 	*x = HostTestResult{}
-	mi := &file_station_v1_host_proto_msgTypes[39]
+	mi := &file_station_v1_host_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2694,7 +2837,7 @@ func (x *HostTestResult) String() string {
 func (*HostTestResult) ProtoMessage() {}
 
 func (x *HostTestResult) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[39]
+	mi := &file_station_v1_host_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2707,7 +2850,7 @@ func (x *HostTestResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostTestResult.ProtoReflect.Descriptor instead.
 func (*HostTestResult) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{39}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *HostTestResult) GetName() []byte {
@@ -2786,7 +2929,7 @@ type HostTestEntry struct {
 
 func (x *HostTestEntry) Reset() {
 	*x = HostTestEntry{}
-	mi := &file_station_v1_host_proto_msgTypes[40]
+	mi := &file_station_v1_host_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2798,7 +2941,7 @@ func (x *HostTestEntry) String() string {
 func (*HostTestEntry) ProtoMessage() {}
 
 func (x *HostTestEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[40]
+	mi := &file_station_v1_host_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2811,7 +2954,7 @@ func (x *HostTestEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostTestEntry.ProtoReflect.Descriptor instead.
 func (*HostTestEntry) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{40}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *HostTestEntry) GetTimeUs() int64 {
@@ -2852,7 +2995,7 @@ type HostPlugins struct {
 
 func (x *HostPlugins) Reset() {
 	*x = HostPlugins{}
-	mi := &file_station_v1_host_proto_msgTypes[41]
+	mi := &file_station_v1_host_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2864,7 +3007,7 @@ func (x *HostPlugins) String() string {
 func (*HostPlugins) ProtoMessage() {}
 
 func (x *HostPlugins) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[41]
+	mi := &file_station_v1_host_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2877,7 +3020,7 @@ func (x *HostPlugins) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostPlugins.ProtoReflect.Descriptor instead.
 func (*HostPlugins) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{41}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *HostPlugins) GetPlugins() []*HostPlugin {
@@ -2905,7 +3048,7 @@ type HostPlugin struct {
 
 func (x *HostPlugin) Reset() {
 	*x = HostPlugin{}
-	mi := &file_station_v1_host_proto_msgTypes[42]
+	mi := &file_station_v1_host_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2917,7 +3060,7 @@ func (x *HostPlugin) String() string {
 func (*HostPlugin) ProtoMessage() {}
 
 func (x *HostPlugin) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[42]
+	mi := &file_station_v1_host_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2930,7 +3073,7 @@ func (x *HostPlugin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostPlugin.ProtoReflect.Descriptor instead.
 func (*HostPlugin) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{42}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *HostPlugin) GetKind() string {
@@ -3006,7 +3149,7 @@ type HostHealth struct {
 
 func (x *HostHealth) Reset() {
 	*x = HostHealth{}
-	mi := &file_station_v1_host_proto_msgTypes[43]
+	mi := &file_station_v1_host_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3018,7 +3161,7 @@ func (x *HostHealth) String() string {
 func (*HostHealth) ProtoMessage() {}
 
 func (x *HostHealth) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[43]
+	mi := &file_station_v1_host_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3031,7 +3174,7 @@ func (x *HostHealth) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostHealth.ProtoReflect.Descriptor instead.
 func (*HostHealth) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{43}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *HostHealth) GetChecks() []*HostCheck {
@@ -3052,7 +3195,7 @@ type HostCheck struct {
 
 func (x *HostCheck) Reset() {
 	*x = HostCheck{}
-	mi := &file_station_v1_host_proto_msgTypes[44]
+	mi := &file_station_v1_host_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3064,7 +3207,7 @@ func (x *HostCheck) String() string {
 func (*HostCheck) ProtoMessage() {}
 
 func (x *HostCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[44]
+	mi := &file_station_v1_host_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3077,7 +3220,7 @@ func (x *HostCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostCheck.ProtoReflect.Descriptor instead.
 func (*HostCheck) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{44}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *HostCheck) GetName() []byte {
@@ -3104,7 +3247,7 @@ type HostMetrics struct {
 
 func (x *HostMetrics) Reset() {
 	*x = HostMetrics{}
-	mi := &file_station_v1_host_proto_msgTypes[45]
+	mi := &file_station_v1_host_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3116,7 +3259,7 @@ func (x *HostMetrics) String() string {
 func (*HostMetrics) ProtoMessage() {}
 
 func (x *HostMetrics) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[45]
+	mi := &file_station_v1_host_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3129,7 +3272,7 @@ func (x *HostMetrics) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostMetrics.ProtoReflect.Descriptor instead.
 func (*HostMetrics) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{45}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *HostMetrics) GetText() []byte {
@@ -3150,7 +3293,7 @@ type HostCluster struct {
 
 func (x *HostCluster) Reset() {
 	*x = HostCluster{}
-	mi := &file_station_v1_host_proto_msgTypes[46]
+	mi := &file_station_v1_host_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3162,7 +3305,7 @@ func (x *HostCluster) String() string {
 func (*HostCluster) ProtoMessage() {}
 
 func (x *HostCluster) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[46]
+	mi := &file_station_v1_host_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3175,7 +3318,7 @@ func (x *HostCluster) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostCluster.ProtoReflect.Descriptor instead.
 func (*HostCluster) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{46}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *HostCluster) GetLeader() string {
@@ -3209,7 +3352,7 @@ type HostMember struct {
 
 func (x *HostMember) Reset() {
 	*x = HostMember{}
-	mi := &file_station_v1_host_proto_msgTypes[47]
+	mi := &file_station_v1_host_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3221,7 +3364,7 @@ func (x *HostMember) String() string {
 func (*HostMember) ProtoMessage() {}
 
 func (x *HostMember) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[47]
+	mi := &file_station_v1_host_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3234,7 +3377,7 @@ func (x *HostMember) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostMember.ProtoReflect.Descriptor instead.
 func (*HostMember) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{47}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *HostMember) GetStation() string {
@@ -3457,7 +3600,16 @@ const file_station_v1_host_proto_rawDesc = "" +
 	"\x04text\x18\x01 \x01(\fR\x04text\"A\n" +
 	"\fHostDeletion\x12\x16\n" +
 	"\x06object\x18\x01 \x01(\tR\x06object\x12\x19\n" +
-	"\bif_match\x18\x02 \x01(\fR\aifMatch\"U\n" +
+	"\bif_match\x18\x02 \x01(\fR\aifMatch\"$\n" +
+	"\n" +
+	"HostExport\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\fR\x06object\"'\n" +
+	"\x0fHostExportReply\x12\x14\n" +
+	"\x05chunk\x18\x01 \x01(\fR\x05chunk\":\n" +
+	"\n" +
+	"HostImport\x12\x16\n" +
+	"\x06object\x18\x01 \x01(\fR\x06object\x12\x14\n" +
+	"\x05chunk\x18\x02 \x01(\fR\x05chunk\"U\n" +
 	"\x11HostMetadataQuery\x12\x16\n" +
 	"\x06object\x18\x01 \x01(\tR\x06object\x12\x12\n" +
 	"\x04user\x18\x02 \x01(\tR\x04user\x12\x14\n" +
@@ -3552,7 +3704,7 @@ const file_station_v1_host_proto_rawDesc = "" +
 	"\fheartbeat_us\x18\x05 \x01(\x03R\vheartbeatUs\x12\x10\n" +
 	"\x03cpu\x18\x06 \x01(\x01R\x03cpu\x12\x16\n" +
 	"\x06memory\x18\a \x01(\x01R\x06memory\x12\x18\n" +
-	"\aobjects\x18\b \x01(\x03R\aobjects2\x88\r\n" +
+	"\aobjects\x18\b \x01(\x03R\aobjects2\x88\x0e\n" +
 	"\vHostService\x127\n" +
 	"\bIdentity\x12\x11.station.v1.Empty\x1a\x18.station.v1.HostIdentity\x126\n" +
 	"\x06Invoke\x12\x14.station.v1.HostCall\x1a\x16.station.v1.HostResult\x12@\n" +
@@ -3571,7 +3723,9 @@ const file_station_v1_host_proto_rawDesc = "" +
 	"\bRollback\x12\x18.station.v1.HostRollback\x1a\x19.station.v1.HostPublished\x127\n" +
 	"\x04Diff\x12\x19.station.v1.HostDiffQuery\x1a\x14.station.v1.HostDiff\x125\n" +
 	"\x06Delete\x12\x18.station.v1.HostDeletion\x1a\x11.station.v1.Empty\x12C\n" +
-	"\bMetadata\x12\x1d.station.v1.HostMetadataQuery\x1a\x18.station.v1.HostMetadata\x12:\n" +
+	"\bMetadata\x12\x1d.station.v1.HostMetadataQuery\x1a\x18.station.v1.HostMetadata\x12?\n" +
+	"\x06Export\x12\x16.station.v1.HostExport\x1a\x1b.station.v1.HostExportReply0\x01\x12=\n" +
+	"\x06Import\x12\x16.station.v1.HostImport\x1a\x19.station.v1.HostPublished(\x01\x12:\n" +
 	"\x05Files\x12\x1a.station.v1.HostFilesQuery\x1a\x15.station.v1.HostFiles\x12@\n" +
 	"\aPutFile\x12\x17.station.v1.HostNewFile\x1a\x1a.station.v1.HostStoredFile(\x01\x12=\n" +
 	"\n" +
@@ -3596,7 +3750,7 @@ func file_station_v1_host_proto_rawDescGZIP() []byte {
 	return file_station_v1_host_proto_rawDescData
 }
 
-var file_station_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 48)
+var file_station_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
 var file_station_v1_host_proto_goTypes = []any{
 	(*HostIdentity)(nil),      // 0: station.v1.HostIdentity
 	(*HostCall)(nil),          // 1: station.v1.HostCall
@@ -3629,106 +3783,113 @@ var file_station_v1_host_proto_goTypes = []any{
 	(*HostDiffQuery)(nil),     // 28: station.v1.HostDiffQuery
 	(*HostDiff)(nil),          // 29: station.v1.HostDiff
 	(*HostDeletion)(nil),      // 30: station.v1.HostDeletion
-	(*HostMetadataQuery)(nil), // 31: station.v1.HostMetadataQuery
-	(*HostMetadata)(nil),      // 32: station.v1.HostMetadata
-	(*HostTrouble)(nil),       // 33: station.v1.HostTrouble
-	(*HostStateQuery)(nil),    // 34: station.v1.HostStateQuery
-	(*HostState)(nil),         // 35: station.v1.HostState
-	(*HostStateItem)(nil),     // 36: station.v1.HostStateItem
-	(*HostTestRequest)(nil),   // 37: station.v1.HostTestRequest
-	(*HostTestReport)(nil),    // 38: station.v1.HostTestReport
-	(*HostTestResult)(nil),    // 39: station.v1.HostTestResult
-	(*HostTestEntry)(nil),     // 40: station.v1.HostTestEntry
-	(*HostPlugins)(nil),       // 41: station.v1.HostPlugins
-	(*HostPlugin)(nil),        // 42: station.v1.HostPlugin
-	(*HostHealth)(nil),        // 43: station.v1.HostHealth
-	(*HostCheck)(nil),         // 44: station.v1.HostCheck
-	(*HostMetrics)(nil),       // 45: station.v1.HostMetrics
-	(*HostCluster)(nil),       // 46: station.v1.HostCluster
-	(*HostMember)(nil),        // 47: station.v1.HostMember
-	(*Field)(nil),             // 48: station.v1.Field
-	(*Empty)(nil),             // 49: station.v1.Empty
-	(*LogsQuery)(nil),         // 50: station.v1.LogsQuery
-	(*VersionsQuery)(nil),     // 51: station.v1.VersionsQuery
-	(*VersionRequest)(nil),    // 52: station.v1.VersionRequest
-	(*LogsPage)(nil),          // 53: station.v1.LogsPage
-	(*VersionsReply)(nil),     // 54: station.v1.VersionsReply
-	(*SourceVersion)(nil),     // 55: station.v1.SourceVersion
+	(*HostExport)(nil),        // 31: station.v1.HostExport
+	(*HostExportReply)(nil),   // 32: station.v1.HostExportReply
+	(*HostImport)(nil),        // 33: station.v1.HostImport
+	(*HostMetadataQuery)(nil), // 34: station.v1.HostMetadataQuery
+	(*HostMetadata)(nil),      // 35: station.v1.HostMetadata
+	(*HostTrouble)(nil),       // 36: station.v1.HostTrouble
+	(*HostStateQuery)(nil),    // 37: station.v1.HostStateQuery
+	(*HostState)(nil),         // 38: station.v1.HostState
+	(*HostStateItem)(nil),     // 39: station.v1.HostStateItem
+	(*HostTestRequest)(nil),   // 40: station.v1.HostTestRequest
+	(*HostTestReport)(nil),    // 41: station.v1.HostTestReport
+	(*HostTestResult)(nil),    // 42: station.v1.HostTestResult
+	(*HostTestEntry)(nil),     // 43: station.v1.HostTestEntry
+	(*HostPlugins)(nil),       // 44: station.v1.HostPlugins
+	(*HostPlugin)(nil),        // 45: station.v1.HostPlugin
+	(*HostHealth)(nil),        // 46: station.v1.HostHealth
+	(*HostCheck)(nil),         // 47: station.v1.HostCheck
+	(*HostMetrics)(nil),       // 48: station.v1.HostMetrics
+	(*HostCluster)(nil),       // 49: station.v1.HostCluster
+	(*HostMember)(nil),        // 50: station.v1.HostMember
+	(*Field)(nil),             // 51: station.v1.Field
+	(*Empty)(nil),             // 52: station.v1.Empty
+	(*LogsQuery)(nil),         // 53: station.v1.LogsQuery
+	(*VersionsQuery)(nil),     // 54: station.v1.VersionsQuery
+	(*VersionRequest)(nil),    // 55: station.v1.VersionRequest
+	(*LogsPage)(nil),          // 56: station.v1.LogsPage
+	(*VersionsReply)(nil),     // 57: station.v1.VersionsReply
+	(*SourceVersion)(nil),     // 58: station.v1.SourceVersion
 }
 var file_station_v1_host_proto_depIdxs = []int32{
-	48, // 0: station.v1.HostCall.query:type_name -> station.v1.Field
-	48, // 1: station.v1.HostCall.header:type_name -> station.v1.Field
-	48, // 2: station.v1.HostCall.form:type_name -> station.v1.Field
+	51, // 0: station.v1.HostCall.query:type_name -> station.v1.Field
+	51, // 1: station.v1.HostCall.header:type_name -> station.v1.Field
+	51, // 2: station.v1.HostCall.form:type_name -> station.v1.Field
 	2,  // 3: station.v1.HostCall.uploads:type_name -> station.v1.HostUploaded
-	48, // 4: station.v1.HostResult.header:type_name -> station.v1.Field
+	51, // 4: station.v1.HostResult.header:type_name -> station.v1.Field
 	4,  // 5: station.v1.HostResult.file:type_name -> station.v1.HostFile
 	4,  // 6: station.v1.HostFiles.files:type_name -> station.v1.HostFile
 	4,  // 7: station.v1.HostStoredFile.file:type_name -> station.v1.HostFile
 	19, // 8: station.v1.HostObjects.objects:type_name -> station.v1.HostObject
 	22, // 9: station.v1.HostObjects.methods:type_name -> station.v1.HostMethods
-	33, // 10: station.v1.HostMetadata.trouble:type_name -> station.v1.HostTrouble
-	36, // 11: station.v1.HostState.items:type_name -> station.v1.HostStateItem
-	39, // 12: station.v1.HostTestReport.tests:type_name -> station.v1.HostTestResult
-	40, // 13: station.v1.HostTestResult.log:type_name -> station.v1.HostTestEntry
-	42, // 14: station.v1.HostPlugins.plugins:type_name -> station.v1.HostPlugin
-	44, // 15: station.v1.HostHealth.checks:type_name -> station.v1.HostCheck
-	47, // 16: station.v1.HostCluster.members:type_name -> station.v1.HostMember
-	49, // 17: station.v1.HostService.Identity:input_type -> station.v1.Empty
+	36, // 10: station.v1.HostMetadata.trouble:type_name -> station.v1.HostTrouble
+	39, // 11: station.v1.HostState.items:type_name -> station.v1.HostStateItem
+	42, // 12: station.v1.HostTestReport.tests:type_name -> station.v1.HostTestResult
+	43, // 13: station.v1.HostTestResult.log:type_name -> station.v1.HostTestEntry
+	45, // 14: station.v1.HostPlugins.plugins:type_name -> station.v1.HostPlugin
+	47, // 15: station.v1.HostHealth.checks:type_name -> station.v1.HostCheck
+	50, // 16: station.v1.HostCluster.members:type_name -> station.v1.HostMember
+	52, // 17: station.v1.HostService.Identity:input_type -> station.v1.Empty
 	1,  // 18: station.v1.HostService.Invoke:input_type -> station.v1.HostCall
 	20, // 19: station.v1.HostService.Objects:input_type -> station.v1.HostObjectsQuery
 	23, // 20: station.v1.HostService.Source:input_type -> station.v1.HostSourceRequest
-	34, // 21: station.v1.HostService.State:input_type -> station.v1.HostStateQuery
-	50, // 22: station.v1.HostService.Logs:input_type -> station.v1.LogsQuery
+	37, // 21: station.v1.HostService.State:input_type -> station.v1.HostStateQuery
+	53, // 22: station.v1.HostService.Logs:input_type -> station.v1.LogsQuery
 	5,  // 23: station.v1.HostService.Upload:input_type -> station.v1.HostUploadRequest
 	7,  // 24: station.v1.HostService.DropUpload:input_type -> station.v1.HostDropUpload
 	8,  // 25: station.v1.HostService.ReadFile:input_type -> station.v1.HostReadFile
-	37, // 26: station.v1.HostService.Test:input_type -> station.v1.HostTestRequest
-	51, // 27: station.v1.HostService.Versions:input_type -> station.v1.VersionsQuery
-	52, // 28: station.v1.HostService.Version:input_type -> station.v1.VersionRequest
+	40, // 26: station.v1.HostService.Test:input_type -> station.v1.HostTestRequest
+	54, // 27: station.v1.HostService.Versions:input_type -> station.v1.VersionsQuery
+	55, // 28: station.v1.HostService.Version:input_type -> station.v1.VersionRequest
 	25, // 29: station.v1.HostService.Publish:input_type -> station.v1.HostPublication
 	26, // 30: station.v1.HostService.Rollback:input_type -> station.v1.HostRollback
 	28, // 31: station.v1.HostService.Diff:input_type -> station.v1.HostDiffQuery
 	30, // 32: station.v1.HostService.Delete:input_type -> station.v1.HostDeletion
-	31, // 33: station.v1.HostService.Metadata:input_type -> station.v1.HostMetadataQuery
-	10, // 34: station.v1.HostService.Files:input_type -> station.v1.HostFilesQuery
-	12, // 35: station.v1.HostService.PutFile:input_type -> station.v1.HostNewFile
-	14, // 36: station.v1.HostService.DeleteFile:input_type -> station.v1.HostFileDeletion
-	15, // 37: station.v1.HostService.SetState:input_type -> station.v1.HostStateChange
-	16, // 38: station.v1.HostService.DeleteState:input_type -> station.v1.HostStateDeletion
-	17, // 39: station.v1.HostService.Status:input_type -> station.v1.HostStatusRequest
-	49, // 40: station.v1.HostService.Plugins:input_type -> station.v1.Empty
-	49, // 41: station.v1.HostService.Health:input_type -> station.v1.Empty
-	49, // 42: station.v1.HostService.Metrics:input_type -> station.v1.Empty
-	49, // 43: station.v1.HostService.Cluster:input_type -> station.v1.Empty
-	0,  // 44: station.v1.HostService.Identity:output_type -> station.v1.HostIdentity
-	3,  // 45: station.v1.HostService.Invoke:output_type -> station.v1.HostResult
-	21, // 46: station.v1.HostService.Objects:output_type -> station.v1.HostObjects
-	24, // 47: station.v1.HostService.Source:output_type -> station.v1.HostSource
-	35, // 48: station.v1.HostService.State:output_type -> station.v1.HostState
-	53, // 49: station.v1.HostService.Logs:output_type -> station.v1.LogsPage
-	6,  // 50: station.v1.HostService.Upload:output_type -> station.v1.HostUpload
-	49, // 51: station.v1.HostService.DropUpload:output_type -> station.v1.Empty
-	9,  // 52: station.v1.HostService.ReadFile:output_type -> station.v1.HostFileReply
-	38, // 53: station.v1.HostService.Test:output_type -> station.v1.HostTestReport
-	54, // 54: station.v1.HostService.Versions:output_type -> station.v1.VersionsReply
-	55, // 55: station.v1.HostService.Version:output_type -> station.v1.SourceVersion
-	27, // 56: station.v1.HostService.Publish:output_type -> station.v1.HostPublished
-	27, // 57: station.v1.HostService.Rollback:output_type -> station.v1.HostPublished
-	29, // 58: station.v1.HostService.Diff:output_type -> station.v1.HostDiff
-	49, // 59: station.v1.HostService.Delete:output_type -> station.v1.Empty
-	32, // 60: station.v1.HostService.Metadata:output_type -> station.v1.HostMetadata
-	11, // 61: station.v1.HostService.Files:output_type -> station.v1.HostFiles
-	13, // 62: station.v1.HostService.PutFile:output_type -> station.v1.HostStoredFile
-	49, // 63: station.v1.HostService.DeleteFile:output_type -> station.v1.Empty
-	49, // 64: station.v1.HostService.SetState:output_type -> station.v1.Empty
-	49, // 65: station.v1.HostService.DeleteState:output_type -> station.v1.Empty
-	18, // 66: station.v1.HostService.Status:output_type -> station.v1.HostStatus
-	41, // 67: station.v1.HostService.Plugins:output_type -> station.v1.HostPlugins
-	43, // 68: station.v1.HostService.Health:output_type -> station.v1.HostHealth
-	45, // 69: station.v1.HostService.Metrics:output_type -> station.v1.HostMetrics
-	46, // 70: station.v1.HostService.Cluster:output_type -> station.v1.HostCluster
-	44, // [44:71] is the sub-list for method output_type
-	17, // [17:44] is the sub-list for method input_type
+	34, // 33: station.v1.HostService.Metadata:input_type -> station.v1.HostMetadataQuery
+	31, // 34: station.v1.HostService.Export:input_type -> station.v1.HostExport
+	33, // 35: station.v1.HostService.Import:input_type -> station.v1.HostImport
+	10, // 36: station.v1.HostService.Files:input_type -> station.v1.HostFilesQuery
+	12, // 37: station.v1.HostService.PutFile:input_type -> station.v1.HostNewFile
+	14, // 38: station.v1.HostService.DeleteFile:input_type -> station.v1.HostFileDeletion
+	15, // 39: station.v1.HostService.SetState:input_type -> station.v1.HostStateChange
+	16, // 40: station.v1.HostService.DeleteState:input_type -> station.v1.HostStateDeletion
+	17, // 41: station.v1.HostService.Status:input_type -> station.v1.HostStatusRequest
+	52, // 42: station.v1.HostService.Plugins:input_type -> station.v1.Empty
+	52, // 43: station.v1.HostService.Health:input_type -> station.v1.Empty
+	52, // 44: station.v1.HostService.Metrics:input_type -> station.v1.Empty
+	52, // 45: station.v1.HostService.Cluster:input_type -> station.v1.Empty
+	0,  // 46: station.v1.HostService.Identity:output_type -> station.v1.HostIdentity
+	3,  // 47: station.v1.HostService.Invoke:output_type -> station.v1.HostResult
+	21, // 48: station.v1.HostService.Objects:output_type -> station.v1.HostObjects
+	24, // 49: station.v1.HostService.Source:output_type -> station.v1.HostSource
+	38, // 50: station.v1.HostService.State:output_type -> station.v1.HostState
+	56, // 51: station.v1.HostService.Logs:output_type -> station.v1.LogsPage
+	6,  // 52: station.v1.HostService.Upload:output_type -> station.v1.HostUpload
+	52, // 53: station.v1.HostService.DropUpload:output_type -> station.v1.Empty
+	9,  // 54: station.v1.HostService.ReadFile:output_type -> station.v1.HostFileReply
+	41, // 55: station.v1.HostService.Test:output_type -> station.v1.HostTestReport
+	57, // 56: station.v1.HostService.Versions:output_type -> station.v1.VersionsReply
+	58, // 57: station.v1.HostService.Version:output_type -> station.v1.SourceVersion
+	27, // 58: station.v1.HostService.Publish:output_type -> station.v1.HostPublished
+	27, // 59: station.v1.HostService.Rollback:output_type -> station.v1.HostPublished
+	29, // 60: station.v1.HostService.Diff:output_type -> station.v1.HostDiff
+	52, // 61: station.v1.HostService.Delete:output_type -> station.v1.Empty
+	35, // 62: station.v1.HostService.Metadata:output_type -> station.v1.HostMetadata
+	32, // 63: station.v1.HostService.Export:output_type -> station.v1.HostExportReply
+	27, // 64: station.v1.HostService.Import:output_type -> station.v1.HostPublished
+	11, // 65: station.v1.HostService.Files:output_type -> station.v1.HostFiles
+	13, // 66: station.v1.HostService.PutFile:output_type -> station.v1.HostStoredFile
+	52, // 67: station.v1.HostService.DeleteFile:output_type -> station.v1.Empty
+	52, // 68: station.v1.HostService.SetState:output_type -> station.v1.Empty
+	52, // 69: station.v1.HostService.DeleteState:output_type -> station.v1.Empty
+	18, // 70: station.v1.HostService.Status:output_type -> station.v1.HostStatus
+	44, // 71: station.v1.HostService.Plugins:output_type -> station.v1.HostPlugins
+	46, // 72: station.v1.HostService.Health:output_type -> station.v1.HostHealth
+	48, // 73: station.v1.HostService.Metrics:output_type -> station.v1.HostMetrics
+	49, // 74: station.v1.HostService.Cluster:output_type -> station.v1.HostCluster
+	46, // [46:75] is the sub-list for method output_type
+	17, // [17:46] is the sub-list for method input_type
 	17, // [17:17] is the sub-list for extension type_name
 	17, // [17:17] is the sub-list for extension extendee
 	0,  // [0:17] is the sub-list for field type_name
@@ -3747,7 +3908,7 @@ func file_station_v1_host_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_station_v1_host_proto_rawDesc), len(file_station_v1_host_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   48,
+			NumMessages:   51,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
