@@ -21,7 +21,7 @@ import (
 // files, which pass to the host as they arrive, into Uploads. After an error
 // Uploads holds those that the host has.
 func (x *exchange) takeForm(c *host.Call, boundary string) error {
-	if x.r.ContentLength > maxFiles+maxBody {
+	if x.r.ContentLength > maxFiles+x.maxBody {
 		return x.tooLarge()
 	}
 	body := &formBody{x: x, rc: http.NewResponseController(x.w), start: time.Now(), free: pieceBytes}
@@ -167,7 +167,7 @@ func (b *formBody) Read(p []byte) (int, error) {
 // bound takes memory for what is no file's, as far as there is any.
 func (b *formBody) bound() error {
 	other := b.read - b.files
-	if other > maxBody {
+	if other > b.x.maxBody {
 		return b.x.tooLarge()
 	}
 	for other > b.free {
