@@ -23,6 +23,7 @@ type Host struct {
 	store    reads
 	log      *slog.Logger
 	files    fileStore
+	archives archives
 	streams  streams
 	testing  chan struct{} // held while the tests of a script run
 	cluster  cluster.Cluster

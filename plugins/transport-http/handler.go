@@ -89,8 +89,11 @@ func (x *exchange) end() {
 		x.bodies.Add(-x.held)
 	}
 	p := recover()
-	if p == nil {
+	switch {
+	case p == nil:
 		return
+	case p == http.ErrAbortHandler: //nolint:errorlint // the value itself: what has left must not look whole, and the log says why
+		panic(p)
 	}
 	x.log.Error("panic in the HTTP transport", "request_id", x.id, "panic", p, "stack", string(debug.Stack()))
 	if x.begun {

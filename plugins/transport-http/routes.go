@@ -72,6 +72,12 @@ var routes = []route{
 	{path: objectPath, flag: "test", does: "runs the tests of the script", ops: []operation{
 		{method: http.MethodGet, serve: (*exchange).test},
 	}},
+	{path: objectPath, flag: "export", does: "gives the whole object as a tar file", ops: []operation{
+		{method: http.MethodGet, serve: (*exchange).exportObject, time: untimed},
+	}},
+	{path: objectPath, flag: "import", does: "makes an object of such a file", ops: []operation{
+		{method: http.MethodPut, serve: (*exchange).importObject, time: untimed},
+	}},
 	{path: objectPath, flag: "object", does: "deletes the object", ops: []operation{
 		{method: http.MethodDelete, serve: (*exchange).deleteObject},
 	}},
@@ -101,7 +107,7 @@ var routes = []route{
 // reserved are flags that the API has and this version does not. They are in no
 // document, and never fall through to the script.
 var reserved = []route{
-	{flag: "export"}, {flag: "import"}, {flag: "tail"},
+	{flag: "tail"},
 }
 
 // objectPath is the path of every object; other paths stand for themselves.

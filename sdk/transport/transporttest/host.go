@@ -25,6 +25,8 @@ type Host struct {
 	down    bool
 	files   files
 
+	archives archives
+
 	published []host.Publication
 	deleted   []host.Deletion
 	changes   []any // of files and state
