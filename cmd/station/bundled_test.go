@@ -154,7 +154,7 @@ func TestBundledRefusals(t *testing.T) {
 // query parameter.
 var hostileValues = []any{
 	true, nil, []any{1}, map[string]any{"a": []any{map[string]any{}}}, -1.5, 1e300, "\x00", "?\x00", "a\u2028\x01b",
-	strings.Repeat("ü", 200_000), "?" + strings.Repeat("x", 40_000),
+	strings.Repeat("ü", 60_000), "?" + strings.Repeat("x", 40_000),
 }
 
 // takes says which of these values are good ones for a field.

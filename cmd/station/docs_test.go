@@ -291,9 +291,8 @@ var silent = map[string]string{
 	"invalid": "all such errors have codes of their own", "forbidden": "all such errors have codes of their own",
 	"limit": "all limits have codes of their own", "refused": "fail needs a code",
 	"bad_media_type": "the Lua host raises its own, and the transport checks types itself", "bad_offset": "the transport asks for none that is wrong",
-	"no_upload":   "it becomes upload_lost",
-	"bad_archive": "objects are not imported over HTTP", "object_exists": "objects are not imported over HTTP",
-	"import_runs": "objects are not imported over HTTP", "not_a_prototype": "station import says it", "changed": "station import says it",
+	"no_upload":       "it becomes upload_lost",
+	"not_a_prototype": "station import says it", "changed": "station import says it",
 	"bad_action": "only lines name actions", "bad_piece": "only lines hold pieces", "dropped": "only who speaks lines can drop a file", "bad_id": "only lines have ids",
 	"bad_was":           "the kernel gives the stamps of what it replaces",
 	"no_such_test":      "nobody names a test",
@@ -379,6 +378,7 @@ func TestReferenceHTTPLimits(t *testing.T) {
 		"a call, waiting included": seconds(d.Time), "body of a script's answer": size(luahost.DefaultLimits().Response),
 		"calls that wait for one object, with commits that are not durable yet": count(d.Waiting),
 		"tests of a script, waiting included":                                   seconds(kernel.TestTime), "scripts whose tests run at the same time": count(kernel.TestRuns),
+		"exports at once": count(kernel.MaxExports), "imports at once": count(kernel.MaxImports),
 	}
 	for _, tab := range tables(t, "HTTP.md") {
 		for _, row := range tab.rows {

@@ -191,6 +191,33 @@ func protocolTable() []row {
 			}
 		}},
 		{name: "a file that is not there", ask: with(call("GET", "file"), func(q *inquiry) { q.query = append(q.query, [2]string{"name", "none"}) }), status: 404, code: "no_such_file"},
+		{name: "an operator's file", ask: obj("put_file", func(q *inquiry) { q.name, q.media, q.body = "ü &%2F.bin", "application/x-large", big }), status: 201,
+			gives: fmt.Sprintf(`[{"hash":"%s","name":"ü &%%2F.bin","size":%d,"type":"application/x-large"}]`, hash(big), len(big))},
+		{name: "it again from there", ask: obj("file", func(q *inquiry) { q.name = "ü &%2F.bin" }), status: 200, more: func(t *testing.T, r told) {
+			if r.Body != big || r.FileHash != hash(big) || r.Media != "application/x-large" {
+				t.Errorf("%d bytes of type %q came with the hash %s, or they are others", len(r.Body), r.Media, r.FileHash)
+			}
+		}},
+		{name: "a file for another", ask: obj("put_file", func(q *inquiry) { q.name, q.body, q.ifMatch = "ü &%2F.bin", "x", strings.Repeat("0", 64) }), status: 412, code: "precondition_failed"},
+		{name: "a file for this one", ask: obj("put_file", func(q *inquiry) { q.name, q.media, q.body, q.ifMatch = "ü &%2F.bin", "text/plain", "less", hash(big) }), status: 200,
+			gives: `[{"hash":"` + hash("less") + `","name":"ü &%2F.bin","size":4,"type":"text/plain"}]`},
+		{name: "a file that can have no such name", ask: obj("put_file", func(q *inquiry) { q.name, q.body = "a/b", "x" }), status: 400, code: "bad_file_name"},
+		{name: "an operator's file for no object", ask: inquiry{do: "put_file", object: "OBJ-none", name: "x", body: "x"}, status: 404, code: "not_found"},
+		{name: "the first file", ask: obj("files", func(q *inquiry) { q.limit = 1 }), status: 200, gives: `\[{.*"name":"large1",.*}\]`, more: says("that there is more", func(r told) any { return r.Next != "" }, true)},
+		{name: "files by prefix", ask: obj("files", func(q *inquiry) { q.prefix = "s" }), status: 200, gives: `\[{"hash":"[0-9a-f]{64}","name":"s1","size":7,"type":"text/plain"},{.*"name":"s2","size":0,"type":"application/octet-stream"}\]`},
+		{name: "the end of a file", ask: obj("delete_file", func(q *inquiry) { q.name = "ü &%2F.bin" }), status: 200, gives: `[{"deleted":"ü &%2F.bin"}]`},
+		{name: "its end again", ask: obj("delete_file", func(q *inquiry) { q.name = "ü &%2F.bin" }), status: 404, code: "no_such_file"},
+		{name: "a file that has ended", ask: obj("file", func(q *inquiry) { q.name = "ü &%2F.bin" }), status: 404, code: "no_such_file"},
+		{name: "a key that is set", ask: obj("set_state", func(q *inquiry) { q.key, q.body = "set &=ü", ` [1.50, {"a": null}] ` }), status: 200, gives: `[{"set":"set &=ü"}]`},
+		{name: "what it holds", ask: obj("state", func(q *inquiry) { q.key = "set &=ü" }), status: 200, gives: `[{"key":"set &=ü","value":[1.5,{"a":null}]}]`},
+		{name: "a value that no state holds", ask: obj("set_state", func(q *inquiry) { q.key, q.body = "k", `{"a":[9007199254740994]}` }), status: 422, code: "bad_value", gives: `The value cannot be stored: value.a\[1\]: .*`},
+		{name: "a value that is too large", ask: obj("set_state", func(q *inquiry) { q.key, q.body = "k", `"`+strings.Repeat("x", 256<<10)+`"` }), status: 413, code: "value_limit"},
+		{name: "a key for no object", ask: inquiry{do: "set_state", object: "OBJ-none", key: "k", body: "1"}, status: 404, code: "not_found"},
+		{name: "a key that is set back", ask: obj("delete_state", func(q *inquiry) { q.key = "set &=ü" }), status: 200, gives: `[{"deleted":"set &=ü"}]`},
+		{name: "a key that is not there to end", ask: obj("delete_state", func(q *inquiry) { q.key = "set &=ü" }), status: 404, code: "no_such_key"},
+		{name: "what it does", ask: obj("status", nil), status: 200, gives: `[{"object":"OBJ","queued":0,"running":false,"warm":true}]`},
+		{name: "what was done to it", ask: obj("logs", func(q *inquiry) { q.levels, q.limit = []string{"INFO"}, 1 }), status: 200, gives: `[{"by":"operator","key":"set &=ü","level":"INFO","message":"state deleted"}]`},
+
 		{name: "a file for no object", ask: with(upload("s", formFile{"f", "a", "", "x"}), func(q *inquiry) { q.object = "OBJ-none" }), status: 404, code: "not_found"},
 		{name: "a file for no method", ask: with(upload("s", formFile{"f", "a", "", "x"}), func(q *inquiry) { q.method = "PATCH" }), status: 405, code: "method_not_allowed", more: allow},
 

@@ -23,7 +23,7 @@ import (
 // inquiry is a request in no protocol's words: a call, or what else is done with an
 // object or the station.
 type inquiry struct {
-	do     string // call, objects, source, state, logs, test, versions, version, diff, metadata, publish, rollback, delete, plugins, health, ready
+	do     string // call, objects, source, state, logs, test, versions, version, diff, metadata, publish, rollback, delete, files, file, put_file, delete_file, set_state, delete_state, status, plugins, health, ready
 	object string
 
 	method              string // call
@@ -38,6 +38,8 @@ type inquiry struct {
 	version, to         uint64
 	code, ifMatch       string
 	author, message     string
+
+	name string // of a file; its type is media, and its bytes, or a value of the state, are body
 }
 
 type formFile struct{ field, name, media, content string }
@@ -99,7 +101,7 @@ func (o overHTTP) ask(t *testing.T, a inquiry) told {
 		}
 		return r
 	}
-	if a.do == "call" {
+	if a.do == "call" || a.do == "file" {
 		r.Media, r.Location, r.Note, r.Body = h.Get("Content-Type"), h.Get("Location"), h.Get("X-Note"), string(body)
 		r.FileHash = strings.Trim(h.Get("ETag"), `"`)
 		return r
@@ -130,6 +132,15 @@ func (o overHTTP) request(t *testing.T, a inquiry) *http.Request {
 		path = "/" + a.do
 	case "ready":
 		path = "/health/ready"
+	case "file", "put_file", "delete_file":
+		q.Set("file", a.name)
+		method = map[string]string{"file": http.MethodGet, "put_file": http.MethodPut, "delete_file": http.MethodDelete}[a.do]
+		if a.ifMatch != "" {
+			header.Set("If-Match", `"`+a.ifMatch+`"`)
+		}
+	case "set_state", "delete_state":
+		q.Set("state", "true")
+		method = map[string]string{"set_state": http.MethodPut, "delete_state": http.MethodDelete}[a.do]
 	case "version":
 		q.Set("version", strconv.FormatUint(a.version, 10))
 	case "diff":
@@ -256,6 +267,21 @@ func rowsOfHTTP(t *testing.T, do string, body []byte) (rows, next string) {
 		found = m
 	case "delete":
 		found = map[string]any{"deleted": in["object_id"]}
+	case "put_file":
+		for _, name := range []string{"status", "message", "object_id"} {
+			delete(in, name)
+		}
+		found = in
+	case "delete_file":
+		found = map[string]any{"deleted": in["name"]}
+	case "set_state":
+		found = map[string]any{"set": in["key"]}
+	case "delete_state":
+		found = map[string]any{"deleted": in["key"]}
+	case "status":
+		delete(in, "status")
+		delete(in, "schedules")
+		found = rename(in)
 	case "publish":
 		found = map[string]any{"version": in["version_id"]}
 	case "rollback":
@@ -323,6 +349,9 @@ func (o overLines) ask(t *testing.T, a inquiry) told {
 	var first told
 	var content []byte
 	files := a.files
+	if a.do == "put_file" {
+		files = []formFile{{content: a.body}}
+	}
 	for n := 0; ; {
 		if _, err := conn.Write(append([]byte(jsonText(t, line)), '\n')); err != nil {
 			return told{Lost: err.Error()}
@@ -373,10 +402,14 @@ func (o overLines) request(t *testing.T, a inquiry) map[string]any {
 	if a.key != "" {
 		line["key"] = a.key
 	}
-	if a.do == "publish" {
+	switch a.do {
+	case "publish":
 		line["code"] = a.code
+	case "set_state":
+		line["value"] = json.RawMessage(a.body)
 	}
-	if a.body != "" {
+	line["name"] = a.name
+	if a.body != "" && a.do == "call" {
 		line["base64"] = base64.StdEncoding.EncodeToString([]byte(a.body))
 	}
 	var files []map[string]string
@@ -427,10 +460,14 @@ func (r lineAnswer) told(t *testing.T, do string) told {
 		}
 	}
 	out.Body = string(r.JSON) + r.Text + string(r.Base64)
-	if do != "call" {
+	if do != "call" && do != "file" {
 		var rows any
 		decode(t, r.Result, &rows)
-		out.Status, out.Rows = http.StatusOK, steady(t, do, rows)
+		out.Status = http.StatusOK
+		if row, ok := rows.(map[string]any); ok && do == "put_file" && row["new"] == true {
+			out.Status = http.StatusCreated
+		}
+		out.Rows = steady(t, do, rows)
 	}
 	return out
 }

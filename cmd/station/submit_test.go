@@ -22,7 +22,7 @@ func scriptSubmit(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	base, err := url.Parse(ts.Getenv("URL") + args[0])
 	ts.Check(err)
-	resp, err := http.Get(base.String()) //nolint:noctx // of a test's own station
+	resp, err := http.Get(base.String())
 	ts.Check(err)
 	defer func() { _ = resp.Body.Close() }() // it is read to its end
 	root, err := html.Parse(resp.Body)
@@ -33,7 +33,7 @@ func scriptSubmit(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	action, err := base.Parse(attribute(form, "action"))
 	ts.Check(err)
-	req, err := http.NewRequest(strings.ToUpper(attribute(form, "method")), action.String(), nil) //nolint:noctx // as above
+	req, err := http.NewRequest(strings.ToUpper(attribute(form, "method")), action.String(), nil)
 	ts.Check(err)
 	fields, files := formFields(form, args[1:])
 	switch {

@@ -5,7 +5,9 @@ import (
 
 	"github.com/dbbasic/station/sdk/cluster"
 	"github.com/dbbasic/station/sdk/errs"
+	"github.com/dbbasic/station/sdk/hlc"
 	"github.com/dbbasic/station/sdk/id"
+	"github.com/dbbasic/station/sdk/storage"
 )
 
 // Publication is a new source version of an object.
@@ -62,6 +64,25 @@ func (d *Dispatcher) SetWorking(ctx context.Context, name id.Object, number uint
 		}
 		return o.commit(&transaction{working: number}, "", 0)
 	})
+}
+
+// Imported gives what storage has of an object that was imported past the mailbox,
+// and makes the object go on from that. high is the highest stamp of what was
+// imported, which the clock goes past.
+func (d *Dispatcher) Imported(ctx context.Context, name id.Object, high hlc.Time) (storage.ObjectInfo, error) {
+	d.Clock.Observe(high)
+	err := d.onSource(ctx, name, func(_ context.Context, o *object) (*pending, error) {
+		if o.live.info.Sequence == 0 { // from before the import
+			o.mu.Lock()
+			o.failed = o.live
+			o.mu.Unlock()
+		}
+		return nil, nil
+	})
+	if err != nil {
+		return storage.ObjectInfo{}, err
+	}
+	return d.Info(ctx, name)
 }
 
 // onSource does something between two calls of an object, in service or not.

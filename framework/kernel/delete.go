@@ -89,12 +89,17 @@ func (o *objects) setAside(a catalogue.Aside) error {
 }
 
 // decide finishes or takes back the deletion of an object of which storage has not
-// said what became of it, where there is one. The caller has the lock.
+// said what became of it, where there is one. The caller has the lock. Errors:
+// errs.Conflict for an object that is being imported, and what storage gives.
 func (o *objects) decide(ctx context.Context, object id.Object) error {
 	o.mu.RLock()
 	aside, open := o.ending[object]
 	s, serves := o.all[object]
+	importing := o.importing[object]
 	o.mu.RUnlock()
+	if importing {
+		return errs.New(errs.Conflict, "import_runs", "The object %q is being imported.", object)
+	}
 	if !open {
 		return nil
 	}

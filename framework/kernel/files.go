@@ -31,20 +31,24 @@ type fileStore interface {
 
 // streams counts what is under way.
 type streams struct {
-	uploads, reads chan struct{}
+	uploads, reads, exports, imports chan struct{}
 }
 
 func newStreams(uploads, reads int) streams {
-	return streams{uploads: make(chan struct{}, uploads), reads: make(chan struct{}, reads)}
+	return streams{
+		uploads: make(chan struct{}, uploads), reads: make(chan struct{}, reads),
+		exports: make(chan struct{}, MaxExports), imports: make(chan struct{}, MaxImports),
+	}
 }
 
-// take begins a stream of a kind; the caller ends it with give.
+// take begins a stream of a kind; the caller ends it with give. what is what the
+// station does with so many now.
 func take(kind chan struct{}, what string) error {
 	select {
 	case kind <- struct{}{}:
 		return nil
 	default:
-		e := errs.New(errs.Busy, "", "The station %s %d files now; try again later.", what, cap(kind))
+		e := errs.New(errs.Busy, "", "The station "+what+" now; try again later.", cap(kind))
 		e.RetryAfter = retryAfter
 		return e
 	}
@@ -69,7 +73,7 @@ func (h *Host) Upload(ctx context.Context, call host.UploadFor, r io.Reader) (st
 
 // receive puts the bytes of a file aside.
 func (h *Host) receive(ctx context.Context, object id.Object, r io.Reader) (storage.Upload, error) {
-	if err := take(h.streams.uploads, "receives"); err != nil {
+	if err := take(h.streams.uploads, "receives %d files"); err != nil {
 		return storage.Upload{}, err
 	}
 	defer give(h.streams.uploads)
@@ -107,7 +111,7 @@ func (h *Host) ReadFile(ctx context.Context, object id.Object, name, hash string
 	if _, err := h.Source(ctx, object); err != nil {
 		return nil, err
 	}
-	if err := take(h.streams.reads, "sends"); err != nil {
+	if err := take(h.streams.reads, "sends %d files"); err != nil {
 		return nil, err
 	}
 	f, r, err := h.files.ReadFile(ctx, object, name, from)
@@ -124,21 +128,21 @@ func (h *Host) ReadFile(ctx context.Context, object id.Object, name, hash string
 		give(h.streams.reads)
 		return nil, err
 	}
-	return &read{ReadCloser: r, streams: h.streams}, nil
+	return &stream{ReadCloser: r, kind: h.streams.reads}, nil
 }
 
-// read is a file that is being read.
-type read struct {
+// stream is what is being read; it keeps its place until it is closed.
+type stream struct {
 	io.ReadCloser
-	streams streams
-	closed  bool
+	kind   chan struct{}
+	closed bool
 }
 
 // Close implements io.Closer.
-func (r *read) Close() error {
-	if !r.closed {
-		r.closed = true
-		give(r.streams.reads)
+func (s *stream) Close() error {
+	if !s.closed {
+		s.closed = true
+		give(s.kind)
 	}
-	return r.ReadCloser.Close()
+	return s.ReadCloser.Close()
 }

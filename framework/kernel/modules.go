@@ -11,6 +11,7 @@ import (
 	"github.com/dbbasic/station/framework/dispatch"
 	"github.com/dbbasic/station/framework/luahost"
 	"github.com/dbbasic/station/sdk/cluster"
+	"github.com/dbbasic/station/sdk/errs"
 	"github.com/dbbasic/station/sdk/host"
 	"github.com/dbbasic/station/sdk/id"
 	"github.com/dbbasic/station/sdk/storage"
@@ -196,8 +197,9 @@ func (m *modules) uses(s *script) ([]storage.Use, error) {
 	return uses, nil
 }
 
-// pinned gives the modules that a script ran with when it was a version's.
-// A text that does not compile needs none.
+// pinned gives the modules that a script ran with when it was a version's, as far as
+// they are here: an object that was imported may have run with others. A text that
+// does not compile needs none.
 func (m *modules) pinned(ctx context.Context, store sources, s *script, uses []storage.Use) (luahost.Modules, error) {
 	all := luahost.Modules{}
 	p, err := luahost.Compile(s.text)
@@ -211,6 +213,9 @@ func (m *modules) pinned(ctx context.Context, store sources, s *script, uses []s
 			continue
 		}
 		v, err := store.Version(ctx, uses[i].Module, uses[i].Version)
+		if errs.Is(err, errs.NotFound) {
+			continue // whoever loads the script learns that
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -44,6 +44,8 @@ type objects struct {
 	second   map[string]id.Object          // scripts that are left out, since others have their ids
 	troubles map[id.Object]host.Trouble    // of objects and modules
 	ending   map[id.Object]catalogue.Aside // the files of objects that are being deleted
+
+	importing map[id.Object]bool // objects that are being made of archives
 }
 
 // sources is what objects are brought into service from.
@@ -58,7 +60,8 @@ func newObjects(d *dispatch.Dispatcher, s sources, f *catalogue.Folder, log *slo
 	return &objects{
 		dispatch: d, store: s, log: log, folder: f, all: map[id.Object]served{}, paths: map[id.Object]string{},
 		inside: map[id.Object]bool{}, second: map[string]id.Object{}, troubles: map[id.Object]host.Trouble{}, library: map[id.Object]served{}, ending: map[id.Object]catalogue.Aside{},
-		modules: modules{newest: luahost.Modules{}, versions: map[id.Object]uint64{}, loose: map[id.Object]bool{}},
+		importing: map[id.Object]bool{},
+		modules:   modules{newest: luahost.Modules{}, versions: map[id.Object]uint64{}, loose: map[id.Object]bool{}},
 	}
 }
 

@@ -140,6 +140,9 @@ func (o *objects) refresh(ctx context.Context, at place, held storage.Version, i
 		if err != nil {
 			return err
 		}
+		if !loads { // it may do so with the modules that there are here
+			loads = o.loadsWith(head.Text, o.newestModules()) == nil
+		}
 		if !loads { // it was imported, and is no script for this station: from here on it is one that was removed
 			return o.dispatch.SetWorking(ctx, at.object, info.Head)
 		}

@@ -91,21 +91,21 @@ func looksLikeJSON(body []byte) bool {
 // readBody reads the whole body. Errors: errs.TooLarge, errs.BodyTimeout,
 // errs.Busy, errs.Invalid.
 func (x *exchange) readBody() ([]byte, error) {
-	if x.r.ContentLength > maxBody {
+	if x.r.ContentLength > x.maxBody {
 		return nil, x.tooLarge()
 	}
 	rc := http.NewResponseController(x.w)
 	start := time.Now()
 	buf := make([]byte, 0, firstPiece(x.r.ContentLength))
 	for {
-		if len(buf) > maxBody {
+		if int64(len(buf)) > x.maxBody {
 			return nil, x.tooLarge()
 		}
 		if len(buf) == cap(buf) {
 			if err := x.hold(int64(cap(buf))); err != nil {
 				return nil, err
 			}
-			buf = append(make([]byte, 0, min(2*cap(buf), maxBody+1)), buf...)
+			buf = append(make([]byte, 0, min(2*cap(buf), int(x.maxBody)+1)), buf...)
 		}
 		_ = rc.SetReadDeadline(start.Add(allowance(len(buf)))) // a recorder in a test has none
 		n, err := x.r.Body.Read(buf[len(buf):cap(buf)])
@@ -116,7 +116,7 @@ func (x *exchange) readBody() ([]byte, error) {
 		if err != io.EOF {
 			return nil, x.bodyError(err)
 		}
-		if len(buf) > maxBody {
+		if int64(len(buf)) > x.maxBody {
 			return nil, x.tooLarge()
 		}
 		return buf, nil // net/http lifts the deadline at the end of the body
@@ -147,7 +147,7 @@ func (x *exchange) hold(n int64) error {
 
 func (x *exchange) tooLarge() error {
 	x.w.Header().Set("Connection", "close") // the rest of the body is not read
-	return errs.New(errs.TooLarge, "", "The body is larger than %d bytes.", maxBody)
+	return errs.New(errs.TooLarge, "", "The body is larger than %d bytes.", x.maxBody)
 }
 
 func (x *exchange) bodyError(err error) error {

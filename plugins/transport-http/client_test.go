@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"io"
 	"mime"
 	"mime/multipart"
@@ -16,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/dbbasic/station/sdk/host"
@@ -191,6 +193,7 @@ type changing struct {
 	object id.Object
 	absent bool
 	body   []byte
+	cut    bool // the body breaks off behind these bytes
 }
 
 // changingOf says how a change is asked for. What stands in JSON is encoded by json alone.
@@ -206,13 +209,16 @@ func changingOf(ch transporttest.Change) (changing, error) {
 		c = changing{method: http.MethodDelete, object: ch.Delete.Object, query: "object=true", match: ch.Delete.IfMatch}
 	case ch.PutFile != nil:
 		f := ch.PutFile
-		return changing{http.MethodPut, "file=" + url.QueryEscape(f.Name), f.Type, f.IfMatch, f.RequestID, f.Object, f.IfAbsent, f.Content}, nil
+		return changing{http.MethodPut, "file=" + url.QueryEscape(f.Name), f.Type, f.IfMatch, f.RequestID, f.Object, f.IfAbsent, f.Content, false}, nil
 	case ch.DeleteFile != nil:
 		d := ch.DeleteFile
 		c = changing{method: http.MethodDelete, object: d.Object, query: "file=" + url.QueryEscape(d.Name), match: d.IfMatch, requestID: d.RequestID}
 	case ch.SetState != nil:
 		s := ch.SetState
-		return changing{http.MethodPut, "state=true&key=" + url.QueryEscape(s.Key), "application/json", "", s.RequestID, s.Object, false, s.Value}, nil
+		return changing{http.MethodPut, "state=true&key=" + url.QueryEscape(s.Key), "application/json", "", s.RequestID, s.Object, false, s.Value, false}, nil
+	case ch.Import != nil:
+		i := ch.Import
+		return changing{http.MethodPut, "import=true", tarType, "", "", i.Object, false, i.Archive, i.Cut}, nil
 	case ch.DeleteState != nil:
 		s := ch.DeleteState
 		c = changing{method: http.MethodDelete, object: s.Object, query: "state=true&key=" + url.QueryEscape(s.Key), requestID: s.RequestID}
@@ -227,13 +233,20 @@ func changingOf(ch transporttest.Change) (changing, error) {
 	return c, err
 }
 
+func (c *changing) reader() io.Reader {
+	if c.cut {
+		return io.MultiReader(bytes.NewReader(c.body), iotest.ErrReader(errors.New("the client goes away")))
+	}
+	return bytes.NewReader(c.body)
+}
+
 func (c *client) Change(ctx context.Context, ch transporttest.Change) (transporttest.Changed, error) {
 	var out transporttest.Changed
 	what, err := changingOf(ch)
 	if err != nil {
 		return out, err
 	}
-	req, err := http.NewRequestWithContext(ctx, what.method, c.base+"/objects/"+url.PathEscape(string(what.object))+"?"+what.query, bytes.NewReader(what.body))
+	req, err := http.NewRequestWithContext(ctx, what.method, c.base+"/objects/"+url.PathEscape(string(what.object))+"?"+what.query, what.reader())
 	if err != nil {
 		return out, err
 	}
@@ -408,6 +421,9 @@ func decode(what string, body []byte, out *transporttest.Reading) error {
 		return decodeVersions(body, out)
 	case transporttest.Diff:
 		out.Diff = body
+		return nil
+	case transporttest.Export:
+		out.Archive = body
 		return nil
 	case transporttest.Metrics:
 		out.Metrics = string(body)

@@ -171,8 +171,8 @@ func (x *exchange) fileMatch() (string, error) {
 	return tag, err
 }
 
-// fileBody is the body of a request as it arrives, where it is a file: all that is
-// bounded here is how slow it may be.
+// fileBody is the body of a request as it arrives, where it is a file or an archive: all
+// that is bounded here is how slow it may be.
 type fileBody struct {
 	x     *exchange
 	rc    *http.ResponseController

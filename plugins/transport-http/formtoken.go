@@ -57,8 +57,9 @@ func (f *forms) token(object id.Object) string {
 		made = &hourOfTokens{hour: hour}
 		f.made.Store(made)
 	}
-	if t, ok := made.tokens.Load(object); ok {
-		return t.(string) //nolint:forcetypeassert,errcheck // nothing else is stored
+	known, _ := made.tokens.Load(object) // nil where there is none
+	if t, ok := known.(string); ok {
+		return t
 	}
 	t := base64.RawURLEncoding.EncodeToString(f.sign(object, hour))
 	made.tokens.Store(object, t)

@@ -144,6 +144,12 @@ func TestFormTokenAge(t *testing.T) {
 			t.Errorf("after %v: got %d %s, want %d", age, status, body, want)
 		}
 	}
+	p.now = made.Add(20 * time.Hour)
+	token = p.token("a", nil)
+	p.now = made.Add(40 * time.Hour)
+	if status, body, _ := p.send("POST", "/objects/a?form_token="+token, "", sandboxed); status != http.StatusOK {
+		t.Errorf("a page of 20 hours later has a token that is as old as the first: %d %s", status, body)
+	}
 }
 
 // TestFormTokenInFrames: a page that another site shows in a frame gets no token.

@@ -25,6 +25,7 @@ type handler struct {
 	origin  *http.CrossOriginProtection
 	forms   *forms
 	policy  policies
+	maxBody int64        // bytes of a body
 	bodies  atomic.Int64 // bytes held by large bodies
 	counts  *counts
 }
@@ -33,6 +34,7 @@ func newHandler(log *slog.Logger, station id.Station, h host.Host, calls context
 	return &handler{
 		log: log, host: h, station: station, routes: newTable(), own: []string{string(station)},
 		serving: calls, calls: calls, origin: http.NewCrossOriginProtection(), forms: newForms(), counts: &counts{},
+		maxBody: maxBody,
 	}
 }
 
@@ -87,8 +89,11 @@ func (x *exchange) end() {
 		x.bodies.Add(-x.held)
 	}
 	p := recover()
-	if p == nil {
+	switch {
+	case p == nil:
 		return
+	case p == http.ErrAbortHandler: //nolint:errorlint // the value itself: what has left must not look whole, and the log says why
+		panic(p)
 	}
 	x.log.Error("panic in the HTTP transport", "request_id", x.id, "panic", p, "stack", string(debug.Stack()))
 	if x.begun {

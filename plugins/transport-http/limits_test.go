@@ -3,6 +3,7 @@ package transporthttp
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -43,14 +44,16 @@ func TestLimitsOfThePage(t *testing.T) {
 	want := map[string]string{
 		"request line and headers":              fmt.Sprintf("%d KiB", headerBytes>>10),
 		"time for headers":                      fmt.Sprintf("%g s", headerTime.Seconds()),
-		"body":                                  fmt.Sprintf("%d MiB", maxBody>>20),
-		"of a multipart form all but its files": fmt.Sprintf("%d MiB", maxBody>>20),
+		"body":                                  fmt.Sprintf("%d MiB (`max_body`)", maxBody>>20),
+		"of a multipart form all but its files": fmt.Sprintf("%d MiB (`max_body`)", maxBody>>20),
 		"an uploaded file":                      kernels,
 		"files of a form together":              fmt.Sprintf("%d GiB", maxFiles>>30),
 		"files of a form":                       fmt.Sprint(maxUploads),
 		"name of an uploaded file":              fmt.Sprintf("%d KiB", maxName>>10),
 		"uploads at once":                       kernels,
 		"files that are sent at once":           kernels,
+		"exports at once":                       kernels,
+		"imports at once":                       kernels,
 		"fields of a query or form":             fmt.Sprintf("%d,%03d", maxFields/1000, maxFields%1000),
 		"time for a body":                       rate + " received",
 		"time for an answer to be read":         rate,
@@ -212,7 +215,7 @@ func TestBodyDeadlineEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ln := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
 		srv := newServer(slog.New(slog.DiscardHandler), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			x := exchange{w: w, r: r}
+			x := exchange{handler: &handler{maxBody: maxBody}, w: w, r: r}
 			if _, err := x.readBody(); err != nil {
 				t.Error(err)
 			}
@@ -344,7 +347,7 @@ func TestIdleAtTheEnd(t *testing.T) {
 		if got, _ := readAnswer(t, late, "GET"); got.StatusCode != http.StatusOK || !got.Close {
 			t.Errorf("at the end: %d, the last %v", got.StatusCode, got.Close)
 		}
-		if n, err := idle.Read(make([]byte, 1)); err != io.EOF {
+		if n, err := idle.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 			t.Errorf("the idle connection got %d bytes, %v", n, err)
 		}
 		if d := <-took; d > time.Second {
@@ -402,6 +405,46 @@ func TestMaxConnections(t *testing.T) {
 		_ = second.Close()
 		_ = (<-third).Close()
 	})
+}
+
+// TestMaxBody: the option is the bound, of forms too, and is announced in the error.
+func TestMaxBody(t *testing.T) {
+	const most = 70_000
+	inTimeWith(t, map[string]string{"max_body": itoa(most)}, func(t *testing.T, fake *transporttest.Host, dial func() net.Conn, _ func() time.Duration) {
+		const head, tail = "--b\r\nContent-Disposition: form-data; name=a\r\n\r\n", "\r\n--b--\r\n"
+		for _, c := range []struct {
+			kind, framing string
+			body          func(n int) string // of n bytes
+		}{
+			{"text/plain", "Content-Length: %d\r\n\r\n%s", func(n int) string { return strings.Repeat("x", n) }},
+			{"text/plain", "Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", func(n int) string { return strings.Repeat("x", n) }},
+			{"multipart/form-data; boundary=b", "Content-Length: %d\r\n\r\n%s", func(n int) string {
+				return head + strings.Repeat("x", n-len(head)-len(tail)) + tail
+			}},
+		} {
+			for n, want := range map[int]int{most: http.StatusOK, most + 1: http.StatusRequestEntityTooLarge} {
+				conn := dial()
+				go func() {
+					_, _ = fmt.Fprintf(conn, "POST /objects/a HTTP/1.1\r\nHost: localhost\r\nContent-Type: "+c.kind+"\r\n"+c.framing, n, c.body(n))
+				}()
+				got, _ := readAnswer(t, conn, "POST")
+				if got.StatusCode != want || want != http.StatusOK && !strings.Contains(got.body, "larger than 70000 bytes") {
+					t.Errorf("%s of %d bytes got %d %.100s", c.kind, n, got.StatusCode, got.body)
+				}
+				_ = conn.Close()
+			}
+		}
+		if n := len(fake.Calls("a")); n != 3 {
+			t.Errorf("the host got %d calls, want 3", n)
+		}
+	})
+	for _, wrong := range []string{"0", "65535", itoa(32<<20 + 1), "x"} {
+		c := transporttest.Config
+		c.Options = map[string]string{"max_body": wrong}
+		if err := New(slog.New(slog.DiscardHandler), "test").Configure(t.Context(), c); err == nil {
+			t.Errorf("max_body = %s is taken", wrong)
+		}
+	}
 }
 
 // TestLimitConns: connections beyond the limit wait, and Close ends the wait.

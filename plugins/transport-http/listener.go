@@ -188,5 +188,5 @@ func (c *conn) release() {
 
 // allowance is how long n bytes may take.
 func allowance(n int) time.Duration {
-	return graceTime + time.Duration(n)*time.Second/minRate
+	return graceTime + time.Duration(n/minRate)*time.Second + time.Duration(n%minRate)*time.Second/minRate
 }

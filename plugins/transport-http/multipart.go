@@ -21,7 +21,7 @@ import (
 // files, which pass to the host as they arrive, into Uploads. After an error
 // Uploads holds those that the host has.
 func (x *exchange) takeForm(c *host.Call, boundary string) error {
-	if x.r.ContentLength > maxFiles+maxBody {
+	if x.r.ContentLength > maxFiles+x.maxBody {
 		return x.tooLarge()
 	}
 	body := &formBody{x: x, rc: http.NewResponseController(x.w), start: time.Now(), free: pieceBytes}
@@ -167,7 +167,7 @@ func (b *formBody) Read(p []byte) (int, error) {
 // bound takes memory for what is no file's, as far as there is any.
 func (b *formBody) bound() error {
 	other := b.read - b.files
-	if other > maxBody {
+	if other > b.x.maxBody {
 		return b.x.tooLarge()
 	}
 	for other > b.free {
@@ -190,7 +190,7 @@ type formText struct {
 // Read implements io.Reader. It gives io.ErrUnexpectedEOF in place of io.EOF.
 func (f *formText) Read(p []byte) (int, error) {
 	n, err := f.body.Read(p)
-	if err != io.EOF {
+	if err != io.EOF { //nolint:errorlint // only io.EOF itself is the end of the body
 		return n, err
 	}
 	added := copy(p[n:], f.left)

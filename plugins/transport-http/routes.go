@@ -72,12 +72,22 @@ var routes = []route{
 	{path: objectPath, flag: "test", does: "runs the tests of the script", ops: []operation{
 		{method: http.MethodGet, serve: (*exchange).test},
 	}},
+	{path: objectPath, flag: "export", does: "gives the whole object as a tar file", ops: []operation{
+		{method: http.MethodGet, serve: (*exchange).exportObject, time: untimed},
+	}},
+	{path: objectPath, flag: "import", does: "makes an object of such a file", ops: []operation{
+		{method: http.MethodPut, serve: (*exchange).importObject, time: untimed},
+	}},
 	{path: objectPath, flag: "object", does: "deletes the object", ops: []operation{
 		{method: http.MethodDelete, serve: (*exchange).deleteObject},
 	}},
 	{path: "/plugins", does: "lists the plugins of the station, and how they are", ops: []operation{
 		{method: http.MethodGet, serve: (*exchange).plugins, time: healthTime},
 	}},
+	{path: "/openapi.json", does: "describes this API and the objects in service as OpenAPI 3.1", ops: []operation{
+		{method: http.MethodGet, serve: (*exchange).openapi, time: untimed, params: []param{
+			{name: "prefix", doc: "Only objects whose ids begin so."}},
+		}}},
 	{path: "/metrics", does: "gives what the station counts and measures, for Prometheus", ops: []operation{
 		{method: http.MethodGet, serve: (*exchange).metrics},
 	}},
@@ -101,7 +111,7 @@ var routes = []route{
 // reserved are flags that the API has and this version does not. They are in no
 // document, and never fall through to the script.
 var reserved = []route{
-	{flag: "export"}, {flag: "import"}, {flag: "tail"},
+	{flag: "tail"},
 }
 
 // objectPath is the path of every object; other paths stand for themselves.
@@ -151,10 +161,13 @@ func pageLimit(absent int) param {
 }
 
 // table finds rows: those without a flag by their path, others by their flag.
-type table struct{ paths, flags map[string]*route }
+type table struct {
+	all          []route
+	paths, flags map[string]*route
+}
 
 func newTable() table {
-	t := table{map[string]*route{}, map[string]*route{}}
+	t := table{routes, map[string]*route{}, map[string]*route{}}
 	for i := range reserved {
 		t.flags[reserved[i].flag] = &reserved[i]
 	}

@@ -31,7 +31,7 @@ const (
 	graceTime   = 10 * time.Second       // a body or an answer may take this and len/minRate
 	minRate     = 32 << 10               // bytes per second
 	maxConns    = 4096                   // open connections, unless set otherwise; others wait in the listener's queue
-	maxBody     = 8 << 20                // bytes of a request body
+	maxBody     = 8 << 20                // bytes of a request body, unless set otherwise
 	maxBodies   = 256 << 20              // bytes of all large bodies that are in memory at once
 	maxFields   = 10_000                 // of a query or a form
 	maxFiles    = 1 << 30                // bytes of all files of a form
@@ -43,6 +43,9 @@ const (
 var schema = plugin.Schema{{
 	Name: "max_connections", Type: plugin.Integer, Default: strconv.Itoa(maxConns), Min: 1, Max: 1 << 20,
 	Doc: "How many connections may be open at once. Others wait in the system's queue.",
+}, {
+	Name: "max_body", Type: plugin.Integer, Default: strconv.Itoa(maxBody), Min: pieceBytes, Max: 32 << 20,
+	Doc: "Bytes that the body of a request may have, and of a multipart form all but its files. A file that is put is none.",
 }, {
 	Name: "own_policy", Type: plugin.List, Default: "[]",
 	Doc: "Ids of objects whose own Content-Security-Policy stands in place of the sandbox. Without one their pages can do all that the API can.",
@@ -61,6 +64,7 @@ type Transport struct {
 type settings struct {
 	station  id.Station
 	maxConns int
+	maxBody  int64
 	policies policies
 }
 
@@ -96,7 +100,7 @@ func (t *Transport) Configure(_ context.Context, c plugin.Config) error {
 		}
 		own[object] = true
 	}
-	t.use.Store(&settings{station: c.Station, maxConns: int(v.Integer("max_connections")), policies: own})
+	t.use.Store(&settings{station: c.Station, maxConns: int(v.Integer("max_connections")), maxBody: v.Integer("max_body"), policies: own})
 	return nil
 }
 
@@ -127,7 +131,7 @@ func (t *Transport) Serve(ctx context.Context, ln net.Listener, h host.Host) err
 	conns.counts = &t.counts
 	handler := newHandler(t.log, use.station, h, calls)
 	handler.policy = use.policies
-	handler.serving, handler.counts = ctx, &t.counts
+	handler.serving, handler.counts, handler.maxBody = ctx, &t.counts, use.maxBody
 	srv := newServer(t.log, handler)
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(conns) }()

@@ -504,11 +504,14 @@ end
 
 function test_excerpts_show_the_match()
   local content = ("ä"):rep(1000) .. "Needle" .. ("ö"):rep(1000)
-  create("ada", { title = "Hay", content = content })
+  create("demo_user", { title = "Hay", content = content })
   local plain = GET({}).posts[1].excerpt
   assert(plain == ("ä"):rep(200) .. "…", plain)
   local near = GET({ search = "needle" }).posts[1].excerpt
   assert(near == "…" .. ("ä"):rep(30) .. "Needle" .. ("ö"):rep(164) .. "…", near)
+  PUT({ token = demo, id = 1, content = ("ä"):rep(1000) .. "xNeedle" .. ("ö"):rep(1000) })
+  near = GET({ search = "needle" }).posts[1].excerpt
+  assert(near == "…" .. ("ä"):rep(30) .. "xNeedle" .. ("ö"):rep(163) .. "…", "no cut goes through a character: " .. near)
   assert(GET({ search = "hay" }).posts[1].excerpt == plain, "where the title matches it is the beginning")
   create("ada", { title = "Dots", content = ("İ"):rep(100) .. " needle" })
   assert(GET({ search = "needle" }).posts[1].excerpt:find("needle", 1, true))

@@ -79,14 +79,19 @@ type ObjectInfo struct {
 
 // ObjectsQuery selects a page of the objects in service, in the order of their ids.
 type ObjectsQuery struct {
-	Prefix string
-	After  id.Object
-	Limit  int // 1 to storage.MaxPage; 0 means all
+	Prefix  string
+	After   id.Object
+	Limit   int  // 1 to storage.MaxPage, and to MaxMethods with Methods; 0 means all
+	Methods bool // what the objects answer is asked too, for which their scripts may have to be loaded
 }
+
+// MaxMethods is the most objects of a page with their methods.
+const MaxMethods = 100
 
 // ObjectsPage is a page of objects; More says that others follow.
 type ObjectsPage struct {
 	Objects []ObjectInfo
+	Methods [][]string // of each of Objects, where the query asks; none of a script that does not load
 	More    bool
 }
 
@@ -260,6 +265,27 @@ type Host interface {
 	// version's hash; errs.Conflict for a module; errs.Unavailable. After
 	// errs.Unknown the object may be deleted.
 	Delete(ctx context.Context, d Deletion) error
+
+	// Export gives an object as one stream, as it was between two of its commits, all
+	// acknowledged; package archive says how it looks. An error of Read means that the
+	// stream is no whole archive. The caller closes it; ctx may have no deadline.
+	// Errors, of Export or of the reader: errs.Conflict for a module; errs.Busy where too
+	// many objects are exported; those of storage.Storage's Export.
+	Export(ctx context.Context, object id.Object) (io.ReadCloser, error)
+
+	// Import makes an object of such a stream, whole or not at all, whatever object the
+	// stream names, and puts it into service: it is durable and live when Import
+	// returns. Its newest version runs with the modules that this station has; where
+	// those are others than it ran with, a version that says so is added. Nothing is
+	// read of r where there can be no such object. An error of r is given back as it is
+	// and leaves nothing; ctx may have no deadline. Errors: errs.Conflict (object_exists)
+	// where there is or was an object of that id, or a script of it; errs.Conflict for an
+	// id of a module; errs.Invalid (bad_archive) for what is no whole archive, or holds
+	// what no object may; errs.TooLarge (import_too_large) for more than an object may
+	// have; errs.Source with the line where the newest version does not load here;
+	// errs.Busy where too many imports run; errs.Unavailable. After errs.Unknown the
+	// object may have been made.
+	Import(ctx context.Context, object id.Object, r io.Reader) (Published, error)
 
 	// Metadata gives what the script of an object declares of itself and what the
 	// station knows of it.

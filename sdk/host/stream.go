@@ -97,7 +97,7 @@ func receive[Req, Res any](stream grpc.ClientStreamingServer[Req, Res], chunk fu
 	}}}
 }
 
-// asked is the bytes of an upload. The first Read tells the other side that
+// asked is the bytes of an upload or an import. The first Read tells the other side that
 // they are wanted.
 type asked struct {
 	stream grpc.ServerStream

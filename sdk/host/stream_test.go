@@ -168,3 +168,76 @@ func TestReadFileStream(t *testing.T) {
 		t.Error("the kernel goes on reading a file that was closed")
 	}
 }
+
+// putter is a Host that takes files.
+type putter struct {
+	kernel
+	most    int64 // bytes of a file; -1: none is taken
+	dies    bool  // once the last byte has come
+	stopped func()
+}
+
+func (p *putter) PutFile(ctx context.Context, f NewFile, r io.Reader) (StoredFile, error) {
+	if p.most < 0 {
+		return StoredFile{}, errs.New(errs.Precondition, "", "There is one.")
+	}
+	n, err := io.Copy(io.Discard, io.LimitReader(r, p.most+1))
+	switch {
+	case err != nil:
+		return StoredFile{}, err
+	case n > p.most:
+		return StoredFile{}, errs.New(errs.TooLarge, "file_too_large", "too large")
+	case p.dies:
+		p.stopped()
+		<-ctx.Done() // no answer of it leaves
+	}
+	return StoredFile{File: File{Name: f.Name, Size: n}, New: true}, nil
+}
+
+// A file that is put streams as an upload does. Its outcome is open where the kernel
+// dies behind the last byte, and nowhere else.
+func TestPutFileStream(t *testing.T) {
+	p := &putter{most: 1 << 20}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := shim.NewServer(nil)
+	Register(s, p)
+	p.stopped = func() { go s.Stop() }
+	go func() { _ = s.Serve(ln) }()
+	conn, err := grpc.NewClient(ln.Addr().String(), append(shim.DialOptions(), grpc.WithTransportCredentials(insecure.NewCredentials()))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(); s.Stop() })
+	h := NewClient(conn)
+	put := func(r io.Reader) (StoredFile, error) {
+		return h.PutFile(t.Context(), NewFile{Object: "a", Name: "f"}, r)
+	}
+	f, err := put(io.LimitReader(zeros{}, 1<<20))
+	if err != nil || f.Name != "f" || f.Size != 1<<20 || !f.New {
+		t.Errorf("%+v, %v", f, err)
+	}
+	if f, err = put(strings.NewReader("")); err != nil || f.Size != 0 {
+		t.Errorf("an empty file: %+v, %v", f, err)
+	}
+	if _, err = put(&counted{Reader: zeros{}}); !errs.Is(err, errs.TooLarge) {
+		t.Errorf("a file that is too large: %v", err)
+	}
+	if _, err = put(io.MultiReader(strings.NewReader("x"), breaking{})); !errors.Is(err, errBroken) {
+		t.Errorf("a reader's error came back as %v", err)
+	}
+	p.most = -1
+	unread := &counted{Reader: strings.NewReader("x")}
+	if _, err = put(unread); !errs.Is(err, errs.Precondition) || unread.n.Load() > 0 {
+		t.Errorf("a file that is not taken: %v, %d bytes were read", err, unread.n.Load())
+	}
+	p.most, p.dies = 1<<20, true
+	if _, err = put(strings.NewReader("x")); !errs.Is(err, errs.Unknown) {
+		t.Errorf("a kernel that dies behind the last byte: %v", err)
+	}
+	if _, err = put(strings.NewReader("x")); errs.Is(err, errs.Unknown) || err == nil {
+		t.Errorf("a kernel that is dead before the first byte: %v", err)
+	}
+}

@@ -216,6 +216,9 @@ func (c *client) Read(ctx context.Context, r transporttest.Read) (transporttest.
 	}
 	res, err := c.ask(ctx, m)
 	out := transporttest.Reading{Response: res.response(), Next: res.Next}
+	if r.What == transporttest.Export && res.Error == nil {
+		out.Status, out.Archive = 200, res.Chunk
+	}
 	if err != nil || res.Error != nil || r.What == transporttest.File {
 		return out, err
 	}
@@ -246,6 +249,7 @@ func readResult(r transporttest.Read, text json.RawMessage, out *transporttest.R
 			return host.TestResult{Name: t.Name, Outcome: t.Outcome, Reason: t.Reason, Code: t.Code, Line: t.Line, Traceback: t.Traceback,
 				Duration: time.Duration(t.Duration*1000+0.5) * time.Microsecond, Log: log, Omitted: t.Omitted}
 		})
+	case transporttest.Export: // all of it is in the pieces
 	case transporttest.Diff:
 		var d struct{ Text string }
 		err = json.Unmarshal(text, &d)
@@ -329,6 +333,11 @@ func (c *client) Change(ctx context.Context, ch transporttest.Change) (transport
 	case ch.Rollback != nil:
 		r := ch.Rollback
 		object, m = r.Object, message{"do": lines.Rollback, "version": r.Version, "author": r.Author, "message": r.Message}
+	case ch.Import != nil:
+		if ch.Import.Cut {
+			return c.cutImport(ctx, ch.Import)
+		}
+		object, m, files = ch.Import.Object, message{"do": lines.Import}, [][]byte{ch.Import.Archive}
 	default:
 		object, m = ch.Delete.Object, message{"do": lines.Delete, "if_match": ch.Delete.IfMatch}
 	}
@@ -348,4 +357,20 @@ func (c *client) Change(ctx context.Context, ch transporttest.Change) (transport
 	err = json.Unmarshal(res.Result, &done)
 	out.Version = done.Version
 	return out, err
+}
+
+// cutImport sends what there is, says that more follows, and goes away.
+func (c *client) cutImport(ctx context.Context, i *transporttest.Import) (transporttest.Changed, error) {
+	m := message{"do": lines.Import, "object": i.Object}
+	answers, err := c.write(ctx, m)
+	for rest := i.Archive; err == nil && len(rest) > 0; {
+		if r := <-answers; !r.Send {
+			return transporttest.Changed{Response: r.response()}, nil
+		}
+		n := min(len(rest), 1<<20)
+		_, err = c.write(ctx, message{"id": m["id"], "chunk": rest[:n], "more": true})
+		rest = rest[n:]
+	}
+	c.Close()
+	return transporttest.Changed{}, errors.Join(err, errors.New("the client is gone"))
 }

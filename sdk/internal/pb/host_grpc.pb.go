@@ -36,6 +36,8 @@ const (
 	HostService_Diff_FullMethodName        = "/station.v1.HostService/Diff"
 	HostService_Delete_FullMethodName      = "/station.v1.HostService/Delete"
 	HostService_Metadata_FullMethodName    = "/station.v1.HostService/Metadata"
+	HostService_Export_FullMethodName      = "/station.v1.HostService/Export"
+	HostService_Import_FullMethodName      = "/station.v1.HostService/Import"
 	HostService_Files_FullMethodName       = "/station.v1.HostService/Files"
 	HostService_PutFile_FullMethodName     = "/station.v1.HostService/PutFile"
 	HostService_DeleteFile_FullMethodName  = "/station.v1.HostService/DeleteFile"
@@ -71,6 +73,8 @@ type HostServiceClient interface {
 	Diff(ctx context.Context, in *HostDiffQuery, opts ...grpc.CallOption) (*HostDiff, error)
 	Delete(ctx context.Context, in *HostDeletion, opts ...grpc.CallOption) (*Empty, error)
 	Metadata(ctx context.Context, in *HostMetadataQuery, opts ...grpc.CallOption) (*HostMetadata, error)
+	Export(ctx context.Context, in *HostExport, opts ...grpc.CallOption) (grpc.ServerStreamingClient[HostExportReply], error)
+	Import(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[HostImport, HostPublished], error)
 	Files(ctx context.Context, in *HostFilesQuery, opts ...grpc.CallOption) (*HostFiles, error)
 	PutFile(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[HostNewFile, HostStoredFile], error)
 	DeleteFile(ctx context.Context, in *HostFileDeletion, opts ...grpc.CallOption) (*Empty, error)
@@ -273,6 +277,38 @@ func (c *hostServiceClient) Metadata(ctx context.Context, in *HostMetadataQuery,
 	return out, nil
 }
 
+func (c *hostServiceClient) Export(ctx context.Context, in *HostExport, opts ...grpc.CallOption) (grpc.ServerStreamingClient[HostExportReply], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &HostService_ServiceDesc.Streams[2], HostService_Export_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[HostExport, HostExportReply]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type HostService_ExportClient = grpc.ServerStreamingClient[HostExportReply]
+
+func (c *hostServiceClient) Import(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[HostImport, HostPublished], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &HostService_ServiceDesc.Streams[3], HostService_Import_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[HostImport, HostPublished]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type HostService_ImportClient = grpc.ClientStreamingClient[HostImport, HostPublished]
+
 func (c *hostServiceClient) Files(ctx context.Context, in *HostFilesQuery, opts ...grpc.CallOption) (*HostFiles, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(HostFiles)
@@ -285,7 +321,7 @@ func (c *hostServiceClient) Files(ctx context.Context, in *HostFilesQuery, opts 
 
 func (c *hostServiceClient) PutFile(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[HostNewFile, HostStoredFile], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &HostService_ServiceDesc.Streams[2], HostService_PutFile_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &HostService_ServiceDesc.Streams[4], HostService_PutFile_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -399,6 +435,8 @@ type HostServiceServer interface {
 	Diff(context.Context, *HostDiffQuery) (*HostDiff, error)
 	Delete(context.Context, *HostDeletion) (*Empty, error)
 	Metadata(context.Context, *HostMetadataQuery) (*HostMetadata, error)
+	Export(*HostExport, grpc.ServerStreamingServer[HostExportReply]) error
+	Import(grpc.ClientStreamingServer[HostImport, HostPublished]) error
 	Files(context.Context, *HostFilesQuery) (*HostFiles, error)
 	PutFile(grpc.ClientStreamingServer[HostNewFile, HostStoredFile]) error
 	DeleteFile(context.Context, *HostFileDeletion) (*Empty, error)
@@ -469,6 +507,12 @@ func (UnimplementedHostServiceServer) Delete(context.Context, *HostDeletion) (*E
 }
 func (UnimplementedHostServiceServer) Metadata(context.Context, *HostMetadataQuery) (*HostMetadata, error) {
 	return nil, status.Error(codes.Unimplemented, "method Metadata not implemented")
+}
+func (UnimplementedHostServiceServer) Export(*HostExport, grpc.ServerStreamingServer[HostExportReply]) error {
+	return status.Error(codes.Unimplemented, "method Export not implemented")
+}
+func (UnimplementedHostServiceServer) Import(grpc.ClientStreamingServer[HostImport, HostPublished]) error {
+	return status.Error(codes.Unimplemented, "method Import not implemented")
 }
 func (UnimplementedHostServiceServer) Files(context.Context, *HostFilesQuery) (*HostFiles, error) {
 	return nil, status.Error(codes.Unimplemented, "method Files not implemented")
@@ -809,6 +853,24 @@ func _HostService_Metadata_Handler(srv interface{}, ctx context.Context, dec fun
 	return interceptor(ctx, in, info, handler)
 }
 
+func _HostService_Export_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(HostExport)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(HostServiceServer).Export(m, &grpc.GenericServerStream[HostExport, HostExportReply]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type HostService_ExportServer = grpc.ServerStreamingServer[HostExportReply]
+
+func _HostService_Import_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(HostServiceServer).Import(&grpc.GenericServerStream[HostImport, HostPublished]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type HostService_ImportServer = grpc.ClientStreamingServer[HostImport, HostPublished]
+
 func _HostService_Files_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(HostFilesQuery)
 	if err := dec(in); err != nil {
@@ -1092,6 +1154,16 @@ var HostService_ServiceDesc = grpc.ServiceDesc{
 			StreamName:    "ReadFile",
 			Handler:       _HostService_ReadFile_Handler,
 			ServerStreams: true,
+		},
+		{
+			StreamName:    "Export",
+			Handler:       _HostService_Export_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "Import",
+			Handler:       _HostService_Import_Handler,
+			ClientStreams: true,
 		},
 		{
 			StreamName:    "PutFile",

@@ -40,6 +40,8 @@ const (
 	indexPart   = "files/index.tsv"
 	endPart     = "end.tsv"
 	valueHeader = "name\tvalue\tcrc\n"
+
+	valueColumns = 2
 )
 
 // logPart is about how many bytes of lines one part of the log has.

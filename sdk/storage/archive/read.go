@@ -17,11 +17,14 @@ import (
 	"github.com/dbbasic/station/sdk/storage/text"
 )
 
-// maxLine is the longest line that is read, in bytes; maxSource the longest
-// source text.
+// The most bytes that are read of a line, of a source text, and of the parts that are
+// kept in memory as a whole: the lists of versions and of files, and those of names and
+// values. An object of 300,000 versions stays below.
 const (
 	maxLine   = 64 << 20
 	maxSource = 16 << 20
+	maxList   = 64 << 20
+	maxValues = 64 << 10
 )
 
 // Sink takes what an archive holds, in the order of its methods. What it is given
@@ -91,9 +94,9 @@ func (a *reader) broken(err error) error {
 		return err
 	}
 	if errors.Is(err, tar.ErrHeader) {
-		return errs.Wrap(errs.Invalid, "archive.Read", err, "This is not an archive of an object.")
+		return &errs.Error{Kind: errs.Invalid, Code: "bad_archive", Op: "archive.Read", Err: err, Message: "This is not an archive of an object."}
 	}
-	return errs.Wrap(errs.Corrupt, "archive.Read", err, "The archive cannot be read to its end.")
+	return &errs.Error{Kind: errs.Corrupt, Code: "bad_archive", Op: "archive.Read", Err: err, Message: "The archive cannot be read to its end."}
 }
 
 // next goes on to the part of that name.
@@ -116,6 +119,10 @@ func (a *reader) next(name string) error {
 func (a *reader) table(part, header string, columns int, use func(cols [][]byte, how text.Verdict) (ok bool, err error)) error {
 	if err := a.next(part); err != nil {
 		return err
+	}
+	switch {
+	case (part == metaPart || part == indexPart) && a.size > maxList, columns == valueColumns && a.size > maxValues:
+		return corrupt(part, 0, "it is too long")
 	}
 	r := bufio.NewReaderSize(a.tar, 64<<10)
 	cols := make([][]byte, columns)
@@ -180,7 +187,7 @@ func readLine(r *bufio.Reader) ([]byte, error) {
 // numbers reads a part of names and values.
 func (a *reader) values(part string) (map[string]string, error) {
 	values := map[string]string{}
-	err := a.table(part, valueHeader, 2, func(cols [][]byte, _ text.Verdict) (bool, error) {
+	err := a.table(part, valueHeader, valueColumns, func(cols [][]byte, _ text.Verdict) (bool, error) {
 		v, ok := text.Parse(cols[1])
 		values[string(cols[0])] = string(v)
 		return ok, nil

@@ -23,6 +23,7 @@ var actions = map[Action]action{
 	Test: {false, (*exchange).test}, Versions: {false, (*exchange).versions}, Version: {false, (*exchange).version},
 	Diff: {false, (*exchange).diff}, Metadata: {false, (*exchange).metadata},
 	Publish: {false, (*exchange).publish}, Rollback: {false, (*exchange).rollback}, Delete: {false, (*exchange).delete},
+	Export: {}, Import: {},
 	Files: {false, (*exchange).files}, DeleteFile: {false, (*exchange).deleteFile}, Status: {false, (*exchange).status},
 	SetState: {false, (*exchange).setState}, DeleteState: {false, (*exchange).deleteState},
 	Plugins: {true, (*exchange).plugins}, Health: {true, (*exchange).health}, Ready: {true, (*exchange).ready},
@@ -50,6 +51,10 @@ func (x *exchange) ask(do action, object id.Object, station id.Station) error {
 		return x.file(object)
 	case PutFile:
 		return x.putFile(object)
+	case Export:
+		return x.exportObject(object)
+	case Import:
+		return x.importObject(object)
 	}
 	switch {
 	case x.Limit == 0:

@@ -101,19 +101,45 @@ func (x *exchange) piece() (piece, error) {
 	}
 }
 
-// sendFile answers with a file: the first piece comes with the answer, each other
-// one when the client asks for it. A file that breaks off ends with an error.
+// importObject hands an archive of the client to the host. An import ends with its
+// client, but where the host has the whole archive.
+func (x *exchange) importObject(object id.Object) error {
+	ctx, cancel := context.WithCancel(x.calls)
+	defer cancel()
+	in := &incoming{x: x, more: true, watch: time.AfterFunc(x.most.call, cancel)}
+	defer in.close()
+	done, err := x.host.Import(ctx, object, in)
+	if err != nil {
+		return err
+	}
+	x.last(&Answer{Value: done})
+	return nil
+}
+
+// sendFile answers with a file.
 func (x *exchange) sendFile(object id.Object, res *host.Result) error {
+	return x.sendPieces(&Answer{Result: res, Station: res.Station}, func(ctx context.Context) (io.ReadCloser, error) {
+		return x.host.ReadFile(ctx, object, res.File.Name, res.File.Hash, 0)
+	})
+}
+
+// exportObject answers with an archive.
+func (x *exchange) exportObject(object id.Object) error {
+	return x.sendPieces(new(Answer), func(ctx context.Context) (io.ReadCloser, error) { return x.host.Export(ctx, object) })
+}
+
+// sendPieces answers with bytes of any length: the first piece comes with the answer,
+// each other one when the client asks for it. What breaks off ends with an error.
+func (x *exchange) sendPieces(a *Answer, open func(context.Context) (io.ReadCloser, error)) error {
 	ctx, cancel := context.WithCancel(x.calls) // the first piece is for a client too that has said all it has to say
 	defer cancel()
 	watch := time.AfterFunc(x.most.call, cancel)
 	defer watch.Stop()
-	r, err := x.host.ReadFile(ctx, object, res.File.Name, res.File.Hash, 0)
+	r, err := open(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = r.Close() }() // what was to be read has been
-	a := &Answer{Result: res, Station: res.Station}
 	for b := make([]byte, pieceBytes); ; a = new(Answer) {
 		watch.Reset(x.most.call)
 		n, end, err := storage.ReadChunk(r, b)

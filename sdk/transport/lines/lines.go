@@ -4,7 +4,7 @@
 // pieces and the orderly end are here.
 //
 // A client sends requests, each with an id of its own, and gets an answer for each,
-// in any order. Files have no limit that a line could hold, so they come in
+// in any order. Files and archives have no limit that a line could hold, so they come in
 // pieces, and who receives asks for each: nothing is sent that nobody can take,
 // and a slow file holds up no other request of its connection.
 package lines
@@ -67,6 +67,8 @@ const (
 	Publish  Action = "publish"
 	Rollback Action = "rollback"
 	Delete   Action = "delete"
+	Export   Action = "export" // answered in pieces, as a file is
+	Import   Action = "import" // the station asks for the pieces of the archive, as for a file of a form
 	Files    Action = "files"
 	File     Action = "file"
 	PutFile  Action = "put_file"
@@ -110,8 +112,8 @@ type Request struct {
 	Piece *Piece
 }
 
-// Piece is a line about a file: bytes of one that the station asked for, or what the
-// client says of one that it gets.
+// Piece is a line about a file or an archive: bytes of one that the station asked for,
+// or what the client says of one that it gets.
 type Piece struct {
 	Bytes []byte // of a file of the client; the pieces of one file of a form follow those of the one before
 	More  bool   // others of the same file follow
@@ -131,8 +133,8 @@ type Answer struct {
 	Value  any          // of the other actions: see Answer's Values
 	Next   string       // cursor of the next page; empty on the last
 
-	Send  bool   // the next piece of the files of the form, or of the file that is put, please
-	Piece []byte // of a file
+	Send  bool   // the next piece of the files of the form, or of what is put or imported, please
+	Piece []byte // of a file or an archive
 	More  bool   // others follow, each when the client asks for it
 }
 
@@ -149,6 +151,8 @@ type Answer struct {
 //	Diff, Metrics     string
 //	Metadata          host.Metadata
 //	Publish, Rollback host.Published
+//	Import            host.Published
+//	Export            nil; Piece is the first of the archive
 //	Delete            id.Object, which is no more
 //	Files             []host.File
 //	PutFile           host.StoredFile

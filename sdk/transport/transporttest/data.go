@@ -86,26 +86,10 @@ func (h *Host) condition(object id.Object, name, hash string) error {
 
 // PutFile keeps a file of an object that has data.
 func (h *Host) PutFile(ctx context.Context, f host.NewFile, r io.Reader) (host.StoredFile, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	key := string(f.Object) + "/" + f.Name
-	_, had := h.files.known[key]
-	err := h.arrive(f.Object, f)
-	switch {
-	case h.down:
-		err = errs.New(errs.Unavailable, "", "The kernel is down for the test.")
-	case err != nil:
-	case storage.CheckFileName(f.Name) != nil:
-		err = storage.CheckFileName(f.Name)
-	case f.IfAbsent && had:
-		err = errs.New(errs.Precondition, "", "The file is there.")
-	default:
-		err = h.condition(f.Object, f.Name, f.IfMatch)
-	}
+	limit, err := h.takes(f)
 	if err != nil {
 		return host.StoredFile{}, err
 	}
-	limit := cmp.Or(h.files.limit, fileLimit)
 	content, err := io.ReadAll(io.LimitReader(r, int64(limit)+1))
 	switch {
 	case err != nil:
@@ -115,7 +99,29 @@ func (h *Host) PutFile(ctx context.Context, f host.NewFile, r io.Reader) (host.S
 	case ctx.Err() != nil:
 		return host.StoredFile{}, errs.Wrap(errs.Unavailable, "transporttest.PutFile", ctx.Err(), "The file was given up.")
 	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	_, had := h.files.known[string(f.Object)+"/"+f.Name]
 	return host.StoredFile{File: h.addFile(f.Object, f.Name, f.Type, content), New: !had}, nil
+}
+
+// takes says whether a file is taken, and how many bytes of it.
+func (h *Host) takes(f host.NewFile) (limit int, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.down {
+		return 0, errs.New(errs.Unavailable, "", "The kernel is down for the test.")
+	}
+	if err := h.arrive(f.Object, f); err != nil {
+		return 0, err
+	}
+	if err := storage.CheckFileName(f.Name); err != nil {
+		return 0, err
+	}
+	if _, had := h.files.known[string(f.Object)+"/"+f.Name]; had && f.IfAbsent {
+		return 0, errs.New(errs.Precondition, "", "The file is there.")
+	}
+	return cmp.Or(h.files.limit, fileLimit), h.condition(f.Object, f.Name, f.IfMatch)
 }
 
 // DeleteFile removes a file.

@@ -118,7 +118,7 @@ func faults(leak <-chan struct{}) []fault {
 	var mu sync.Mutex
 	var last host.Result
 	var broken error
-	return append(slices.Concat(readFaults(), fileFaults(), sourceFaults(), operatorFaults(), healthFaults()), []fault{
+	return append(slices.Concat(readFaults(), fileFaults(), sourceFaults(), operatorFaults(), healthFaults(), archiveFaults()), []fault{
 		{name: "a declaration that is not sound", check: "Options", option: plugin.Option{Name: "listen", Type: plugin.String, Doc: "Where."}},
 		{name: "any option is taken", check: "Options", deaf: true},
 		{name: "an option that is declared and not known", check: "Options", option: plugin.Option{Name: "color", Type: plugin.String, Doc: "The color."}},

@@ -227,7 +227,7 @@ func headers(sent []host.Field) []host.Field {
 // withheld are the headers that no script sees.
 var withheld = []string{"Authorization", "Cookie", "Proxy-Authorization"}
 
-// alter changes an object, or deletes it.
+// alter changes an object, deletes it, or makes it of an archive.
 func alter(ctx context.Context, c Change, h host.Host, res *answer) error {
 	if c.PutFile != nil || c.DeleteFile != nil || c.SetState != nil || c.DeleteState != nil {
 		return alterData(ctx, c, h, res)
@@ -241,6 +241,8 @@ func alter(ctx context.Context, c Change, h host.Host, res *answer) error {
 		res.Object = c.Rollback.Object
 	case c.Delete != nil:
 		res.Object = c.Delete.Object
+	case c.Import != nil:
+		res.Object = c.Import.Object
 	}
 	if _, err := id.ParseObject(string(res.Object)); err != nil {
 		return err
@@ -250,6 +252,12 @@ func alter(ctx context.Context, c Change, h host.Host, res *answer) error {
 		done, err = h.Publish(ctx, *c.Publish)
 	case c.Rollback != nil:
 		done, err = h.Rollback(ctx, *c.Rollback)
+	case c.Import != nil:
+		var archive io.Reader = bytes.NewReader(c.Import.Archive)
+		if c.Import.Cut {
+			archive = io.MultiReader(archive, errorReader{errCut})
+		}
+		done, err = h.Import(ctx, res.Object, archive)
 	default:
 		err = h.Delete(ctx, *c.Delete)
 	}
@@ -384,6 +392,12 @@ func look(ctx context.Context, r Read, h host.Host, res *Reading) error {
 		res.Versions[0].Uses = nil
 	case Diff:
 		res.Diff, err = h.Diff(ctx, host.DiffQuery{Object: object, From: r.Number, To: r.To})
+	case Export:
+		var r io.ReadCloser
+		if r, err = h.Export(ctx, object); err == nil {
+			defer func() { _ = r.Close() }() // what was to be read has been
+			res.Archive, err = io.ReadAll(r)
+		}
 	case Files:
 		var page host.FilesPage
 		page, err = h.Files(ctx, host.FilesQuery{Object: object, Prefix: r.Prefix, After: r.Cursor, Limit: r.Limit})

@@ -89,6 +89,7 @@ const (
 	Version  = "version" // one, with its text
 	Diff     = "diff"
 	Metadata = "metadata"
+	Export   = "export"
 
 	Files  = "files"
 	File   = "file"   // the bytes of one: a Response alone, with its type
@@ -132,6 +133,7 @@ type Reading struct {
 
 	Diff     []byte
 	Metadata host.Metadata // Declared in canonical JSON
+	Archive  []byte        // Export
 	Plugins  []host.Plugin // in the host's order
 	Health   host.Health
 	Metrics  string // as the host gave them
@@ -142,8 +144,8 @@ type Reading struct {
 	Next string // cursor of the next page; empty on the last
 }
 
-// Change asks for another source of an object, for its end, or for another file or key:
-// one of these is set.
+// Change asks for another source of an object, for its end, for another file or key, or for an
+// object made of an archive: one of these is set.
 type Change struct {
 	Publish     *host.Publication   `json:",omitempty"`
 	Rollback    *host.Rollback      `json:",omitempty"`
@@ -152,6 +154,14 @@ type Change struct {
 	DeleteFile  *host.FileDeletion  `json:",omitempty"`
 	SetState    *host.StateChange   `json:",omitempty"`
 	DeleteState *host.StateDeletion `json:",omitempty"`
+	Import      *Import             `json:",omitempty"`
+}
+
+// Import is an object that shall be made of an archive.
+type Import struct {
+	Object  id.Object
+	Archive []byte
+	Cut     bool // the client goes away behind these bytes, without having said that they are all
 }
 
 // Changed is the answer to a Change: a Response that failed, or what the object
@@ -195,6 +205,10 @@ var checks = []check{
 	{"UploadsRefused", checkUploadsRefused},
 	{"Files", checkFiles},
 	{"BrokenFiles", checkBrokenFiles},
+	{"Exports", checkExports},
+	{"BrokenExports", checkBrokenExports},
+	{"Imports", checkImports},
+	{"CutImports", checkCutImports},
 	{"MalformedIDs", checkMalformedIDs},
 	{"Statuses", checkStatuses},
 	{"Errors", checkErrors},

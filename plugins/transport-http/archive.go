@@ -1,0 +1,101 @@
+package transporthttp
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/dbbasic/station/sdk/errs"
+	"github.com/dbbasic/station/sdk/id"
+	"github.com/dbbasic/station/sdk/storage"
+)
+
+// exportPiece is how much of an export is in memory, in bytes.
+const exportPiece = 256 << 10
+
+// exportObject answers GET ?export=true. Its length is not known before its end, so
+// an archive that cannot be sent whole breaks the connection off.
+func (x *exchange) exportObject(ctx context.Context, object id.Object, _ args) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stall := time.AfterFunc(callTime, cancel) // the host does not answer
+	defer stall.Stop()
+	r, err := x.host.Export(ctx, object)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = r.Close() }() // what was to be read has been
+	begin := func() {
+		header := x.w.Header()
+		header["Content-Type"] = []string{tarType}
+		header["Content-Disposition"] = []string{`attachment; filename="` + string(object) + `.tar"`} // an id needs no escapes
+		header["Cache-Control"] = []string{"no-store"}
+	}
+	if x.r.Method == http.MethodHead {
+		begin()
+		x.send(http.StatusOK, nil)
+		return nil
+	}
+	start, sent := time.Now(), 0
+	for b := make([]byte, exportPiece); ; {
+		stall.Reset(callTime)
+		n, end, err := storage.ReadChunk(r, b)
+		stall.Stop()
+		if err == nil && time.Since(start) > allowance(sent) {
+			err = errors.New("the client reads too slowly")
+		}
+		switch {
+		case err != nil && !x.begun:
+			return err
+		case err != nil:
+			x.logFailure(errs.From(errs.Wrap(errs.Unavailable, "http.exportObject", err, "An archive was sent in part.")), http.StatusServiceUnavailable)
+			panic(http.ErrAbortHandler)
+		case !x.begun:
+			begin()
+			x.begun = true
+			x.w.WriteHeader(http.StatusOK)
+		}
+		if _, err := x.w.Write(b[:n]); err != nil {
+			panic(http.ErrAbortHandler) // the client is gone
+		}
+		if sent += n; end {
+			return nil
+		}
+	}
+}
+
+const tarType = "application/x-tar"
+
+// importObject answers PUT ?import=true.
+func (x *exchange) importObject(ctx context.Context, object id.Object, _ args) error {
+	if enc := x.r.Header.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
+		return errs.New(errs.Unsupported, "unsupported_content_encoding",
+			"The content encoding %q is not supported; send the archive as it is.", clip(enc))
+	}
+	switch media, _, err := contentType(x.r.Header.Get("Content-Type")); {
+	case err != nil:
+		return err
+	case media != "" && media != tarType && media != "application/octet-stream" && media != formType: // curl says the last of any body
+		return errs.New(errs.Unsupported, "", "An archive is sent as the body itself, with the Content-Type %s.", tarType)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	body := &fileBody{x: x, rc: http.NewResponseController(x.w), start: time.Now(), stall: time.AfterFunc(callTime, cancel)}
+	defer body.stall.Stop()
+	done, err := x.host.Import(ctx, object, body)
+	if err != nil {
+		x.w.Header().Set("Connection", "close") // the rest of the body is not read
+		return err
+	}
+	x.setETag(done.Hash)
+	x.sendJSON(http.StatusOK, struct {
+		Status    string    `json:"status"`
+		Message   string    `json:"message"`
+		VersionID uint64    `json:"version_id"`
+		ObjectID  id.Object `json:"object_id"`
+	}{"ok", "The object is imported, and version " + strconv.FormatUint(done.Version, 10) + " is live", done.Version, object})
+	return nil
+}

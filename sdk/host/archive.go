@@ -1,0 +1,80 @@
+package host
+
+import (
+	"context"
+	"io"
+
+	"google.golang.org/grpc"
+
+	"github.com/dbbasic/station/sdk/id"
+	"github.com/dbbasic/station/sdk/internal/pb"
+	"github.com/dbbasic/station/sdk/internal/shim"
+)
+
+func (c *client) Export(ctx context.Context, object id.Object) (io.ReadCloser, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	s, err := c.c.Export(ctx, &pb.HostExport{Object: []byte(object)})
+	if err == nil {
+		_, err = s.Recv() // empty: the export has begun
+	}
+	if err != nil {
+		cancel()
+		return nil, shim.FromStatus(err)
+	}
+	return &shim.StreamReader{Cancel: cancel, ChunkReader: shim.ChunkReader{Recv: func() ([]byte, error) {
+		m, err := s.Recv()
+		return m.GetChunk(), err
+	}}}, nil
+}
+
+// Import waits for the kernel to ask before it reads of r, and ends the stream
+// without its end where r fails, as Upload does. It gives errs.Unknown where the
+// connection fails once all has been sent: the kernel may have made the object.
+func (c *client) Import(ctx context.Context, object id.Object, r io.Reader) (Published, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	s, err := c.c.Import(ctx)
+	if err != nil {
+		return Published{}, shim.FromStatus(err)
+	}
+	m, whole, err := sendStream(s, &pb.HostImport{Object: []byte(object)}, func(b []byte) *pb.HostImport { return &pb.HostImport{Chunk: b} }, r)
+	if err != nil && whole {
+		err = lost(err, "host.Import")
+	}
+	if err != nil {
+		return Published{}, err
+	}
+	return decodePublished(m), nil
+}
+
+func (s *server) Export(m *pb.HostExport, stream grpc.ServerStreamingServer[pb.HostExportReply]) error {
+	r, err := s.h.Export(stream.Context(), id.Object(m.GetObject()))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = r.Close() }() // what was to be read has been
+	if err := stream.Send(&pb.HostExportReply{}); err != nil {
+		return err
+	}
+	var sent error
+	err = shim.SendChunks(r, func(b []byte) error {
+		sent = stream.Send(&pb.HostExportReply{Chunk: b})
+		return sent
+	})
+	if sent != nil {
+		return sent
+	}
+	return err
+}
+
+func (s *server) Import(stream grpc.ClientStreamingServer[pb.HostImport, pb.HostPublished]) error {
+	first, err := stream.Recv()
+	if err != nil {
+		return err
+	}
+	done, err := s.h.Import(stream.Context(), id.Object(first.GetObject()), receive(stream, (*pb.HostImport).GetChunk))
+	if err != nil {
+		return err
+	}
+	return stream.SendAndClose(encodePublished(done))
+}
