@@ -143,7 +143,7 @@ func beSlow(ctx context.Context, addr string, kind int) error {
 			_, err = conn.Write([]byte("x"))
 		}
 		if err != nil {
-			return nil //nolint:nilerr // the station has closed it, which is what it shall do
+			return nil // the station has closed it, which is what it shall do
 		}
 	}
 }

@@ -99,8 +99,27 @@ func (h *Host) outward(err error, c host.Call) error {
 }
 
 // Objects implements host.Host.
-func (h *Host) Objects(_ context.Context, q host.ObjectsQuery) (host.ObjectsPage, error) {
-	return h.objects.page(q)
+func (h *Host) Objects(ctx context.Context, q host.ObjectsQuery) (host.ObjectsPage, error) {
+	if q.Methods && (q.Limit < 1 || q.Limit > host.MaxMethods) {
+		return host.ObjectsPage{}, errs.New(errs.Invalid, "bad_limit", "The limit is %d; objects with their methods are listed with 1 to %d.", q.Limit, host.MaxMethods)
+	}
+	page, err := h.objects.page(q)
+	if err != nil || !q.Methods {
+		return page, err
+	}
+	page.Methods = make([][]string, len(page.Objects))
+	for i, o := range page.Objects {
+		s, err := h.look(o.Object)
+		if err != nil || s.program == nil { // it went out of service meanwhile
+			continue
+		}
+		d, err := h.declared(ctx, s.program)
+		if err != nil {
+			return host.ObjectsPage{}, err
+		}
+		page.Methods[i] = d.methods
+	}
+	return page, nil
 }
 
 // Source implements host.Host.

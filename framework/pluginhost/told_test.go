@@ -119,6 +119,17 @@ func (s *told) Info() plugin.Info {
 	return i
 }
 
+func (s *told) Figures(ctx context.Context) []plugin.Figure {
+	list := s.Storage.Figures(ctx)
+	switch s.how {
+	case "silent about its figures":
+		<-make(chan struct{})
+	case "unsound figures":
+		list[0].Name = "Not a name"
+	}
+	return list
+}
+
 func (s *told) Configure(ctx context.Context, c plugin.Config) error {
 	if s.how == "refuse" {
 		return errs.New(errs.Unavailable, "", "the folder %s is locked", c.DataDir)

@@ -3,6 +3,7 @@ package transporthttp
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -346,7 +347,7 @@ func TestIdleAtTheEnd(t *testing.T) {
 		if got, _ := readAnswer(t, late, "GET"); got.StatusCode != http.StatusOK || !got.Close {
 			t.Errorf("at the end: %d, the last %v", got.StatusCode, got.Close)
 		}
-		if n, err := idle.Read(make([]byte, 1)); err != io.EOF {
+		if n, err := idle.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 			t.Errorf("the idle connection got %d bytes, %v", n, err)
 		}
 		if d := <-took; d > time.Second {

@@ -190,7 +190,7 @@ type formText struct {
 // Read implements io.Reader. It gives io.ErrUnexpectedEOF in place of io.EOF.
 func (f *formText) Read(p []byte) (int, error) {
 	n, err := f.body.Read(p)
-	if err != io.EOF {
+	if err != io.EOF { //nolint:errorlint // only io.EOF itself is the end of the body
 		return n, err
 	}
 	added := copy(p[n:], f.left)

@@ -84,6 +84,10 @@ var routes = []route{
 	{path: "/plugins", does: "lists the plugins of the station, and how they are", ops: []operation{
 		{method: http.MethodGet, serve: (*exchange).plugins, time: healthTime},
 	}},
+	{path: "/openapi.json", does: "describes this API and the objects in service as OpenAPI 3.1", ops: []operation{
+		{method: http.MethodGet, serve: (*exchange).openapi, time: untimed, params: []param{
+			{name: "prefix", doc: "Only objects whose ids begin so."}},
+		}}},
 	{path: "/metrics", does: "gives what the station counts and measures, for Prometheus", ops: []operation{
 		{method: http.MethodGet, serve: (*exchange).metrics},
 	}},
@@ -157,10 +161,13 @@ func pageLimit(absent int) param {
 }
 
 // table finds rows: those without a flag by their path, others by their flag.
-type table struct{ paths, flags map[string]*route }
+type table struct {
+	all          []route
+	paths, flags map[string]*route
+}
 
 func newTable() table {
-	t := table{map[string]*route{}, map[string]*route{}}
+	t := table{routes, map[string]*route{}, map[string]*route{}}
 	for i := range reserved {
 		t.flags[reserved[i].flag] = &reserved[i]
 	}

@@ -48,7 +48,7 @@ func lost(err error, op string) error {
 }
 
 func (c *client) Objects(ctx context.Context, q ObjectsQuery) (ObjectsPage, error) {
-	m, err := c.c.Objects(ctx, &pb.HostObjectsQuery{Prefix: []byte(q.Prefix), After: []byte(q.After), Limit: int32(q.Limit)})
+	m, err := c.c.Objects(ctx, &pb.HostObjectsQuery{Prefix: []byte(q.Prefix), After: []byte(q.After), Limit: int32(q.Limit), Methods: q.Methods})
 	if err != nil {
 		return ObjectsPage{}, err
 	}

@@ -69,6 +69,9 @@ func decodeResult(m *pb.HostResult) Result {
 
 func encodeObjects(p ObjectsPage) *pb.HostObjects {
 	m := &pb.HostObjects{More: p.More}
+	for _, names := range p.Methods {
+		m.Methods = append(m.Methods, &pb.HostMethods{Names: names})
+	}
 	for _, o := range p.Objects {
 		m.Objects = append(m.Objects, &pb.HostObject{Object: string(o.Object), Path: o.Path, File: o.File, Version: o.Version})
 	}
@@ -77,6 +80,9 @@ func encodeObjects(p ObjectsPage) *pb.HostObjects {
 
 func decodeObjects(m *pb.HostObjects) ObjectsPage {
 	p := ObjectsPage{More: m.GetMore()}
+	for _, o := range m.GetMethods() {
+		p.Methods = append(p.Methods, o.GetNames())
+	}
 	for _, o := range m.GetObjects() {
 		p.Objects = append(p.Objects, ObjectInfo{Object: id.Object(o.GetObject()), Path: o.GetPath(), File: o.GetFile(), Version: o.GetVersion()})
 	}

@@ -79,14 +79,19 @@ type ObjectInfo struct {
 
 // ObjectsQuery selects a page of the objects in service, in the order of their ids.
 type ObjectsQuery struct {
-	Prefix string
-	After  id.Object
-	Limit  int // 1 to storage.MaxPage; 0 means all
+	Prefix  string
+	After   id.Object
+	Limit   int  // 1 to storage.MaxPage, and to MaxMethods with Methods; 0 means all
+	Methods bool // what the objects answer is asked too, for which their scripts may have to be loaded
 }
+
+// MaxMethods is the most objects of a page with their methods.
+const MaxMethods = 100
 
 // ObjectsPage is a page of objects; More says that others follow.
 type ObjectsPage struct {
 	Objects []ObjectInfo
+	Methods [][]string // of each of Objects, where the query asks; none of a script that does not load
 	More    bool
 }
 

@@ -37,7 +37,7 @@ func (s *server) Invoke(ctx context.Context, m *pb.HostCall) (*pb.HostResult, er
 }
 
 func (s *server) Objects(ctx context.Context, m *pb.HostObjectsQuery) (*pb.HostObjects, error) {
-	p, err := s.h.Objects(ctx, ObjectsQuery{Prefix: string(m.GetPrefix()), After: id.Object(m.GetAfter()), Limit: int(m.GetLimit())})
+	p, err := s.h.Objects(ctx, ObjectsQuery{Prefix: string(m.GetPrefix()), After: id.Object(m.GetAfter()), Limit: int(m.GetLimit()), Methods: m.GetMethods()})
 	if err != nil {
 		return nil, err
 	}

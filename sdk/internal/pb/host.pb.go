@@ -1439,6 +1439,7 @@ type HostObjectsQuery struct {
 	Prefix        []byte                 `protobuf:"bytes,1,opt,name=prefix,proto3" json:"prefix,omitempty"`
 	After         []byte                 `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`
 	Limit         int32                  `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
+	Methods       bool                   `protobuf:"varint,4,opt,name=methods,proto3" json:"methods,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1494,11 +1495,19 @@ func (x *HostObjectsQuery) GetLimit() int32 {
 	return 0
 }
 
+func (x *HostObjectsQuery) GetMethods() bool {
+	if x != nil {
+		return x.Methods
+	}
+	return false
+}
+
 // HostObjects is host.ObjectsPage.
 type HostObjects struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Objects       []*HostObject          `protobuf:"bytes,1,rep,name=objects,proto3" json:"objects,omitempty"`
 	More          bool                   `protobuf:"varint,2,opt,name=more,proto3" json:"more,omitempty"`
+	Methods       []*HostMethods         `protobuf:"bytes,3,rep,name=methods,proto3" json:"methods,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1547,6 +1556,58 @@ func (x *HostObjects) GetMore() bool {
 	return false
 }
 
+func (x *HostObjects) GetMethods() []*HostMethods {
+	if x != nil {
+		return x.Methods
+	}
+	return nil
+}
+
+// HostMethods are the methods that an object answers.
+type HostMethods struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Names         []string               `protobuf:"bytes,1,rep,name=names,proto3" json:"names,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostMethods) Reset() {
+	*x = HostMethods{}
+	mi := &file_station_v1_host_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostMethods) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostMethods) ProtoMessage() {}
+
+func (x *HostMethods) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostMethods.ProtoReflect.Descriptor instead.
+func (*HostMethods) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *HostMethods) GetNames() []string {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
 // HostSourceRequest names an object.
 type HostSourceRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1557,7 +1618,7 @@ type HostSourceRequest struct {
 
 func (x *HostSourceRequest) Reset() {
 	*x = HostSourceRequest{}
-	mi := &file_station_v1_host_proto_msgTypes[22]
+	mi := &file_station_v1_host_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1569,7 +1630,7 @@ func (x *HostSourceRequest) String() string {
 func (*HostSourceRequest) ProtoMessage() {}
 
 func (x *HostSourceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[22]
+	mi := &file_station_v1_host_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1582,7 +1643,7 @@ func (x *HostSourceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostSourceRequest.ProtoReflect.Descriptor instead.
 func (*HostSourceRequest) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{22}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *HostSourceRequest) GetObject() string {
@@ -1605,7 +1666,7 @@ type HostSource struct {
 
 func (x *HostSource) Reset() {
 	*x = HostSource{}
-	mi := &file_station_v1_host_proto_msgTypes[23]
+	mi := &file_station_v1_host_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1617,7 +1678,7 @@ func (x *HostSource) String() string {
 func (*HostSource) ProtoMessage() {}
 
 func (x *HostSource) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[23]
+	mi := &file_station_v1_host_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1630,7 +1691,7 @@ func (x *HostSource) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostSource.ProtoReflect.Descriptor instead.
 func (*HostSource) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{23}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *HostSource) GetObject() string {
@@ -1675,7 +1736,7 @@ type HostPublication struct {
 
 func (x *HostPublication) Reset() {
 	*x = HostPublication{}
-	mi := &file_station_v1_host_proto_msgTypes[24]
+	mi := &file_station_v1_host_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1687,7 +1748,7 @@ func (x *HostPublication) String() string {
 func (*HostPublication) ProtoMessage() {}
 
 func (x *HostPublication) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[24]
+	mi := &file_station_v1_host_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1700,7 +1761,7 @@ func (x *HostPublication) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostPublication.ProtoReflect.Descriptor instead.
 func (*HostPublication) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{24}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *HostPublication) GetObject() string {
@@ -1751,7 +1812,7 @@ type HostRollback struct {
 
 func (x *HostRollback) Reset() {
 	*x = HostRollback{}
-	mi := &file_station_v1_host_proto_msgTypes[25]
+	mi := &file_station_v1_host_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1763,7 +1824,7 @@ func (x *HostRollback) String() string {
 func (*HostRollback) ProtoMessage() {}
 
 func (x *HostRollback) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[25]
+	mi := &file_station_v1_host_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1776,7 +1837,7 @@ func (x *HostRollback) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostRollback.ProtoReflect.Descriptor instead.
 func (*HostRollback) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{25}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *HostRollback) GetObject() string {
@@ -1819,7 +1880,7 @@ type HostPublished struct {
 
 func (x *HostPublished) Reset() {
 	*x = HostPublished{}
-	mi := &file_station_v1_host_proto_msgTypes[26]
+	mi := &file_station_v1_host_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1831,7 +1892,7 @@ func (x *HostPublished) String() string {
 func (*HostPublished) ProtoMessage() {}
 
 func (x *HostPublished) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[26]
+	mi := &file_station_v1_host_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1844,7 +1905,7 @@ func (x *HostPublished) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostPublished.ProtoReflect.Descriptor instead.
 func (*HostPublished) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{26}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *HostPublished) GetVersion() uint64 {
@@ -1880,7 +1941,7 @@ type HostDiffQuery struct {
 
 func (x *HostDiffQuery) Reset() {
 	*x = HostDiffQuery{}
-	mi := &file_station_v1_host_proto_msgTypes[27]
+	mi := &file_station_v1_host_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1892,7 +1953,7 @@ func (x *HostDiffQuery) String() string {
 func (*HostDiffQuery) ProtoMessage() {}
 
 func (x *HostDiffQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[27]
+	mi := &file_station_v1_host_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1905,7 +1966,7 @@ func (x *HostDiffQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostDiffQuery.ProtoReflect.Descriptor instead.
 func (*HostDiffQuery) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{27}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *HostDiffQuery) GetObject() string {
@@ -1939,7 +2000,7 @@ type HostDiff struct {
 
 func (x *HostDiff) Reset() {
 	*x = HostDiff{}
-	mi := &file_station_v1_host_proto_msgTypes[28]
+	mi := &file_station_v1_host_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1951,7 +2012,7 @@ func (x *HostDiff) String() string {
 func (*HostDiff) ProtoMessage() {}
 
 func (x *HostDiff) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[28]
+	mi := &file_station_v1_host_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1964,7 +2025,7 @@ func (x *HostDiff) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostDiff.ProtoReflect.Descriptor instead.
 func (*HostDiff) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{28}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *HostDiff) GetText() []byte {
@@ -1985,7 +2046,7 @@ type HostDeletion struct {
 
 func (x *HostDeletion) Reset() {
 	*x = HostDeletion{}
-	mi := &file_station_v1_host_proto_msgTypes[29]
+	mi := &file_station_v1_host_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1997,7 +2058,7 @@ func (x *HostDeletion) String() string {
 func (*HostDeletion) ProtoMessage() {}
 
 func (x *HostDeletion) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[29]
+	mi := &file_station_v1_host_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2010,7 +2071,7 @@ func (x *HostDeletion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostDeletion.ProtoReflect.Descriptor instead.
 func (*HostDeletion) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{29}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *HostDeletion) GetObject() string {
@@ -2037,7 +2098,7 @@ type HostExport struct {
 
 func (x *HostExport) Reset() {
 	*x = HostExport{}
-	mi := &file_station_v1_host_proto_msgTypes[30]
+	mi := &file_station_v1_host_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2049,7 +2110,7 @@ func (x *HostExport) String() string {
 func (*HostExport) ProtoMessage() {}
 
 func (x *HostExport) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[30]
+	mi := &file_station_v1_host_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2062,7 +2123,7 @@ func (x *HostExport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostExport.ProtoReflect.Descriptor instead.
 func (*HostExport) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{30}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *HostExport) GetObject() []byte {
@@ -2082,7 +2143,7 @@ type HostExportReply struct {
 
 func (x *HostExportReply) Reset() {
 	*x = HostExportReply{}
-	mi := &file_station_v1_host_proto_msgTypes[31]
+	mi := &file_station_v1_host_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2094,7 +2155,7 @@ func (x *HostExportReply) String() string {
 func (*HostExportReply) ProtoMessage() {}
 
 func (x *HostExportReply) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[31]
+	mi := &file_station_v1_host_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2107,7 +2168,7 @@ func (x *HostExportReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostExportReply.ProtoReflect.Descriptor instead.
 func (*HostExportReply) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{31}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *HostExportReply) GetChunk() []byte {
@@ -2128,7 +2189,7 @@ type HostImport struct {
 
 func (x *HostImport) Reset() {
 	*x = HostImport{}
-	mi := &file_station_v1_host_proto_msgTypes[32]
+	mi := &file_station_v1_host_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2140,7 +2201,7 @@ func (x *HostImport) String() string {
 func (*HostImport) ProtoMessage() {}
 
 func (x *HostImport) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[32]
+	mi := &file_station_v1_host_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2153,7 +2214,7 @@ func (x *HostImport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostImport.ProtoReflect.Descriptor instead.
 func (*HostImport) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{32}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *HostImport) GetObject() []byte {
@@ -2182,7 +2243,7 @@ type HostMetadataQuery struct {
 
 func (x *HostMetadataQuery) Reset() {
 	*x = HostMetadataQuery{}
-	mi := &file_station_v1_host_proto_msgTypes[33]
+	mi := &file_station_v1_host_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2194,7 +2255,7 @@ func (x *HostMetadataQuery) String() string {
 func (*HostMetadataQuery) ProtoMessage() {}
 
 func (x *HostMetadataQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[33]
+	mi := &file_station_v1_host_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2207,7 +2268,7 @@ func (x *HostMetadataQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostMetadataQuery.ProtoReflect.Descriptor instead.
 func (*HostMetadataQuery) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{33}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *HostMetadataQuery) GetObject() string {
@@ -2252,7 +2313,7 @@ type HostMetadata struct {
 
 func (x *HostMetadata) Reset() {
 	*x = HostMetadata{}
-	mi := &file_station_v1_host_proto_msgTypes[34]
+	mi := &file_station_v1_host_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2264,7 +2325,7 @@ func (x *HostMetadata) String() string {
 func (*HostMetadata) ProtoMessage() {}
 
 func (x *HostMetadata) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[34]
+	mi := &file_station_v1_host_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2277,7 +2338,7 @@ func (x *HostMetadata) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostMetadata.ProtoReflect.Descriptor instead.
 func (*HostMetadata) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{34}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *HostMetadata) GetObject() string {
@@ -2380,7 +2441,7 @@ type HostTrouble struct {
 
 func (x *HostTrouble) Reset() {
 	*x = HostTrouble{}
-	mi := &file_station_v1_host_proto_msgTypes[35]
+	mi := &file_station_v1_host_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2392,7 +2453,7 @@ func (x *HostTrouble) String() string {
 func (*HostTrouble) ProtoMessage() {}
 
 func (x *HostTrouble) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[35]
+	mi := &file_station_v1_host_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2405,7 +2466,7 @@ func (x *HostTrouble) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostTrouble.ProtoReflect.Descriptor instead.
 func (*HostTrouble) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{35}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *HostTrouble) GetKind() string {
@@ -2472,7 +2533,7 @@ type HostStateQuery struct {
 
 func (x *HostStateQuery) Reset() {
 	*x = HostStateQuery{}
-	mi := &file_station_v1_host_proto_msgTypes[36]
+	mi := &file_station_v1_host_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2484,7 +2545,7 @@ func (x *HostStateQuery) String() string {
 func (*HostStateQuery) ProtoMessage() {}
 
 func (x *HostStateQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[36]
+	mi := &file_station_v1_host_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2497,7 +2558,7 @@ func (x *HostStateQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostStateQuery.ProtoReflect.Descriptor instead.
 func (*HostStateQuery) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{36}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *HostStateQuery) GetObject() string {
@@ -2553,7 +2614,7 @@ type HostState struct {
 
 func (x *HostState) Reset() {
 	*x = HostState{}
-	mi := &file_station_v1_host_proto_msgTypes[37]
+	mi := &file_station_v1_host_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2565,7 +2626,7 @@ func (x *HostState) String() string {
 func (*HostState) ProtoMessage() {}
 
 func (x *HostState) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[37]
+	mi := &file_station_v1_host_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2578,7 +2639,7 @@ func (x *HostState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostState.ProtoReflect.Descriptor instead.
 func (*HostState) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{37}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *HostState) GetItems() []*HostStateItem {
@@ -2606,7 +2667,7 @@ type HostStateItem struct {
 
 func (x *HostStateItem) Reset() {
 	*x = HostStateItem{}
-	mi := &file_station_v1_host_proto_msgTypes[38]
+	mi := &file_station_v1_host_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2618,7 +2679,7 @@ func (x *HostStateItem) String() string {
 func (*HostStateItem) ProtoMessage() {}
 
 func (x *HostStateItem) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[38]
+	mi := &file_station_v1_host_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2631,7 +2692,7 @@ func (x *HostStateItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostStateItem.ProtoReflect.Descriptor instead.
 func (*HostStateItem) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{38}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *HostStateItem) GetKey() []byte {
@@ -2658,7 +2719,7 @@ type HostTestRequest struct {
 
 func (x *HostTestRequest) Reset() {
 	*x = HostTestRequest{}
-	mi := &file_station_v1_host_proto_msgTypes[39]
+	mi := &file_station_v1_host_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2670,7 +2731,7 @@ func (x *HostTestRequest) String() string {
 func (*HostTestRequest) ProtoMessage() {}
 
 func (x *HostTestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[39]
+	mi := &file_station_v1_host_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2683,7 +2744,7 @@ func (x *HostTestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostTestRequest.ProtoReflect.Descriptor instead.
 func (*HostTestRequest) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{39}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *HostTestRequest) GetObject() string {
@@ -2704,7 +2765,7 @@ type HostTestReport struct {
 
 func (x *HostTestReport) Reset() {
 	*x = HostTestReport{}
-	mi := &file_station_v1_host_proto_msgTypes[40]
+	mi := &file_station_v1_host_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2716,7 +2777,7 @@ func (x *HostTestReport) String() string {
 func (*HostTestReport) ProtoMessage() {}
 
 func (x *HostTestReport) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[40]
+	mi := &file_station_v1_host_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2729,7 +2790,7 @@ func (x *HostTestReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostTestReport.ProtoReflect.Descriptor instead.
 func (*HostTestReport) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{40}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *HostTestReport) GetObject() string {
@@ -2764,7 +2825,7 @@ type HostTestResult struct {
 
 func (x *HostTestResult) Reset() {
 	*x = HostTestResult{}
-	mi := &file_station_v1_host_proto_msgTypes[41]
+	mi := &file_station_v1_host_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2776,7 +2837,7 @@ func (x *HostTestResult) String() string {
 func (*HostTestResult) ProtoMessage() {}
 
 func (x *HostTestResult) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[41]
+	mi := &file_station_v1_host_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2789,7 +2850,7 @@ func (x *HostTestResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostTestResult.ProtoReflect.Descriptor instead.
 func (*HostTestResult) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{41}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *HostTestResult) GetName() []byte {
@@ -2868,7 +2929,7 @@ type HostTestEntry struct {
 
 func (x *HostTestEntry) Reset() {
 	*x = HostTestEntry{}
-	mi := &file_station_v1_host_proto_msgTypes[42]
+	mi := &file_station_v1_host_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2880,7 +2941,7 @@ func (x *HostTestEntry) String() string {
 func (*HostTestEntry) ProtoMessage() {}
 
 func (x *HostTestEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[42]
+	mi := &file_station_v1_host_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2893,7 +2954,7 @@ func (x *HostTestEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostTestEntry.ProtoReflect.Descriptor instead.
 func (*HostTestEntry) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{42}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *HostTestEntry) GetTimeUs() int64 {
@@ -2934,7 +2995,7 @@ type HostPlugins struct {
 
 func (x *HostPlugins) Reset() {
 	*x = HostPlugins{}
-	mi := &file_station_v1_host_proto_msgTypes[43]
+	mi := &file_station_v1_host_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2946,7 +3007,7 @@ func (x *HostPlugins) String() string {
 func (*HostPlugins) ProtoMessage() {}
 
 func (x *HostPlugins) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[43]
+	mi := &file_station_v1_host_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2959,7 +3020,7 @@ func (x *HostPlugins) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostPlugins.ProtoReflect.Descriptor instead.
 func (*HostPlugins) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{43}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *HostPlugins) GetPlugins() []*HostPlugin {
@@ -2987,7 +3048,7 @@ type HostPlugin struct {
 
 func (x *HostPlugin) Reset() {
 	*x = HostPlugin{}
-	mi := &file_station_v1_host_proto_msgTypes[44]
+	mi := &file_station_v1_host_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2999,7 +3060,7 @@ func (x *HostPlugin) String() string {
 func (*HostPlugin) ProtoMessage() {}
 
 func (x *HostPlugin) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[44]
+	mi := &file_station_v1_host_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3012,7 +3073,7 @@ func (x *HostPlugin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostPlugin.ProtoReflect.Descriptor instead.
 func (*HostPlugin) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{44}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *HostPlugin) GetKind() string {
@@ -3088,7 +3149,7 @@ type HostHealth struct {
 
 func (x *HostHealth) Reset() {
 	*x = HostHealth{}
-	mi := &file_station_v1_host_proto_msgTypes[45]
+	mi := &file_station_v1_host_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3100,7 +3161,7 @@ func (x *HostHealth) String() string {
 func (*HostHealth) ProtoMessage() {}
 
 func (x *HostHealth) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[45]
+	mi := &file_station_v1_host_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3113,7 +3174,7 @@ func (x *HostHealth) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostHealth.ProtoReflect.Descriptor instead.
 func (*HostHealth) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{45}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *HostHealth) GetChecks() []*HostCheck {
@@ -3134,7 +3195,7 @@ type HostCheck struct {
 
 func (x *HostCheck) Reset() {
 	*x = HostCheck{}
-	mi := &file_station_v1_host_proto_msgTypes[46]
+	mi := &file_station_v1_host_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3146,7 +3207,7 @@ func (x *HostCheck) String() string {
 func (*HostCheck) ProtoMessage() {}
 
 func (x *HostCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[46]
+	mi := &file_station_v1_host_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3159,7 +3220,7 @@ func (x *HostCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostCheck.ProtoReflect.Descriptor instead.
 func (*HostCheck) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{46}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *HostCheck) GetName() []byte {
@@ -3186,7 +3247,7 @@ type HostMetrics struct {
 
 func (x *HostMetrics) Reset() {
 	*x = HostMetrics{}
-	mi := &file_station_v1_host_proto_msgTypes[47]
+	mi := &file_station_v1_host_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3198,7 +3259,7 @@ func (x *HostMetrics) String() string {
 func (*HostMetrics) ProtoMessage() {}
 
 func (x *HostMetrics) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[47]
+	mi := &file_station_v1_host_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3211,7 +3272,7 @@ func (x *HostMetrics) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostMetrics.ProtoReflect.Descriptor instead.
 func (*HostMetrics) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{47}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *HostMetrics) GetText() []byte {
@@ -3232,7 +3293,7 @@ type HostCluster struct {
 
 func (x *HostCluster) Reset() {
 	*x = HostCluster{}
-	mi := &file_station_v1_host_proto_msgTypes[48]
+	mi := &file_station_v1_host_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3244,7 +3305,7 @@ func (x *HostCluster) String() string {
 func (*HostCluster) ProtoMessage() {}
 
 func (x *HostCluster) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[48]
+	mi := &file_station_v1_host_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3257,7 +3318,7 @@ func (x *HostCluster) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostCluster.ProtoReflect.Descriptor instead.
 func (*HostCluster) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{48}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *HostCluster) GetLeader() string {
@@ -3291,7 +3352,7 @@ type HostMember struct {
 
 func (x *HostMember) Reset() {
 	*x = HostMember{}
-	mi := &file_station_v1_host_proto_msgTypes[49]
+	mi := &file_station_v1_host_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3303,7 +3364,7 @@ func (x *HostMember) String() string {
 func (*HostMember) ProtoMessage() {}
 
 func (x *HostMember) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[49]
+	mi := &file_station_v1_host_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3316,7 +3377,7 @@ func (x *HostMember) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostMember.ProtoReflect.Descriptor instead.
 func (*HostMember) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{49}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *HostMember) GetStation() string {
@@ -3496,14 +3557,18 @@ const file_station_v1_host_proto_rawDesc = "" +
 	"\x06object\x18\x01 \x01(\tR\x06object\x12\x12\n" +
 	"\x04path\x18\x02 \x01(\tR\x04path\x12\x12\n" +
 	"\x04file\x18\x03 \x01(\tR\x04file\x12\x18\n" +
-	"\aversion\x18\x04 \x01(\x04R\aversion\"V\n" +
+	"\aversion\x18\x04 \x01(\x04R\aversion\"p\n" +
 	"\x10HostObjectsQuery\x12\x16\n" +
 	"\x06prefix\x18\x01 \x01(\fR\x06prefix\x12\x14\n" +
 	"\x05after\x18\x02 \x01(\fR\x05after\x12\x14\n" +
-	"\x05limit\x18\x03 \x01(\x05R\x05limit\"S\n" +
+	"\x05limit\x18\x03 \x01(\x05R\x05limit\x12\x18\n" +
+	"\amethods\x18\x04 \x01(\bR\amethods\"\x86\x01\n" +
 	"\vHostObjects\x120\n" +
 	"\aobjects\x18\x01 \x03(\v2\x16.station.v1.HostObjectR\aobjects\x12\x12\n" +
-	"\x04more\x18\x02 \x01(\bR\x04more\"+\n" +
+	"\x04more\x18\x02 \x01(\bR\x04more\x121\n" +
+	"\amethods\x18\x03 \x03(\v2\x17.station.v1.HostMethodsR\amethods\"#\n" +
+	"\vHostMethods\x12\x14\n" +
+	"\x05names\x18\x01 \x03(\tR\x05names\"+\n" +
 	"\x11HostSourceRequest\x12\x16\n" +
 	"\x06object\x18\x01 \x01(\tR\x06object\"f\n" +
 	"\n" +
@@ -3685,7 +3750,7 @@ func file_station_v1_host_proto_rawDescGZIP() []byte {
 	return file_station_v1_host_proto_rawDescData
 }
 
-var file_station_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
+var file_station_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
 var file_station_v1_host_proto_goTypes = []any{
 	(*HostIdentity)(nil),      // 0: station.v1.HostIdentity
 	(*HostCall)(nil),          // 1: station.v1.HostCall
@@ -3709,123 +3774,125 @@ var file_station_v1_host_proto_goTypes = []any{
 	(*HostObject)(nil),        // 19: station.v1.HostObject
 	(*HostObjectsQuery)(nil),  // 20: station.v1.HostObjectsQuery
 	(*HostObjects)(nil),       // 21: station.v1.HostObjects
-	(*HostSourceRequest)(nil), // 22: station.v1.HostSourceRequest
-	(*HostSource)(nil),        // 23: station.v1.HostSource
-	(*HostPublication)(nil),   // 24: station.v1.HostPublication
-	(*HostRollback)(nil),      // 25: station.v1.HostRollback
-	(*HostPublished)(nil),     // 26: station.v1.HostPublished
-	(*HostDiffQuery)(nil),     // 27: station.v1.HostDiffQuery
-	(*HostDiff)(nil),          // 28: station.v1.HostDiff
-	(*HostDeletion)(nil),      // 29: station.v1.HostDeletion
-	(*HostExport)(nil),        // 30: station.v1.HostExport
-	(*HostExportReply)(nil),   // 31: station.v1.HostExportReply
-	(*HostImport)(nil),        // 32: station.v1.HostImport
-	(*HostMetadataQuery)(nil), // 33: station.v1.HostMetadataQuery
-	(*HostMetadata)(nil),      // 34: station.v1.HostMetadata
-	(*HostTrouble)(nil),       // 35: station.v1.HostTrouble
-	(*HostStateQuery)(nil),    // 36: station.v1.HostStateQuery
-	(*HostState)(nil),         // 37: station.v1.HostState
-	(*HostStateItem)(nil),     // 38: station.v1.HostStateItem
-	(*HostTestRequest)(nil),   // 39: station.v1.HostTestRequest
-	(*HostTestReport)(nil),    // 40: station.v1.HostTestReport
-	(*HostTestResult)(nil),    // 41: station.v1.HostTestResult
-	(*HostTestEntry)(nil),     // 42: station.v1.HostTestEntry
-	(*HostPlugins)(nil),       // 43: station.v1.HostPlugins
-	(*HostPlugin)(nil),        // 44: station.v1.HostPlugin
-	(*HostHealth)(nil),        // 45: station.v1.HostHealth
-	(*HostCheck)(nil),         // 46: station.v1.HostCheck
-	(*HostMetrics)(nil),       // 47: station.v1.HostMetrics
-	(*HostCluster)(nil),       // 48: station.v1.HostCluster
-	(*HostMember)(nil),        // 49: station.v1.HostMember
-	(*Field)(nil),             // 50: station.v1.Field
-	(*Empty)(nil),             // 51: station.v1.Empty
-	(*LogsQuery)(nil),         // 52: station.v1.LogsQuery
-	(*VersionsQuery)(nil),     // 53: station.v1.VersionsQuery
-	(*VersionRequest)(nil),    // 54: station.v1.VersionRequest
-	(*LogsPage)(nil),          // 55: station.v1.LogsPage
-	(*VersionsReply)(nil),     // 56: station.v1.VersionsReply
-	(*SourceVersion)(nil),     // 57: station.v1.SourceVersion
+	(*HostMethods)(nil),       // 22: station.v1.HostMethods
+	(*HostSourceRequest)(nil), // 23: station.v1.HostSourceRequest
+	(*HostSource)(nil),        // 24: station.v1.HostSource
+	(*HostPublication)(nil),   // 25: station.v1.HostPublication
+	(*HostRollback)(nil),      // 26: station.v1.HostRollback
+	(*HostPublished)(nil),     // 27: station.v1.HostPublished
+	(*HostDiffQuery)(nil),     // 28: station.v1.HostDiffQuery
+	(*HostDiff)(nil),          // 29: station.v1.HostDiff
+	(*HostDeletion)(nil),      // 30: station.v1.HostDeletion
+	(*HostExport)(nil),        // 31: station.v1.HostExport
+	(*HostExportReply)(nil),   // 32: station.v1.HostExportReply
+	(*HostImport)(nil),        // 33: station.v1.HostImport
+	(*HostMetadataQuery)(nil), // 34: station.v1.HostMetadataQuery
+	(*HostMetadata)(nil),      // 35: station.v1.HostMetadata
+	(*HostTrouble)(nil),       // 36: station.v1.HostTrouble
+	(*HostStateQuery)(nil),    // 37: station.v1.HostStateQuery
+	(*HostState)(nil),         // 38: station.v1.HostState
+	(*HostStateItem)(nil),     // 39: station.v1.HostStateItem
+	(*HostTestRequest)(nil),   // 40: station.v1.HostTestRequest
+	(*HostTestReport)(nil),    // 41: station.v1.HostTestReport
+	(*HostTestResult)(nil),    // 42: station.v1.HostTestResult
+	(*HostTestEntry)(nil),     // 43: station.v1.HostTestEntry
+	(*HostPlugins)(nil),       // 44: station.v1.HostPlugins
+	(*HostPlugin)(nil),        // 45: station.v1.HostPlugin
+	(*HostHealth)(nil),        // 46: station.v1.HostHealth
+	(*HostCheck)(nil),         // 47: station.v1.HostCheck
+	(*HostMetrics)(nil),       // 48: station.v1.HostMetrics
+	(*HostCluster)(nil),       // 49: station.v1.HostCluster
+	(*HostMember)(nil),        // 50: station.v1.HostMember
+	(*Field)(nil),             // 51: station.v1.Field
+	(*Empty)(nil),             // 52: station.v1.Empty
+	(*LogsQuery)(nil),         // 53: station.v1.LogsQuery
+	(*VersionsQuery)(nil),     // 54: station.v1.VersionsQuery
+	(*VersionRequest)(nil),    // 55: station.v1.VersionRequest
+	(*LogsPage)(nil),          // 56: station.v1.LogsPage
+	(*VersionsReply)(nil),     // 57: station.v1.VersionsReply
+	(*SourceVersion)(nil),     // 58: station.v1.SourceVersion
 }
 var file_station_v1_host_proto_depIdxs = []int32{
-	50, // 0: station.v1.HostCall.query:type_name -> station.v1.Field
-	50, // 1: station.v1.HostCall.header:type_name -> station.v1.Field
-	50, // 2: station.v1.HostCall.form:type_name -> station.v1.Field
+	51, // 0: station.v1.HostCall.query:type_name -> station.v1.Field
+	51, // 1: station.v1.HostCall.header:type_name -> station.v1.Field
+	51, // 2: station.v1.HostCall.form:type_name -> station.v1.Field
 	2,  // 3: station.v1.HostCall.uploads:type_name -> station.v1.HostUploaded
-	50, // 4: station.v1.HostResult.header:type_name -> station.v1.Field
+	51, // 4: station.v1.HostResult.header:type_name -> station.v1.Field
 	4,  // 5: station.v1.HostResult.file:type_name -> station.v1.HostFile
 	4,  // 6: station.v1.HostFiles.files:type_name -> station.v1.HostFile
 	4,  // 7: station.v1.HostStoredFile.file:type_name -> station.v1.HostFile
 	19, // 8: station.v1.HostObjects.objects:type_name -> station.v1.HostObject
-	35, // 9: station.v1.HostMetadata.trouble:type_name -> station.v1.HostTrouble
-	38, // 10: station.v1.HostState.items:type_name -> station.v1.HostStateItem
-	41, // 11: station.v1.HostTestReport.tests:type_name -> station.v1.HostTestResult
-	42, // 12: station.v1.HostTestResult.log:type_name -> station.v1.HostTestEntry
-	44, // 13: station.v1.HostPlugins.plugins:type_name -> station.v1.HostPlugin
-	46, // 14: station.v1.HostHealth.checks:type_name -> station.v1.HostCheck
-	49, // 15: station.v1.HostCluster.members:type_name -> station.v1.HostMember
-	51, // 16: station.v1.HostService.Identity:input_type -> station.v1.Empty
-	1,  // 17: station.v1.HostService.Invoke:input_type -> station.v1.HostCall
-	20, // 18: station.v1.HostService.Objects:input_type -> station.v1.HostObjectsQuery
-	22, // 19: station.v1.HostService.Source:input_type -> station.v1.HostSourceRequest
-	36, // 20: station.v1.HostService.State:input_type -> station.v1.HostStateQuery
-	52, // 21: station.v1.HostService.Logs:input_type -> station.v1.LogsQuery
-	5,  // 22: station.v1.HostService.Upload:input_type -> station.v1.HostUploadRequest
-	7,  // 23: station.v1.HostService.DropUpload:input_type -> station.v1.HostDropUpload
-	8,  // 24: station.v1.HostService.ReadFile:input_type -> station.v1.HostReadFile
-	39, // 25: station.v1.HostService.Test:input_type -> station.v1.HostTestRequest
-	53, // 26: station.v1.HostService.Versions:input_type -> station.v1.VersionsQuery
-	54, // 27: station.v1.HostService.Version:input_type -> station.v1.VersionRequest
-	24, // 28: station.v1.HostService.Publish:input_type -> station.v1.HostPublication
-	25, // 29: station.v1.HostService.Rollback:input_type -> station.v1.HostRollback
-	27, // 30: station.v1.HostService.Diff:input_type -> station.v1.HostDiffQuery
-	29, // 31: station.v1.HostService.Delete:input_type -> station.v1.HostDeletion
-	33, // 32: station.v1.HostService.Metadata:input_type -> station.v1.HostMetadataQuery
-	30, // 33: station.v1.HostService.Export:input_type -> station.v1.HostExport
-	32, // 34: station.v1.HostService.Import:input_type -> station.v1.HostImport
-	10, // 35: station.v1.HostService.Files:input_type -> station.v1.HostFilesQuery
-	12, // 36: station.v1.HostService.PutFile:input_type -> station.v1.HostNewFile
-	14, // 37: station.v1.HostService.DeleteFile:input_type -> station.v1.HostFileDeletion
-	15, // 38: station.v1.HostService.SetState:input_type -> station.v1.HostStateChange
-	16, // 39: station.v1.HostService.DeleteState:input_type -> station.v1.HostStateDeletion
-	17, // 40: station.v1.HostService.Status:input_type -> station.v1.HostStatusRequest
-	51, // 41: station.v1.HostService.Plugins:input_type -> station.v1.Empty
-	51, // 42: station.v1.HostService.Health:input_type -> station.v1.Empty
-	51, // 43: station.v1.HostService.Metrics:input_type -> station.v1.Empty
-	51, // 44: station.v1.HostService.Cluster:input_type -> station.v1.Empty
-	0,  // 45: station.v1.HostService.Identity:output_type -> station.v1.HostIdentity
-	3,  // 46: station.v1.HostService.Invoke:output_type -> station.v1.HostResult
-	21, // 47: station.v1.HostService.Objects:output_type -> station.v1.HostObjects
-	23, // 48: station.v1.HostService.Source:output_type -> station.v1.HostSource
-	37, // 49: station.v1.HostService.State:output_type -> station.v1.HostState
-	55, // 50: station.v1.HostService.Logs:output_type -> station.v1.LogsPage
-	6,  // 51: station.v1.HostService.Upload:output_type -> station.v1.HostUpload
-	51, // 52: station.v1.HostService.DropUpload:output_type -> station.v1.Empty
-	9,  // 53: station.v1.HostService.ReadFile:output_type -> station.v1.HostFileReply
-	40, // 54: station.v1.HostService.Test:output_type -> station.v1.HostTestReport
-	56, // 55: station.v1.HostService.Versions:output_type -> station.v1.VersionsReply
-	57, // 56: station.v1.HostService.Version:output_type -> station.v1.SourceVersion
-	26, // 57: station.v1.HostService.Publish:output_type -> station.v1.HostPublished
-	26, // 58: station.v1.HostService.Rollback:output_type -> station.v1.HostPublished
-	28, // 59: station.v1.HostService.Diff:output_type -> station.v1.HostDiff
-	51, // 60: station.v1.HostService.Delete:output_type -> station.v1.Empty
-	34, // 61: station.v1.HostService.Metadata:output_type -> station.v1.HostMetadata
-	31, // 62: station.v1.HostService.Export:output_type -> station.v1.HostExportReply
-	26, // 63: station.v1.HostService.Import:output_type -> station.v1.HostPublished
-	11, // 64: station.v1.HostService.Files:output_type -> station.v1.HostFiles
-	13, // 65: station.v1.HostService.PutFile:output_type -> station.v1.HostStoredFile
-	51, // 66: station.v1.HostService.DeleteFile:output_type -> station.v1.Empty
-	51, // 67: station.v1.HostService.SetState:output_type -> station.v1.Empty
-	51, // 68: station.v1.HostService.DeleteState:output_type -> station.v1.Empty
-	18, // 69: station.v1.HostService.Status:output_type -> station.v1.HostStatus
-	43, // 70: station.v1.HostService.Plugins:output_type -> station.v1.HostPlugins
-	45, // 71: station.v1.HostService.Health:output_type -> station.v1.HostHealth
-	47, // 72: station.v1.HostService.Metrics:output_type -> station.v1.HostMetrics
-	48, // 73: station.v1.HostService.Cluster:output_type -> station.v1.HostCluster
-	45, // [45:74] is the sub-list for method output_type
-	16, // [16:45] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	22, // 9: station.v1.HostObjects.methods:type_name -> station.v1.HostMethods
+	36, // 10: station.v1.HostMetadata.trouble:type_name -> station.v1.HostTrouble
+	39, // 11: station.v1.HostState.items:type_name -> station.v1.HostStateItem
+	42, // 12: station.v1.HostTestReport.tests:type_name -> station.v1.HostTestResult
+	43, // 13: station.v1.HostTestResult.log:type_name -> station.v1.HostTestEntry
+	45, // 14: station.v1.HostPlugins.plugins:type_name -> station.v1.HostPlugin
+	47, // 15: station.v1.HostHealth.checks:type_name -> station.v1.HostCheck
+	50, // 16: station.v1.HostCluster.members:type_name -> station.v1.HostMember
+	52, // 17: station.v1.HostService.Identity:input_type -> station.v1.Empty
+	1,  // 18: station.v1.HostService.Invoke:input_type -> station.v1.HostCall
+	20, // 19: station.v1.HostService.Objects:input_type -> station.v1.HostObjectsQuery
+	23, // 20: station.v1.HostService.Source:input_type -> station.v1.HostSourceRequest
+	37, // 21: station.v1.HostService.State:input_type -> station.v1.HostStateQuery
+	53, // 22: station.v1.HostService.Logs:input_type -> station.v1.LogsQuery
+	5,  // 23: station.v1.HostService.Upload:input_type -> station.v1.HostUploadRequest
+	7,  // 24: station.v1.HostService.DropUpload:input_type -> station.v1.HostDropUpload
+	8,  // 25: station.v1.HostService.ReadFile:input_type -> station.v1.HostReadFile
+	40, // 26: station.v1.HostService.Test:input_type -> station.v1.HostTestRequest
+	54, // 27: station.v1.HostService.Versions:input_type -> station.v1.VersionsQuery
+	55, // 28: station.v1.HostService.Version:input_type -> station.v1.VersionRequest
+	25, // 29: station.v1.HostService.Publish:input_type -> station.v1.HostPublication
+	26, // 30: station.v1.HostService.Rollback:input_type -> station.v1.HostRollback
+	28, // 31: station.v1.HostService.Diff:input_type -> station.v1.HostDiffQuery
+	30, // 32: station.v1.HostService.Delete:input_type -> station.v1.HostDeletion
+	34, // 33: station.v1.HostService.Metadata:input_type -> station.v1.HostMetadataQuery
+	31, // 34: station.v1.HostService.Export:input_type -> station.v1.HostExport
+	33, // 35: station.v1.HostService.Import:input_type -> station.v1.HostImport
+	10, // 36: station.v1.HostService.Files:input_type -> station.v1.HostFilesQuery
+	12, // 37: station.v1.HostService.PutFile:input_type -> station.v1.HostNewFile
+	14, // 38: station.v1.HostService.DeleteFile:input_type -> station.v1.HostFileDeletion
+	15, // 39: station.v1.HostService.SetState:input_type -> station.v1.HostStateChange
+	16, // 40: station.v1.HostService.DeleteState:input_type -> station.v1.HostStateDeletion
+	17, // 41: station.v1.HostService.Status:input_type -> station.v1.HostStatusRequest
+	52, // 42: station.v1.HostService.Plugins:input_type -> station.v1.Empty
+	52, // 43: station.v1.HostService.Health:input_type -> station.v1.Empty
+	52, // 44: station.v1.HostService.Metrics:input_type -> station.v1.Empty
+	52, // 45: station.v1.HostService.Cluster:input_type -> station.v1.Empty
+	0,  // 46: station.v1.HostService.Identity:output_type -> station.v1.HostIdentity
+	3,  // 47: station.v1.HostService.Invoke:output_type -> station.v1.HostResult
+	21, // 48: station.v1.HostService.Objects:output_type -> station.v1.HostObjects
+	24, // 49: station.v1.HostService.Source:output_type -> station.v1.HostSource
+	38, // 50: station.v1.HostService.State:output_type -> station.v1.HostState
+	56, // 51: station.v1.HostService.Logs:output_type -> station.v1.LogsPage
+	6,  // 52: station.v1.HostService.Upload:output_type -> station.v1.HostUpload
+	52, // 53: station.v1.HostService.DropUpload:output_type -> station.v1.Empty
+	9,  // 54: station.v1.HostService.ReadFile:output_type -> station.v1.HostFileReply
+	41, // 55: station.v1.HostService.Test:output_type -> station.v1.HostTestReport
+	57, // 56: station.v1.HostService.Versions:output_type -> station.v1.VersionsReply
+	58, // 57: station.v1.HostService.Version:output_type -> station.v1.SourceVersion
+	27, // 58: station.v1.HostService.Publish:output_type -> station.v1.HostPublished
+	27, // 59: station.v1.HostService.Rollback:output_type -> station.v1.HostPublished
+	29, // 60: station.v1.HostService.Diff:output_type -> station.v1.HostDiff
+	52, // 61: station.v1.HostService.Delete:output_type -> station.v1.Empty
+	35, // 62: station.v1.HostService.Metadata:output_type -> station.v1.HostMetadata
+	32, // 63: station.v1.HostService.Export:output_type -> station.v1.HostExportReply
+	27, // 64: station.v1.HostService.Import:output_type -> station.v1.HostPublished
+	11, // 65: station.v1.HostService.Files:output_type -> station.v1.HostFiles
+	13, // 66: station.v1.HostService.PutFile:output_type -> station.v1.HostStoredFile
+	52, // 67: station.v1.HostService.DeleteFile:output_type -> station.v1.Empty
+	52, // 68: station.v1.HostService.SetState:output_type -> station.v1.Empty
+	52, // 69: station.v1.HostService.DeleteState:output_type -> station.v1.Empty
+	18, // 70: station.v1.HostService.Status:output_type -> station.v1.HostStatus
+	44, // 71: station.v1.HostService.Plugins:output_type -> station.v1.HostPlugins
+	46, // 72: station.v1.HostService.Health:output_type -> station.v1.HostHealth
+	48, // 73: station.v1.HostService.Metrics:output_type -> station.v1.HostMetrics
+	49, // 74: station.v1.HostService.Cluster:output_type -> station.v1.HostCluster
+	46, // [46:75] is the sub-list for method output_type
+	17, // [17:46] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_station_v1_host_proto_init() }
@@ -3841,7 +3908,7 @@ func file_station_v1_host_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_station_v1_host_proto_rawDesc), len(file_station_v1_host_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   50,
+			NumMessages:   51,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -195,7 +195,13 @@ func (h *Host) Objects(ctx context.Context, q host.ObjectsQuery) (host.ObjectsPa
 	}
 	slices.SortFunc(all, func(a, b host.ObjectInfo) int { return strings.Compare(string(a.Object), string(b.Object)) })
 	page, more := first(all, q.Limit)
-	return host.ObjectsPage{Objects: page, More: more}, nil
+	var methods [][]string
+	for i := range page {
+		if q.Methods {
+			methods = append(methods, h.data[page[i].Object].Metadata.Methods)
+		}
+	}
+	return host.ObjectsPage{Objects: page, Methods: methods, More: more}, nil
 }
 
 // first gives the first n of s, all where n is 0, and whether others follow.
