@@ -40,7 +40,7 @@ soak: ## the tests with full counts and their time limits, on a plain build
 	go test -count=1 -timeout 30m ./plugins/transport-http -run '^$$' -fuzz FuzzRequest -fuzztime 10m
 	go test -count=1 -timeout 30m -v ./cmd/station -run 'TestBounds' -args $(BOUNDS)
 	go test -count=1 -timeout 30m -v ./cmd/station -run 'TestLargeFile' -args -file-size 104857600 -strict
-	go test -count=1 -timeout 30m -v ./cmd/station -run 'TestTenFiles' -args -each-file 104857600 -strict
+	go test -count=1 -timeout 30m -v ./cmd/station -run 'TestTenFiles|TestLargeArchive' -args -each-file 104857600 -strict
 	go test -count=1 -timeout 30m -v ./cmd/station -run 'TestHostileStation|TestNearStation|TestStationMemory' -args -hostile 0 -strict
 	go test -count=1 -timeout 30m -v ./cmd/station -run 'TestTokenCheckCost|TestBlogCost' -args -users 10000 -posts 10000 -strict
 	go test -count=1 -timeout 30m -v ./framework/kernel -run 'TestRandomChanges' -args -live-rounds 400

@@ -152,14 +152,14 @@ func checkCommands(t *testing.T, s *station, work string, all []block) {
 	for i, b := range all {
 		switch b.language {
 		case "lua":
-		case "json", "http", "diff":
+		case "json", "http", "diff", "text":
 			if i == 0 || all[i-1].language != "sh" {
 				t.Errorf("no command gives this:\n%s", b.text)
 			}
 		case "sh":
 			list := strings.Split(strings.TrimSpace(b.text), "\n")
 			for n, line := range list {
-				out := shell(t, work, strings.ReplaceAll(line, "http://127.0.0.1:8001", s.url))
+				out := shell(t, work, s.url, strings.ReplaceAll(line, "http://127.0.0.1:8001", s.url))
 				if n+1 == len(list) && i+1 < len(all) && all[i+1].language != "sh" && all[i+1].language != "lua" {
 					compareAnswer(t, line, out, all[i+1])
 				} else if out == "" || strings.Contains(out, `"status":"error"`) {

@@ -108,7 +108,7 @@ func (o *objects) reserve(ctx context.Context, object id.Object) error {
 	defer o.mu.Unlock()
 	switch _, owned := o.paths[object]; {
 	case owned:
-		return exists("There is an object %q already, with the script %s. Import under another id, or delete that object first.", object, at.path)
+		return exists("There is an object %q already, with the script %s. Import under another id.", object, at.path)
 	case info.Hash != "":
 		return exists("There is an object %q whose script was removed. Import under another id.", object)
 	case info.Sequence > 0:

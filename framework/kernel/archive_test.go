@@ -288,3 +288,50 @@ func TestImportRefused(t *testing.T) {
 	}
 	b.expect("y", "7")
 }
+
+// TestKilledAfterTheImport: what storage has of an import is in service after the
+// next start, with its file.
+func TestKilledAfterTheImport(t *testing.T) {
+	b := newBench(t, "a.lua", counting)
+	b.rest()
+	b.post("a")
+	whole := b.export("a")
+	if _, err := b.objects.store.(frail).Import(t.Context(), "b", bytes.NewReader(whole)); err != nil {
+		t.Fatal(err)
+	}
+	b.restart()
+	b.expect("b", "1")
+	if got := b.file("b.lua"); got != counting {
+		t.Errorf("its file holds %q", got)
+	}
+	b.wantVersions("b", counting)
+}
+
+// TestImportReserves: while an object is imported nobody else makes or deletes it, and
+// a second import is told.
+func TestImportReserves(t *testing.T) {
+	b := newBench(t, "a.lua", counting)
+	b.rest()
+	whole := b.export("a")
+	r, w := io.Pipe()
+	done := make(chan error, 1)
+	go func() {
+		_, err := b.porter().Import(t.Context(), "b", r)
+		done <- err
+	}()
+	_, err := w.Write(whole[:1000])
+	b.must(err)
+	_, again := b.importAs("b", whole)
+	for what, err := range map[string]error{
+		"a second import": again, "a source": b.put("b", counting), "a deletion": b.delete(t.Context(), host.Deletion{Object: "b"}),
+	} {
+		if errs.From(err).CodeOf() != "import_runs" {
+			t.Errorf("%s meanwhile gives %v", what, err)
+		}
+	}
+	b.must(b.put("c", counting)) // others are not held up
+	_, err = w.Write(whole[1000:])
+	b.must(errors.Join(err, w.Close(), <-done))
+	b.must(b.put("b", counting+"\n-- two"))
+	b.wantVersions("b", counting, counting+"\n-- two")
+}

@@ -72,7 +72,7 @@ func (s *Store) reserve(name id.Object) error {
 	s.journalMu.Lock()
 	defer s.journalMu.Unlock()
 	if s.objects.get(name) != nil {
-		return errs.New(errs.Conflict, "object_exists", "There is an object %q already. Import under another id, or delete that object first.", name)
+		return errs.New(errs.Conflict, "object_exists", "There is an object %q already. Import under another id.", name)
 	}
 	if s.importing[name] {
 		return importRuns(name)

@@ -217,7 +217,7 @@ func (s *Store) place(in *importer) error {
 func vacant(r Reader, object id.Object) error {
 	row, err := r.Get(objectKey(object))
 	if err == nil && row != nil {
-		err = errs.New(errs.Conflict, "object_exists", "There is an object %q already. Import under another id, or delete that object first.", object)
+		err = errs.New(errs.Conflict, "object_exists", "There is an object %q already. Import under another id.", object)
 	}
 	return err
 }
