@@ -153,7 +153,7 @@ func pass(ctx context.Context, to archives, object id.Object, r io.Reader, e *ex
 	}
 	if err != nil {
 		_ = pw.CloseWithError(err)
-		<-stored
+		<-stored //nolint:errcheck // it repeats err
 		return false, err
 	}
 	defer time.AfterFunc(patience, stop).Stop()
@@ -180,7 +180,7 @@ func (g *gate) Read(b []byte) (int, error) {
 	}
 	n, err := g.r.Read(b)
 	g.last = append(g.last, b[:n]...)
-	if err != nil && err != io.EOF { //nolint:errorlint // one that is wrapped says that it was cut
+	if err != nil && err != io.EOF { // one that is wrapped says that it was cut
 		g.err = err
 	}
 	return n, err

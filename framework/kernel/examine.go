@@ -154,7 +154,7 @@ func (e *examiner) File(f storage.File, content io.Reader) error {
 	}
 	for { // all of it, which is when it is known to be whole
 		switch _, err := content.Read(e.buffer); {
-		case err == io.EOF: //nolint:errorlint // one that is wrapped says that it was cut
+		case err == io.EOF: // one that is wrapped says that it was cut
 			return nil
 		case err != nil:
 			return err

@@ -3,6 +3,7 @@ package transporthttp
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"io"
 	"mime"
 	"net/http"
@@ -190,7 +191,7 @@ func (b *fileBody) Read(p []byte) (int, error) {
 	n, err := b.x.r.Body.Read(p)
 	b.read += int64(n)
 	switch {
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		b.ended = true
 	case err != nil:
 		err = b.x.bodyError(err)
