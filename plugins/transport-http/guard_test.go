@@ -103,7 +103,7 @@ func TestMethods(t *testing.T) {
 			t.Errorf("%s %s: Allow is %q, want %q", c.method, c.path, allow, c.allow)
 		}
 	}
-	for _, path := range []string{"/objects", "/objects/a?state=true"} {
+	for _, path := range []string{"/objects", "/objects/a?logs=true"} {
 		if got := s.do("OPTIONS", path, ""); got.StatusCode != http.StatusNoContent || got.Header.Get("Allow") != "GET, HEAD, OPTIONS" {
 			t.Errorf("OPTIONS %s got %d %v", path, got.StatusCode, got.Header)
 		}

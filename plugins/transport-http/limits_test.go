@@ -52,6 +52,7 @@ func TestLimitsOfThePage(t *testing.T) {
 		"name of an uploaded file":              fmt.Sprintf("%d KiB", maxName>>10),
 		"uploads at once":                       kernels,
 		"files that are sent at once":           kernels,
+		"tails at once":                         fmt.Sprint(maxTails),
 		"exports at once":                       kernels,
 		"imports at once":                       kernels,
 		"fields of a query or form":             fmt.Sprintf("%d,%03d", maxFields/1000, maxFields%1000),

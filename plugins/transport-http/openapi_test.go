@@ -111,6 +111,9 @@ func TestParametersAreThose(t *testing.T) {
 	for i := range routes {
 		r := &routes[i]
 		for _, op := range r.ops {
+			if r.flag == "tail" { // it has no end: TestTailParameters
+				continue
+			}
 			target := strings.Replace(r.address(), "{id}", "a", 1)
 			sep := "?"
 			if r.flag != "" {

@@ -65,7 +65,7 @@ func openTail(t *testing.T, h host.Host, query string, headers ...string) *taili
 	go func() {
 		_, _ = fmt.Fprintf(client, "GET /objects/a?tail=true%s HTTP/1.1\r\nHost: localhost\r\n%s\r\n", query, strings.Join(append(headers, ""), "\r\n"))
 	}()
-	res, err := http.ReadResponse(bufio.NewReader(client), nil) //nolint:bodyclose // it ends with its connection
+	res, err := http.ReadResponse(bufio.NewReader(client), nil) //nolint:bodyclose // end closes its connection
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +110,7 @@ func TestTailOnTheWire(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
-	res, err := http.ReadResponse(bufio.NewReader(conn), nil) //nolint:bodyclose // it ends with its connection
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil) //nolint:bodyclose // its connection is closed
 	if err != nil {
 		t.Fatal(err)
 	}
