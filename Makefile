@@ -33,6 +33,7 @@ generate: ## the protobuf code, from sdk/proto
 soak: ## the tests with full counts and their time limits, on a plain build
 	go test -count=1 -timeout 30m -v ./cmd/station -run 'TestIncrements|TestKernelKilled|TestStorageKilled' \
 		-args -increments 10000 -connections 64 -kernel-kills 10 -storage-kills 5 -strict
+	go test -count=1 -timeout 30m -v ./cmd/station -run 'TestTail' -args -tail-entries 50000
 	go test -count=1 -timeout 60m -v ./cmd/station -run 'TestFaults|TestKernelKilledInTrouble' -args -faults 50 -strict
 	go test -count=1 -timeout 30m -v ./cmd/station -run 'TestTermUnderLoad|TestTermTwice' -args -terms 50 -strict
 	go test -count=1 -timeout 30m -v ./cmd/station -run 'TestSlowConnections' -args -slow 500 -strict

@@ -152,14 +152,14 @@ func checkCommands(t *testing.T, s *station, work string, all []block) {
 	for i, b := range all {
 		switch b.language {
 		case "lua":
-		case "json", "http", "diff":
+		case "json", "http", "diff", "text":
 			if i == 0 || all[i-1].language != "sh" {
 				t.Errorf("no command gives this:\n%s", b.text)
 			}
 		case "sh":
 			list := strings.Split(strings.TrimSpace(b.text), "\n")
 			for n, line := range list {
-				out := shell(t, work, strings.ReplaceAll(line, "http://127.0.0.1:8001", s.url))
+				out := shell(t, work, s.url, strings.ReplaceAll(line, "http://127.0.0.1:8001", s.url))
 				if n+1 == len(list) && i+1 < len(all) && all[i+1].language != "sh" && all[i+1].language != "lua" {
 					compareAnswer(t, line, out, all[i+1])
 				} else if out == "" || strings.Contains(out, `"status":"error"`) {
@@ -284,6 +284,7 @@ func TestReferenceFunctions(t *testing.T) {
 // silent holds the codes of the sources that no HTTP client meets now.
 var silent = map[string]string{
 	"bad_method": "the transport checks methods itself", "bad_request_id": "the transport replaces bad ids",
+	"bad_wait":  "only lines say how long to wait",
 	"bad_limit": "the transport checks limits itself", "bad_level": "the transport checks levels itself",
 	"bad_status": "the Lua host checks statuses itself", "bad_path": "net/http refuses such a path",
 	"bad_entry_id": "no request has one", "bad_stamp": "no request has one",

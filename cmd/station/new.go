@@ -28,7 +28,7 @@ func newCommand() *cobra.Command {
 		Short: "Write a script to begin with",
 		Long: `New writes the script of a new object into the scripts folder, which is made if it
 is missing: a small object that works, with comments and tests, to be changed into
-what it shall be. A running station serves it at once.
+what it shall be. A running station serves it at once, if it was started with that folder.
 
 NAME is the path of the script there, without .lua. The object's id is that path
 with "_" for "/": shop/cart is shop_cart. A name that no object can have, or that one
@@ -56,7 +56,7 @@ func writeStarter(stdout io.Writer, s kernel.Scripts, name string) error {
 		return err
 	}
 	if _, err := os.Stat(s.Folder); errors.Is(err, fs.ErrNotExist) {
-		fmt.Fprintf(stdout, "made the folder %s; \"station init\" writes the bundled objects into it\n", s.Folder)
+		fmt.Fprintf(stdout, "made the folder %s, in which a station looks at its next start; \"station init\" writes the bundled objects into it\n", s.Folder)
 	}
 	if err := writeScript(path, object); err != nil {
 		return err

@@ -55,7 +55,7 @@ func TestReadme(t *testing.T) {
 			if err := os.WriteFile(file, []byte(b.text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			shell(t, work, "go run ./cmd/station config validate "+file)
+			shell(t, work, s.url, "go run ./cmd/station config validate "+file)
 			configured = true
 		case "sh":
 			commands += strings.Count(b.text, "\n")
@@ -94,8 +94,9 @@ func launchIn(t *testing.T, work string) *station {
 }
 
 // shell runs a line of the README in a folder and gives what it prints. What
-// lies in the data folder may take a moment to be carried there.
-func shell(t *testing.T, dir, line string) (out string) {
+// lies in the data folder may take a moment to be carried there. Commands ask the
+// station at url.
+func shell(t *testing.T, dir, url, line string) (out string) {
 	t.Helper()
 	file := strings.HasPrefix(line, "cat ")
 	station, err := binary()
@@ -103,9 +104,9 @@ func shell(t *testing.T, dir, line string) (out string) {
 		t.Fatal(err)
 	}
 	until(t, line, func() bool {
-		command := strings.Replace(line, "go run ./cmd/station", station, 1)
+		command := strings.ReplaceAll(line, "go run ./cmd/station", station)
 		cmd := exec.Command("sh", "-c", strings.Replace(command, "curl ", "curl -sS ", 1))
-		cmd.Dir = dir
+		cmd.Dir, cmd.Env = dir, append(os.Environ(), "STATION_URL="+url)
 		text, err := cmd.CombinedOutput()
 		if err != nil && !file {
 			t.Fatalf("%s: %v\n%s", line, err, text)

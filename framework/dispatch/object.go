@@ -32,6 +32,7 @@ type object struct {
 	failed   *live                   // the state whose commits storage did not take, and that must not be used again
 	kill     context.CancelCauseFunc // ends the call that is running
 	killOf   *live                   // the state on which it runs
+	written  chan struct{}           // closed when the log may hold more; nil where nobody waits for that
 
 	awaits *task // the nested call whose mailbox the running call waits for; guarded by d.graph
 
@@ -421,10 +422,14 @@ func unshared(err error) error {
 	return errs.Wrap(errs.Unavailable, "dispatch", err, "An earlier change of the object could not be stored, and this call builds on it; nothing was changed. Try again.")
 }
 
-// resolved is called by the pipeline once a commit's outcome is known.
-func (o *object) resolved() {
+// resolved is called by the pipeline once a commit's outcome is known; logged says
+// that the object's log may hold more than before.
+func (o *object) resolved(logged bool) {
 	o.mu.Lock()
 	o.inflight--
+	if logged {
+		o.wake()
+	}
 	if o.resting() {
 		o.d.warm.rested(o)
 	}

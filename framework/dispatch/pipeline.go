@@ -172,10 +172,11 @@ func (p *pipeline) resolve(list []*pending) {
 	p.bytes -= size
 	p.mu.Unlock()
 	for _, c := range list {
+		logged := len(c.commit.Entries) > 0 // also where it is not known whether they are stored
 		// The newest one of an object stays, maybe for long. Of what it holds
 		// nobody reads more than the names of its uploads.
 		c.commit.State, c.commit.Entries, c.commit.Version = nil, nil, nil
-		c.o.resolved()
+		c.o.resolved(logged)
 		close(c.done)
 	}
 }

@@ -26,6 +26,7 @@ type Host struct {
 	archives archives
 	streams  streams
 	testing  chan struct{} // held while the tests of a script run
+	follows  chan struct{} // held while somebody follows a log
 	cluster  cluster.Cluster
 	plugins  func() []pluginhost.Status
 	watch    watch

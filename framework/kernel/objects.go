@@ -293,8 +293,9 @@ func (o *objects) count() int {
 	return len(o.list)
 }
 
-// drop takes an object out of the list.
+// drop takes an object out of the list, and tells those who follow its log.
 func (o *objects) drop(object id.Object) {
+	defer o.dispatch.Wake(object)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	delete(o.all, object)

@@ -29,10 +29,7 @@ func (s *Store) Logs(_ context.Context, q storage.LogsQuery) (storage.LogsPage, 
 	}
 	o := s.objects.get(q.Object)
 	if o == nil {
-		if q.Cursor != "" {
-			return storage.LogsPage{}, badCursor(q.Cursor)
-		}
-		return storage.LogsPage{}, nil
+		return unknownLog(&q)
 	}
 	for try := 1; ; try++ {
 		page, err := s.logsPage(o, q)
@@ -44,6 +41,19 @@ func (s *Store) Logs(_ context.Context, q storage.LogsQuery) (storage.LogsPage, 
 		}
 		return page, err
 	}
+}
+
+// unknownLog gives the page of an object without a commit: of the log that its
+// first life begins with.
+func unknownLog(q *storage.LogsQuery) (page storage.LogsPage, err error) {
+	beginning := cursorPrefix(true, 1) + beginningOfLog
+	if q.Cursor != "" && (q.Cursor != beginning || !q.Oldest) {
+		return page, badCursor(q.Cursor)
+	}
+	if q.Places {
+		page.End = beginning
+	}
+	return page, nil
 }
 
 // maxTries is how often a page is begun again because a file that its view
@@ -86,6 +96,9 @@ type pager struct {
 func (p *pager) run() (storage.LogsPage, error) {
 	p.began = time.Now()
 	from, to, err := p.bounds()
+	if err == nil && p.q.Places {
+		p.page.End, err = p.endOfLog()
+	}
 	if err != nil || from.file > to.file {
 		return p.page, err
 	}
@@ -158,14 +171,16 @@ func (p *pager) piece(i int, from, to place) (done bool, err error) {
 			if p.q.Oldest {
 				at.at = start
 			}
-			p.page.Next = p.prefix() + p.v.name(i).String() + "." + strconv.FormatInt(at.at, 10)
+			p.page.Next = p.cursorAt(p.prefix(), at)
 			return true, nil
 		}
 		line, at, err := lines.next()
 		if err != nil {
 			return false, err
 		}
-		p.take(f, line, at)
+		if p.take(f, line, at) && p.q.Places {
+			p.page.Cursors = append(p.page.Cursors, p.cursorAt(cursorPrefix(true, p.v.incarnation), place{i, at + int64(len(line)) + 1}))
+		}
 		if p.q.Oldest {
 			start = at + int64(len(line)) + 1
 		} else {
@@ -175,12 +190,37 @@ func (p *pager) piece(i int, from, to place) (done bool, err error) {
 	return false, nil
 }
 
-func (p *pager) prefix() string {
+func (p *pager) prefix() string { return cursorPrefix(p.q.Oldest, p.v.incarnation) }
+
+func cursorPrefix(oldest bool, incarnation uint64) string {
 	d := "n"
-	if p.q.Oldest {
+	if oldest {
 		d = "o"
 	}
-	return d + strconv.FormatUint(p.v.incarnation, 10) + "."
+	return d + strconv.FormatUint(incarnation, 10) + "."
+}
+
+// beginningOfLog stands in the cursor of a log that has no file with an entry yet.
+const beginningOfLog = "0"
+
+func (p *pager) cursorAt(prefix string, at place) string {
+	return prefix + p.v.name(at.file).String() + "." + strconv.FormatInt(at.at, 10)
+}
+
+// endOfLog gives the cursor of what will come.
+func (p *pager) endOfLog() (string, error) {
+	prefix, end := cursorPrefix(true, p.v.incarnation), p.v.end()
+	if p.v.active == (logName{}) { // the next entry begins a file, whose name is not known yet
+		if end.file == 0 {
+			return prefix + beginningOfLog, nil
+		}
+		f, err := p.v.open(end.file - 1)
+		if err != nil {
+			return "", err
+		}
+		end = place{end.file - 1, f.size}
+	}
+	return p.cursorAt(prefix, end), nil
 }
 
 // cursor reads the query's cursor: the name of a file, and an offset in it
@@ -189,6 +229,9 @@ func (p *pager) prefix() string {
 // of the log is newer.
 func (p *pager) cursor() (place, error) {
 	rest, ok := strings.CutPrefix(p.q.Cursor, p.prefix())
+	if ok && p.q.Oldest && rest == beginningOfLog {
+		return place{}, nil
+	}
 	file, digits, dot := strings.Cut(rest, ".")
 	name, named := parseLogCursor(file)
 	at, err := strconv.ParseInt(digits, 10, 64)
@@ -232,32 +275,34 @@ func (p *pager) full() bool {
 		n > 0 && n%256 == 0 && time.Since(p.began) > l.time
 }
 
-// take adds a line's entry to the page if it is asked for.
-func (p *pager) take(f *logFile, line []byte, at int64) {
+// take adds a line's entry to the page if it is asked for, and says whether it did.
+func (p *pager) take(f *logFile, line []byte, at int64) bool {
 	p.looked++
 	if len(line) == 0 || at == 0 && isHeader(line, logHeader) {
-		return
+		return false
 	}
 	s := p.v.s
 	p.page.Scanned++
 	how := split(line, p.cols[:])
 	if how == damaged {
 		s.setAside(f.path, f.r, at, 0, line, reason(how))
-		return
+		return false
 	}
 	if how == whole && !p.filter.TakesLevel(storage.Level(p.cols[2])) {
-		return
+		return false
 	}
 	e, ok := parseEntry(p.cols[:], how)
 	if !ok {
 		s.setAside(f.path, f.r, at, 0, line, reason(how))
-		return
+		return false
 	}
 	if how == byHand {
 		s.tookEdited(f.path)
 	}
-	if p.filter.Takes(&e) {
-		p.page.Entries = append(p.page.Entries, e)
-		p.bytes += len(line)
+	if !p.filter.Takes(&e) {
+		return false
 	}
+	p.page.Entries = append(p.page.Entries, e)
+	p.bytes += len(line)
+	return true
 }

@@ -145,6 +145,12 @@ func (x *exchange) hold(n int64) error {
 	return nil
 }
 
+// release gives back what was taken.
+func (x *exchange) release() {
+	x.bodies.Add(-x.held)
+	x.held = 0
+}
+
 func (x *exchange) tooLarge() error {
 	x.w.Header().Set("Connection", "close") // the rest of the body is not read
 	return errs.New(errs.TooLarge, "", "The body is larger than %d bytes.", x.maxBody)

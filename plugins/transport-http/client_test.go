@@ -118,6 +118,9 @@ func (c *client) send(req *http.Request) (transporttest.Response, error) {
 }
 
 func (c *client) Read(ctx context.Context, r transporttest.Read) (transporttest.Reading, error) {
+	if r.What == transporttest.Follow {
+		return c.follow(ctx, r)
+	}
 	q := url.Values{}
 	path := "/objects"
 	switch r.What {
@@ -153,27 +156,13 @@ func (c *client) Read(ctx context.Context, r transporttest.Read) (transporttest.
 	}
 	set("prefix", r.Prefix)
 	set("key", r.Key)
-	set("cursor", r.Cursor)
 	if r.Limit > 0 {
 		q.Set("limit", strconv.Itoa(r.Limit))
 	}
 	if r.Oldest {
 		q.Set("order", "asc")
 	}
-	var names []string
-	for _, level := range r.Levels {
-		names = append(names, string(level))
-	}
-	set("level", strings.Join(names, ","))
-	for name, at := range map[string]time.Time{"since": r.Since, "until": r.Until} {
-		if !at.IsZero() {
-			q.Set(name, at.Format(time.RFC3339Nano))
-		}
-	}
-	set("q", r.Text)
-	for _, f := range r.Fields {
-		q.Set(fieldPrefix+f.Name, f.Value)
-	}
+	filter(q, r)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+path+"?"+q.Encode(), nil)
 	if err != nil {
 		return transporttest.Reading{}, err
@@ -184,6 +173,82 @@ func (c *client) Read(ctx context.Context, r transporttest.Read) (transporttest.
 		return out, err
 	}
 	return out, decode(r.What, res.Body, &out)
+}
+
+// filter sets the parameters that the looks at a log have in common.
+func filter(q url.Values, r transporttest.Read) {
+	var names []string
+	for _, level := range r.Levels {
+		names = append(names, string(level))
+	}
+	for name, value := range map[string]string{"cursor": r.Cursor, "level": strings.Join(names, ","), "q": r.Text} {
+		if value != "" {
+			q.Set(name, value)
+		}
+	}
+	for name, at := range map[string]time.Time{"since": r.Since, "until": r.Until} {
+		if !at.IsZero() {
+			q.Set(name, at.Format(time.RFC3339Nano))
+		}
+	}
+	for _, f := range r.Fields {
+		q.Set(fieldPrefix+f.Name, f.Value)
+	}
+}
+
+// follow reads a tail until it has enough.
+func (c *client) follow(ctx context.Context, r transporttest.Read) (out transporttest.Reading, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	q := url.Values{"tail": {"true"}}
+	if r.Since.IsZero() {
+		q.Set("last", strconv.Itoa(r.Last))
+	}
+	filter(q, r)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+"/objects/"+url.PathEscape(r.Object)+"?"+q.Encode(), nil)
+	if err != nil {
+		return out, err
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return out, err
+	}
+	defer func() { _ = res.Body.Close() }()
+	out.Response = transporttest.Response{Status: res.StatusCode, RequestID: res.Header.Get("X-Request-Id"), Station: id.Station(res.Header.Get("X-Station-Id"))}
+	if res.StatusCode != http.StatusOK {
+		var f failure
+		err = json.NewDecoder(res.Body).Decode(&f)
+		out.Code, out.Message = f.Code, f.Error
+		return out, err
+	}
+	over := time.AfterFunc(r.Wait, cancel)
+	defer over.Stop()
+	events := newEvents(res.Body)
+	for len(out.Logs) < r.Limit {
+		e, more := events.next()
+		if !more {
+			break
+		}
+		out.Next = e.id
+		switch {
+		case e.name == "end":
+			var f failure
+			err = json.Unmarshal([]byte(e.data), &f)
+			out.Code, out.Message = f.Code, f.Error
+			return out, err
+		case e.data != "":
+			var row map[string]json.RawMessage
+			if err := json.Unmarshal([]byte(e.data), &row); err != nil {
+				return out, err
+			}
+			l, err := entry(row)
+			if err != nil {
+				return out, err
+			}
+			out.Logs, out.Cursors = append(out.Logs, l), append(out.Cursors, e.id)
+		}
+	}
+	return out, nil
 }
 
 // changing is how HTTP asks for a change.

@@ -19,6 +19,7 @@ type handler struct {
 	host    host.Host
 	station id.Station
 	routes  table
+	tails   atomic.Int64    // that are under way
 	own     []string        // the X-Station-Id of most responses
 	serving context.Context // ends when the station stops: no answer may go on for long then
 	calls   context.Context // of the calls: ends with Serve, not with the client's connection
@@ -85,9 +86,7 @@ func (x *exchange) answer() error {
 // end gives back what the exchange holds and turns a panic into a response.
 // The stack goes to the log.
 func (x *exchange) end() {
-	if x.held > 0 {
-		x.bodies.Add(-x.held)
-	}
+	x.release()
 	p := recover()
 	switch {
 	case p == nil:

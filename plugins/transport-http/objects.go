@@ -116,11 +116,6 @@ func notAllowed(method string, allow []string) error {
 		Message: "The method " + clip(method) + " is not allowed here; use " + strings.Join(allow, ", ") + "."}
 }
 
-// notAvailable is the error for what the API has and this version does not.
-func notAvailable(what string) error {
-	return errs.New(errs.Invalid, "not_available", "%q is not available in this version.", what)
-}
-
 // options answers an OPTIONS of what is not an object's call.
 func (x *exchange) options(allowed []string) error {
 	x.w.Header().Set("Allow", strings.Join(allowed, ", "))

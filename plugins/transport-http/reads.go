@@ -36,9 +36,6 @@ func (x *exchange) findFlag(query []host.Field) (string, error) {
 // look answers a request with a flag.
 func (x *exchange) look(object id.Object, station id.Station, flag string, query []host.Field) error {
 	r := x.routes.flags[flag]
-	if len(r.ops) == 0 {
-		return notAvailable(flag)
-	}
 	if err := x.hereOnly(station); err != nil {
 		return err
 	}

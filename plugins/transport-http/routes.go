@@ -69,6 +69,14 @@ var routes = []route{
 			{name: "order", doc: "desc begins with the newest entry, asc with the oldest.", oneOf: []string{"desc", "asc"}},
 			pageLimit(100), pageCursor},
 		}}},
+	{path: objectPath, flag: "tail", does: "sends the entries of the log as they are written", ops: []operation{
+		{method: http.MethodGet, serve: (*exchange).tail, open: true, time: untimed, params: []param{
+			{name: "level", doc: "Levels in any case, separated by commas."},
+			{name: "q", doc: "A text in the message or in the value of a field, in any case."},
+			{name: "last", doc: "How many of the newest entries come first, 10 without it."},
+			{name: "since", doc: "Instead of last: entries from this time on come first."},
+			{name: "cursor", doc: "The id of the last event that was received; the header Last-Event-ID goes before it."},
+		}}}},
 	{path: objectPath, flag: "test", does: "runs the tests of the script", ops: []operation{
 		{method: http.MethodGet, serve: (*exchange).test},
 	}},
@@ -106,12 +114,6 @@ var routes = []route{
 	{path: "/health/ready", does: "says whether the station has what it needs", ops: []operation{
 		{method: http.MethodGet, serve: (*exchange).ready, time: healthTime},
 	}},
-}
-
-// reserved are flags that the API has and this version does not. They are in no
-// document, and never fall through to the script.
-var reserved = []route{
-	{flag: "tail"},
 }
 
 // objectPath is the path of every object; other paths stand for themselves.
@@ -168,9 +170,6 @@ type table struct {
 
 func newTable() table {
 	t := table{routes, map[string]*route{}, map[string]*route{}}
-	for i := range reserved {
-		t.flags[reserved[i].flag] = &reserved[i]
-	}
 	for i := range routes {
 		switch r := &routes[i]; {
 		case r.flag != "":

@@ -15,6 +15,8 @@ func TestConversionsKeepEveryField(t *testing.T) {
 	plugintest.RoundTrip(t, func(u UploadFor) UploadFor { return decodeUploadFor(encodeUploadFor(u)) })
 	plugintest.RoundTrip(t, func(u storage.Upload) storage.Upload { return decodeUpload(encodeUpload(u)) })
 	plugintest.RoundTrip(t, func(p ObjectsPage) ObjectsPage { return decodeObjects(encodeObjects(p)) })
+	plugintest.RoundTrip(t, func(q FollowQuery) FollowQuery { return decodeFollowQuery(encodeFollowQuery(q)) })
+	plugintest.RoundTrip(t, func(p FollowPage) FollowPage { return decodeFollowPage(encodeFollowPage(p)) })
 	plugintest.RoundTrip(t, func(p StatePage) StatePage { return decodeState(encodeState(p)) })
 	plugintest.RoundTrip(t, func(p Publication) Publication { return decodePublication(encodePublication(p)) })
 	plugintest.RoundTrip(t, func(r Rollback) Rollback { return decodeRollback(encodeRollback(r)) })

@@ -183,7 +183,7 @@ type Identity struct {
 // concurrent use, and each takes its deadline from ctx. Every method that names
 // an object gives errs.NotFound for one that is not in service, and errs.Invalid
 // for malformed input. No result leaves before what it depends on is durable.
-// Source, Logs, Versions, Version, Diff and Metadata work for modules too, by the
+// Source, Logs, Follow, Versions, Version, Diff and Metadata work for modules too, by the
 // ids that they are kept under: lib_util_dates is lib/util/dates.lua.
 type Host interface {
 	// Identity says which station this is.
@@ -205,6 +205,15 @@ type Host interface {
 
 	// Logs reads a page of an object's log.
 	Logs(ctx context.Context, q storage.LogsQuery) (storage.LogsPage, error)
+
+	// Follow gives what stands in an object's log behind a cursor, each entry once
+	// it is durable, and waits for an entry where nothing does: for q.Wait at most,
+	// after which the page is empty. Who goes on with a cursor of the page meets each
+	// entry exactly once, whatever was started again meanwhile. It ends with ctx.
+	// Errors: also errs.NotFound as soon as the object is deleted or out of service;
+	// errs.Invalid (bad_cursor) for what is no cursor of this log, such as one of an
+	// object that was deleted and made again since; errs.Busy where too many wait.
+	Follow(ctx context.Context, q FollowQuery) (FollowPage, error)
 
 	// Upload puts the bytes that r gives aside, durable when it returns, for a call
 	// that names them. A call uses up what its script made files of, and what it

@@ -235,7 +235,7 @@ func DecodeVersions(m *pb.VersionsReply) []Version {
 func EncodeLogsQuery(q LogsQuery) *pb.LogsQuery {
 	m := &pb.LogsQuery{
 		Object: string(q.Object), Limit: int32(q.Limit), Oldest: q.Oldest, Cursor: []byte(q.Cursor),
-		SinceUs: shim.Micro(q.Since), UntilUs: shim.Micro(q.Until), Text: []byte(q.Text),
+		SinceUs: shim.Micro(q.Since), UntilUs: shim.Micro(q.Until), Text: []byte(q.Text), Places: q.Places,
 	}
 	for _, l := range q.Levels {
 		m.Levels = append(m.Levels, []byte(l))
@@ -250,7 +250,7 @@ func EncodeLogsQuery(q LogsQuery) *pb.LogsQuery {
 func DecodeLogsQuery(m *pb.LogsQuery) LogsQuery {
 	q := LogsQuery{
 		Object: id.Object(m.GetObject()), Limit: int(m.GetLimit()), Oldest: m.GetOldest(), Cursor: string(m.GetCursor()),
-		Since: shim.FromMicro(m.GetSinceUs()), Until: shim.FromMicro(m.GetUntilUs()), Text: string(m.GetText()),
+		Since: shim.FromMicro(m.GetSinceUs()), Until: shim.FromMicro(m.GetUntilUs()), Text: string(m.GetText()), Places: m.GetPlaces(),
 	}
 	for _, l := range m.GetLevels() {
 		q.Levels = append(q.Levels, Level(l))
@@ -263,7 +263,7 @@ func DecodeLogsQuery(m *pb.LogsQuery) LogsQuery {
 
 // EncodeLogsPage is for the shims of the sdk.
 func EncodeLogsPage(p LogsPage) *pb.LogsPage {
-	m := &pb.LogsPage{Next: p.Next, Scanned: int32(p.Scanned), Entries: make([]*pb.LogEntry, len(p.Entries))}
+	m := &pb.LogsPage{Next: p.Next, Scanned: int32(p.Scanned), Entries: make([]*pb.LogEntry, len(p.Entries)), Cursors: p.Cursors, End: p.End}
 	for i := range p.Entries {
 		m.Entries[i] = encodeEntry(&p.Entries[i])
 	}
@@ -272,5 +272,5 @@ func EncodeLogsPage(p LogsPage) *pb.LogsPage {
 
 // DecodeLogsPage is the reverse of EncodeLogsPage.
 func DecodeLogsPage(m *pb.LogsPage) LogsPage {
-	return LogsPage{Entries: decodeEntries(m.GetEntries()), Next: m.GetNext(), Scanned: int(m.GetScanned())}
+	return LogsPage{Entries: decodeEntries(m.GetEntries()), Next: m.GetNext(), Scanned: int(m.GetScanned()), Cursors: m.GetCursors(), End: m.GetEnd()}
 }

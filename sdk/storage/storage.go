@@ -210,6 +210,11 @@ type StatePage struct {
 //
 // Levels, Text and Fields leave entries of that range out. A store looks at the
 // entries one by one for them, so a page may end before its limit.
+//
+// Cursors are for those who read what comes: an Oldest query goes on from one when
+// and where it likes, after a restart of the store too, and meets each entry that
+// stands behind it exactly once. It holds until the object's life ends; where entries
+// behind it were removed since, what is left of the log is behind it.
 type LogsQuery struct {
 	Object id.Object
 	Since  time.Time     // entries from this time on; zero means from the first
@@ -219,7 +224,8 @@ type LogsQuery struct {
 	Fields []FieldFilter // that all hold, at most MaxFields; none means all
 	Limit  int           // 1 to MaxPage
 	Oldest bool          // oldest first; otherwise newest first
-	Cursor string        // from the page before, with the same query otherwise; or empty
+	Cursor string        // from the page before, with the same query otherwise; or empty. Of an Oldest query also one of Cursors, or End, of any page of the log
+	Places bool          // the page gives Cursors and End
 }
 
 // FieldFilter holds for an entry whose field of that name has that text. The
@@ -241,12 +247,18 @@ const (
 
 // LogsPage is a page of a log. Next is empty on the last page. A page may hold
 // fewer entries than asked for, even none, and still have a Next: it ends after
-// a bounded amount of work.
+// a bounded amount of work. Cursors are of 1 to MaxCursor printable ASCII
+// characters, white space not among them.
 type LogsPage struct {
 	Entries []Entry
 	Next    string
-	Scanned int // entries looked at
+	Scanned int      // entries looked at
+	Cursors []string // with Places: for each of Entries, the Cursor of an Oldest query that begins behind it
+	End     string   // with Places: the Cursor of one that begins behind all that was in the log, also where that is empty
 }
+
+// MaxCursor is the most bytes of a cursor of a log.
+const MaxCursor = 256
 
 // VersionsQuery selects a page of source versions, newest first.
 type VersionsQuery struct {

@@ -202,6 +202,13 @@ func pairs(fields []host.Field) []pair {
 }
 
 func (c *client) Read(ctx context.Context, r transporttest.Read) (transporttest.Reading, error) {
+	if r.What == transporttest.Follow {
+		return transporttest.FollowBy(ctx, r, c.read)
+	}
+	return c.read(ctx, r)
+}
+
+func (c *client) read(ctx context.Context, r transporttest.Read) (transporttest.Reading, error) {
 	do := r.What
 	if do == transporttest.Tests {
 		do = string(lines.Test)
@@ -210,7 +217,8 @@ func (c *client) Read(ctx context.Context, r transporttest.Read) (transporttest.
 	if r.Key != "" {
 		m["key"] = r.Key
 	}
-	if r.What == transporttest.Logs {
+	if r.What == transporttest.Logs || r.What == transporttest.Follow {
+		m["last"], m["wait"] = r.Last, r.Wait.Seconds()
 		m["levels"], m["contains"], m["since"], m["until"] = r.Levels, r.Text, r.Since, r.Until
 		m["fields"] = each(r.Fields, func(f storage.FieldFilter) pair { return pair{f.Name, f.Value} })
 	}
@@ -239,6 +247,11 @@ func readResult(r transporttest.Read, text json.RawMessage, out *transporttest.R
 		out.State, err = decoded(text, func(s stateRow) host.StateItem { return host.StateItem{Key: s.Key, Value: s.Value} })
 	case transporttest.Logs:
 		out.Logs, err = decoded(text, entry)
+	case transporttest.Follow:
+		var rows []followRow
+		err = json.Unmarshal(text, &rows)
+		out.Logs = each(rows, func(r followRow) storage.Entry { return entry(r.entryRow) })
+		out.Cursors = each(rows, func(r followRow) string { return r.Cursor })
 	case transporttest.Tests:
 		out.Tests.Object = id.Object(r.Object)
 		out.Tests.Tests, err = decoded(text, func(t testRow) host.TestResult {

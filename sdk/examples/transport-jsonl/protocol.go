@@ -62,6 +62,8 @@ type request struct {
 	Since    time.Time       `json:"since"`
 	Until    time.Time       `json:"until"`
 	Oldest   bool            `json:"oldest"`
+	Last     int             `json:"last"` // follow, as the next one
+	Wait     float64         `json:"wait"` // seconds
 
 	// versions
 	Version uint64  `json:"version"`
@@ -98,6 +100,7 @@ func (protocol) Decode(line []byte) (lines.Request, error) {
 		ID: in.ID, Do: in.Do, Object: in.Object, RequestID: in.RequestID,
 		Call:   host.Call{Method: in.Method, Query: fields(in.Query), Header: fields(in.Header), Form: fields(in.Form), Type: in.Type},
 		Prefix: in.Prefix, Key: in.Key, Limit: in.Limit, Cursor: in.Cursor, Version: in.Version, To: in.To,
+		Last: in.Last, Wait: time.Duration(in.Wait * float64(time.Second)),
 		Logs:        storage.LogsQuery{Since: in.Since, Until: in.Until, Levels: in.Levels, Text: in.Contains, Oldest: in.Oldest},
 		Publication: host.Publication{IfMatch: in.IfMatch, Author: in.Author, Message: in.Message},
 		Name:        in.Name, IfMatch: in.IfMatch, IfAbsent: in.IfAbsent, Value: in.Value,

@@ -56,6 +56,12 @@ type entryRow struct {
 	Fields  json.RawMessage `json:"fields,omitempty"`
 }
 
+// followRow is an entry with the cursor of what comes behind it.
+type followRow struct {
+	entryRow
+	Cursor string `json:"cursor"`
+}
+
 type testRow struct {
 	Name      string           `json:"name"`
 	Outcome   host.TestOutcome `json:"outcome"`
@@ -152,9 +158,13 @@ func rows(value any) any {
 	case []host.StateItem:
 		return each(v, func(i host.StateItem) stateRow { return stateRow{i.Key, i.Value} })
 	case []storage.Entry:
-		return each(v, func(e storage.Entry) entryRow {
-			return entryRow{e.ID.String(), e.Time.UTC(), e.Level, e.Message, e.Fields}
-		})
+		return each(v, stored)
+	case host.FollowPage:
+		list := make([]followRow, len(v.Entries))
+		for i, e := range v.Entries {
+			list[i] = followRow{stored(e), v.Cursors[i]}
+		}
+		return list
 	case host.TestReport:
 		return each(v.Tests, test)
 	case []storage.Version:
@@ -200,6 +210,10 @@ func each[T, R any](list []T, row func(T) R) []R {
 		out[i] = row(v)
 	}
 	return out
+}
+
+func stored(e storage.Entry) entryRow {
+	return entryRow{e.ID.String(), e.Time.UTC(), e.Level, e.Message, e.Fields}
 }
 
 func file(f host.File) fileRow { return fileRow{f.Name, f.Type, f.Size, f.Hash, f.Time.UTC()} }

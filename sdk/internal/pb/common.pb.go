@@ -386,6 +386,7 @@ type LogsQuery struct {
 	UntilUs       int64                  `protobuf:"varint,7,opt,name=until_us,json=untilUs,proto3" json:"until_us,omitempty"`
 	Text          []byte                 `protobuf:"bytes,8,opt,name=text,proto3" json:"text,omitempty"`
 	Fields        []*FieldFilter         `protobuf:"bytes,9,rep,name=fields,proto3" json:"fields,omitempty"`
+	Places        bool                   `protobuf:"varint,10,opt,name=places,proto3" json:"places,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -483,6 +484,13 @@ func (x *LogsQuery) GetFields() []*FieldFilter {
 	return nil
 }
 
+func (x *LogsQuery) GetPlaces() bool {
+	if x != nil {
+		return x.Places
+	}
+	return false
+}
+
 // FieldFilter is storage.FieldFilter.
 type FieldFilter struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -542,6 +550,8 @@ type LogsPage struct {
 	Entries       []*LogEntry            `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
 	Next          string                 `protobuf:"bytes,2,opt,name=next,proto3" json:"next,omitempty"`
 	Scanned       int32                  `protobuf:"varint,3,opt,name=scanned,proto3" json:"scanned,omitempty"`
+	Cursors       []string               `protobuf:"bytes,4,rep,name=cursors,proto3" json:"cursors,omitempty"`
+	End           string                 `protobuf:"bytes,5,opt,name=end,proto3" json:"end,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -597,6 +607,20 @@ func (x *LogsPage) GetScanned() int32 {
 	return 0
 }
 
+func (x *LogsPage) GetCursors() []string {
+	if x != nil {
+		return x.Cursors
+	}
+	return nil
+}
+
+func (x *LogsPage) GetEnd() string {
+	if x != nil {
+		return x.End
+	}
+	return ""
+}
+
 var File_station_v1_common_proto protoreflect.FileDescriptor
 
 const file_station_v1_common_proto_rawDesc = "" +
@@ -629,7 +653,7 @@ const file_station_v1_common_proto_rawDesc = "" +
 	"\atime_us\x18\x04 \x01(\x03R\x06timeUs\x12\x14\n" +
 	"\x05level\x18\x05 \x01(\tR\x05level\x12\x18\n" +
 	"\amessage\x18\x06 \x01(\fR\amessage\x12\x16\n" +
-	"\x06fields\x18\a \x01(\fR\x06fields\"\xfc\x01\n" +
+	"\x06fields\x18\a \x01(\fR\x06fields\"\x94\x02\n" +
 	"\tLogsQuery\x12\x16\n" +
 	"\x06object\x18\x01 \x01(\tR\x06object\x12\x16\n" +
 	"\x06levels\x18\x02 \x03(\fR\x06levels\x12\x14\n" +
@@ -639,14 +663,18 @@ const file_station_v1_common_proto_rawDesc = "" +
 	"\bsince_us\x18\x06 \x01(\x03R\asinceUs\x12\x19\n" +
 	"\buntil_us\x18\a \x01(\x03R\auntilUs\x12\x12\n" +
 	"\x04text\x18\b \x01(\fR\x04text\x12/\n" +
-	"\x06fields\x18\t \x03(\v2\x17.station.v1.FieldFilterR\x06fields\"7\n" +
+	"\x06fields\x18\t \x03(\v2\x17.station.v1.FieldFilterR\x06fields\x12\x16\n" +
+	"\x06places\x18\n" +
+	" \x01(\bR\x06places\"7\n" +
 	"\vFieldFilter\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\fR\x04name\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\fR\x05value\"h\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value\"\x94\x01\n" +
 	"\bLogsPage\x12.\n" +
 	"\aentries\x18\x01 \x03(\v2\x14.station.v1.LogEntryR\aentries\x12\x12\n" +
 	"\x04next\x18\x02 \x01(\tR\x04next\x12\x18\n" +
-	"\ascanned\x18\x03 \x01(\x05R\ascannedB/Z-github.com/dbbasic/station/sdk/internal/pb;pbb\x06proto3"
+	"\ascanned\x18\x03 \x01(\x05R\ascanned\x12\x18\n" +
+	"\acursors\x18\x04 \x03(\tR\acursors\x12\x10\n" +
+	"\x03end\x18\x05 \x01(\tR\x03endB/Z-github.com/dbbasic/station/sdk/internal/pb;pbb\x06proto3"
 
 var (
 	file_station_v1_common_proto_rawDescOnce sync.Once

@@ -2603,6 +2603,67 @@ func (x *HostStateQuery) GetLimit() int32 {
 	return 0
 }
 
+// HostFollowQuery is host.FollowQuery.
+type HostFollowQuery struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Query         *LogsQuery             `protobuf:"bytes,1,opt,name=query,proto3" json:"query,omitempty"`
+	Last          int32                  `protobuf:"varint,2,opt,name=last,proto3" json:"last,omitempty"`
+	WaitNs        int64                  `protobuf:"varint,3,opt,name=wait_ns,json=waitNs,proto3" json:"wait_ns,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostFollowQuery) Reset() {
+	*x = HostFollowQuery{}
+	mi := &file_station_v1_host_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostFollowQuery) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostFollowQuery) ProtoMessage() {}
+
+func (x *HostFollowQuery) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_host_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostFollowQuery.ProtoReflect.Descriptor instead.
+func (*HostFollowQuery) Descriptor() ([]byte, []int) {
+	return file_station_v1_host_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *HostFollowQuery) GetQuery() *LogsQuery {
+	if x != nil {
+		return x.Query
+	}
+	return nil
+}
+
+func (x *HostFollowQuery) GetLast() int32 {
+	if x != nil {
+		return x.Last
+	}
+	return 0
+}
+
+func (x *HostFollowQuery) GetWaitNs() int64 {
+	if x != nil {
+		return x.WaitNs
+	}
+	return 0
+}
+
 // HostState is host.StatePage.
 type HostState struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2614,7 +2675,7 @@ type HostState struct {
 
 func (x *HostState) Reset() {
 	*x = HostState{}
-	mi := &file_station_v1_host_proto_msgTypes[38]
+	mi := &file_station_v1_host_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2626,7 +2687,7 @@ func (x *HostState) String() string {
 func (*HostState) ProtoMessage() {}
 
 func (x *HostState) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[38]
+	mi := &file_station_v1_host_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2639,7 +2700,7 @@ func (x *HostState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostState.ProtoReflect.Descriptor instead.
 func (*HostState) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{38}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *HostState) GetItems() []*HostStateItem {
@@ -2667,7 +2728,7 @@ type HostStateItem struct {
 
 func (x *HostStateItem) Reset() {
 	*x = HostStateItem{}
-	mi := &file_station_v1_host_proto_msgTypes[39]
+	mi := &file_station_v1_host_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2679,7 +2740,7 @@ func (x *HostStateItem) String() string {
 func (*HostStateItem) ProtoMessage() {}
 
 func (x *HostStateItem) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[39]
+	mi := &file_station_v1_host_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2692,7 +2753,7 @@ func (x *HostStateItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostStateItem.ProtoReflect.Descriptor instead.
 func (*HostStateItem) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{39}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *HostStateItem) GetKey() []byte {
@@ -2719,7 +2780,7 @@ type HostTestRequest struct {
 
 func (x *HostTestRequest) Reset() {
 	*x = HostTestRequest{}
-	mi := &file_station_v1_host_proto_msgTypes[40]
+	mi := &file_station_v1_host_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2731,7 +2792,7 @@ func (x *HostTestRequest) String() string {
 func (*HostTestRequest) ProtoMessage() {}
 
 func (x *HostTestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[40]
+	mi := &file_station_v1_host_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2744,7 +2805,7 @@ func (x *HostTestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostTestRequest.ProtoReflect.Descriptor instead.
 func (*HostTestRequest) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{40}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *HostTestRequest) GetObject() string {
@@ -2765,7 +2826,7 @@ type HostTestReport struct {
 
 func (x *HostTestReport) Reset() {
 	*x = HostTestReport{}
-	mi := &file_station_v1_host_proto_msgTypes[41]
+	mi := &file_station_v1_host_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2777,7 +2838,7 @@ func (x *HostTestReport) String() string {
 func (*HostTestReport) ProtoMessage() {}
 
 func (x *HostTestReport) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[41]
+	mi := &file_station_v1_host_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2790,7 +2851,7 @@ func (x *HostTestReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostTestReport.ProtoReflect.Descriptor instead.
 func (*HostTestReport) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{41}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *HostTestReport) GetObject() string {
@@ -2825,7 +2886,7 @@ type HostTestResult struct {
 
 func (x *HostTestResult) Reset() {
 	*x = HostTestResult{}
-	mi := &file_station_v1_host_proto_msgTypes[42]
+	mi := &file_station_v1_host_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2837,7 +2898,7 @@ func (x *HostTestResult) String() string {
 func (*HostTestResult) ProtoMessage() {}
 
 func (x *HostTestResult) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[42]
+	mi := &file_station_v1_host_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2850,7 +2911,7 @@ func (x *HostTestResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostTestResult.ProtoReflect.Descriptor instead.
 func (*HostTestResult) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{42}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *HostTestResult) GetName() []byte {
@@ -2929,7 +2990,7 @@ type HostTestEntry struct {
 
 func (x *HostTestEntry) Reset() {
 	*x = HostTestEntry{}
-	mi := &file_station_v1_host_proto_msgTypes[43]
+	mi := &file_station_v1_host_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2941,7 +3002,7 @@ func (x *HostTestEntry) String() string {
 func (*HostTestEntry) ProtoMessage() {}
 
 func (x *HostTestEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[43]
+	mi := &file_station_v1_host_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2954,7 +3015,7 @@ func (x *HostTestEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostTestEntry.ProtoReflect.Descriptor instead.
 func (*HostTestEntry) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{43}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *HostTestEntry) GetTimeUs() int64 {
@@ -2995,7 +3056,7 @@ type HostPlugins struct {
 
 func (x *HostPlugins) Reset() {
 	*x = HostPlugins{}
-	mi := &file_station_v1_host_proto_msgTypes[44]
+	mi := &file_station_v1_host_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3007,7 +3068,7 @@ func (x *HostPlugins) String() string {
 func (*HostPlugins) ProtoMessage() {}
 
 func (x *HostPlugins) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[44]
+	mi := &file_station_v1_host_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3020,7 +3081,7 @@ func (x *HostPlugins) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostPlugins.ProtoReflect.Descriptor instead.
 func (*HostPlugins) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{44}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *HostPlugins) GetPlugins() []*HostPlugin {
@@ -3048,7 +3109,7 @@ type HostPlugin struct {
 
 func (x *HostPlugin) Reset() {
 	*x = HostPlugin{}
-	mi := &file_station_v1_host_proto_msgTypes[45]
+	mi := &file_station_v1_host_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3060,7 +3121,7 @@ func (x *HostPlugin) String() string {
 func (*HostPlugin) ProtoMessage() {}
 
 func (x *HostPlugin) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[45]
+	mi := &file_station_v1_host_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3073,7 +3134,7 @@ func (x *HostPlugin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostPlugin.ProtoReflect.Descriptor instead.
 func (*HostPlugin) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{45}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *HostPlugin) GetKind() string {
@@ -3149,7 +3210,7 @@ type HostHealth struct {
 
 func (x *HostHealth) Reset() {
 	*x = HostHealth{}
-	mi := &file_station_v1_host_proto_msgTypes[46]
+	mi := &file_station_v1_host_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3161,7 +3222,7 @@ func (x *HostHealth) String() string {
 func (*HostHealth) ProtoMessage() {}
 
 func (x *HostHealth) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[46]
+	mi := &file_station_v1_host_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3174,7 +3235,7 @@ func (x *HostHealth) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostHealth.ProtoReflect.Descriptor instead.
 func (*HostHealth) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{46}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *HostHealth) GetChecks() []*HostCheck {
@@ -3195,7 +3256,7 @@ type HostCheck struct {
 
 func (x *HostCheck) Reset() {
 	*x = HostCheck{}
-	mi := &file_station_v1_host_proto_msgTypes[47]
+	mi := &file_station_v1_host_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3207,7 +3268,7 @@ func (x *HostCheck) String() string {
 func (*HostCheck) ProtoMessage() {}
 
 func (x *HostCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[47]
+	mi := &file_station_v1_host_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3220,7 +3281,7 @@ func (x *HostCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostCheck.ProtoReflect.Descriptor instead.
 func (*HostCheck) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{47}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *HostCheck) GetName() []byte {
@@ -3247,7 +3308,7 @@ type HostMetrics struct {
 
 func (x *HostMetrics) Reset() {
 	*x = HostMetrics{}
-	mi := &file_station_v1_host_proto_msgTypes[48]
+	mi := &file_station_v1_host_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3259,7 +3320,7 @@ func (x *HostMetrics) String() string {
 func (*HostMetrics) ProtoMessage() {}
 
 func (x *HostMetrics) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[48]
+	mi := &file_station_v1_host_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3272,7 +3333,7 @@ func (x *HostMetrics) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostMetrics.ProtoReflect.Descriptor instead.
 func (*HostMetrics) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{48}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *HostMetrics) GetText() []byte {
@@ -3293,7 +3354,7 @@ type HostCluster struct {
 
 func (x *HostCluster) Reset() {
 	*x = HostCluster{}
-	mi := &file_station_v1_host_proto_msgTypes[49]
+	mi := &file_station_v1_host_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3305,7 +3366,7 @@ func (x *HostCluster) String() string {
 func (*HostCluster) ProtoMessage() {}
 
 func (x *HostCluster) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[49]
+	mi := &file_station_v1_host_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3318,7 +3379,7 @@ func (x *HostCluster) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostCluster.ProtoReflect.Descriptor instead.
 func (*HostCluster) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{49}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *HostCluster) GetLeader() string {
@@ -3352,7 +3413,7 @@ type HostMember struct {
 
 func (x *HostMember) Reset() {
 	*x = HostMember{}
-	mi := &file_station_v1_host_proto_msgTypes[50]
+	mi := &file_station_v1_host_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3364,7 +3425,7 @@ func (x *HostMember) String() string {
 func (*HostMember) ProtoMessage() {}
 
 func (x *HostMember) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_host_proto_msgTypes[50]
+	mi := &file_station_v1_host_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3377,7 +3438,7 @@ func (x *HostMember) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostMember.ProtoReflect.Descriptor instead.
 func (*HostMember) Descriptor() ([]byte, []int) {
-	return file_station_v1_host_proto_rawDescGZIP(), []int{50}
+	return file_station_v1_host_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *HostMember) GetStation() string {
@@ -3642,7 +3703,11 @@ const file_station_v1_host_proto_rawDesc = "" +
 	"\ahas_key\x18\x03 \x01(\bR\x06hasKey\x12\x16\n" +
 	"\x06prefix\x18\x04 \x01(\fR\x06prefix\x12\x14\n" +
 	"\x05after\x18\x05 \x01(\fR\x05after\x12\x14\n" +
-	"\x05limit\x18\x06 \x01(\x05R\x05limit\"P\n" +
+	"\x05limit\x18\x06 \x01(\x05R\x05limit\"k\n" +
+	"\x0fHostFollowQuery\x12+\n" +
+	"\x05query\x18\x01 \x01(\v2\x15.station.v1.LogsQueryR\x05query\x12\x12\n" +
+	"\x04last\x18\x02 \x01(\x05R\x04last\x12\x17\n" +
+	"\await_ns\x18\x03 \x01(\x03R\x06waitNs\"P\n" +
 	"\tHostState\x12/\n" +
 	"\x05items\x18\x01 \x03(\v2\x19.station.v1.HostStateItemR\x05items\x12\x12\n" +
 	"\x04more\x18\x02 \x01(\bR\x04more\"7\n" +
@@ -3704,14 +3769,15 @@ const file_station_v1_host_proto_rawDesc = "" +
 	"\fheartbeat_us\x18\x05 \x01(\x03R\vheartbeatUs\x12\x10\n" +
 	"\x03cpu\x18\x06 \x01(\x01R\x03cpu\x12\x16\n" +
 	"\x06memory\x18\a \x01(\x01R\x06memory\x12\x18\n" +
-	"\aobjects\x18\b \x01(\x03R\aobjects2\x88\x0e\n" +
+	"\aobjects\x18\b \x01(\x03R\aobjects2\xc5\x0e\n" +
 	"\vHostService\x127\n" +
 	"\bIdentity\x12\x11.station.v1.Empty\x1a\x18.station.v1.HostIdentity\x126\n" +
 	"\x06Invoke\x12\x14.station.v1.HostCall\x1a\x16.station.v1.HostResult\x12@\n" +
 	"\aObjects\x12\x1c.station.v1.HostObjectsQuery\x1a\x17.station.v1.HostObjects\x12?\n" +
 	"\x06Source\x12\x1d.station.v1.HostSourceRequest\x1a\x16.station.v1.HostSource\x12:\n" +
 	"\x05State\x12\x1a.station.v1.HostStateQuery\x1a\x15.station.v1.HostState\x123\n" +
-	"\x04Logs\x12\x15.station.v1.LogsQuery\x1a\x14.station.v1.LogsPage\x12A\n" +
+	"\x04Logs\x12\x15.station.v1.LogsQuery\x1a\x14.station.v1.LogsPage\x12;\n" +
+	"\x06Follow\x12\x1b.station.v1.HostFollowQuery\x1a\x14.station.v1.LogsPage\x12A\n" +
 	"\x06Upload\x12\x1d.station.v1.HostUploadRequest\x1a\x16.station.v1.HostUpload(\x01\x12;\n" +
 	"\n" +
 	"DropUpload\x12\x1a.station.v1.HostDropUpload\x1a\x11.station.v1.Empty\x12A\n" +
@@ -3750,7 +3816,7 @@ func file_station_v1_host_proto_rawDescGZIP() []byte {
 	return file_station_v1_host_proto_rawDescData
 }
 
-var file_station_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
+var file_station_v1_host_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
 var file_station_v1_host_proto_goTypes = []any{
 	(*HostIdentity)(nil),      // 0: station.v1.HostIdentity
 	(*HostCall)(nil),          // 1: station.v1.HostCall
@@ -3790,109 +3856,113 @@ var file_station_v1_host_proto_goTypes = []any{
 	(*HostMetadata)(nil),      // 35: station.v1.HostMetadata
 	(*HostTrouble)(nil),       // 36: station.v1.HostTrouble
 	(*HostStateQuery)(nil),    // 37: station.v1.HostStateQuery
-	(*HostState)(nil),         // 38: station.v1.HostState
-	(*HostStateItem)(nil),     // 39: station.v1.HostStateItem
-	(*HostTestRequest)(nil),   // 40: station.v1.HostTestRequest
-	(*HostTestReport)(nil),    // 41: station.v1.HostTestReport
-	(*HostTestResult)(nil),    // 42: station.v1.HostTestResult
-	(*HostTestEntry)(nil),     // 43: station.v1.HostTestEntry
-	(*HostPlugins)(nil),       // 44: station.v1.HostPlugins
-	(*HostPlugin)(nil),        // 45: station.v1.HostPlugin
-	(*HostHealth)(nil),        // 46: station.v1.HostHealth
-	(*HostCheck)(nil),         // 47: station.v1.HostCheck
-	(*HostMetrics)(nil),       // 48: station.v1.HostMetrics
-	(*HostCluster)(nil),       // 49: station.v1.HostCluster
-	(*HostMember)(nil),        // 50: station.v1.HostMember
-	(*Field)(nil),             // 51: station.v1.Field
-	(*Empty)(nil),             // 52: station.v1.Empty
+	(*HostFollowQuery)(nil),   // 38: station.v1.HostFollowQuery
+	(*HostState)(nil),         // 39: station.v1.HostState
+	(*HostStateItem)(nil),     // 40: station.v1.HostStateItem
+	(*HostTestRequest)(nil),   // 41: station.v1.HostTestRequest
+	(*HostTestReport)(nil),    // 42: station.v1.HostTestReport
+	(*HostTestResult)(nil),    // 43: station.v1.HostTestResult
+	(*HostTestEntry)(nil),     // 44: station.v1.HostTestEntry
+	(*HostPlugins)(nil),       // 45: station.v1.HostPlugins
+	(*HostPlugin)(nil),        // 46: station.v1.HostPlugin
+	(*HostHealth)(nil),        // 47: station.v1.HostHealth
+	(*HostCheck)(nil),         // 48: station.v1.HostCheck
+	(*HostMetrics)(nil),       // 49: station.v1.HostMetrics
+	(*HostCluster)(nil),       // 50: station.v1.HostCluster
+	(*HostMember)(nil),        // 51: station.v1.HostMember
+	(*Field)(nil),             // 52: station.v1.Field
 	(*LogsQuery)(nil),         // 53: station.v1.LogsQuery
-	(*VersionsQuery)(nil),     // 54: station.v1.VersionsQuery
-	(*VersionRequest)(nil),    // 55: station.v1.VersionRequest
-	(*LogsPage)(nil),          // 56: station.v1.LogsPage
-	(*VersionsReply)(nil),     // 57: station.v1.VersionsReply
-	(*SourceVersion)(nil),     // 58: station.v1.SourceVersion
+	(*Empty)(nil),             // 54: station.v1.Empty
+	(*VersionsQuery)(nil),     // 55: station.v1.VersionsQuery
+	(*VersionRequest)(nil),    // 56: station.v1.VersionRequest
+	(*LogsPage)(nil),          // 57: station.v1.LogsPage
+	(*VersionsReply)(nil),     // 58: station.v1.VersionsReply
+	(*SourceVersion)(nil),     // 59: station.v1.SourceVersion
 }
 var file_station_v1_host_proto_depIdxs = []int32{
-	51, // 0: station.v1.HostCall.query:type_name -> station.v1.Field
-	51, // 1: station.v1.HostCall.header:type_name -> station.v1.Field
-	51, // 2: station.v1.HostCall.form:type_name -> station.v1.Field
+	52, // 0: station.v1.HostCall.query:type_name -> station.v1.Field
+	52, // 1: station.v1.HostCall.header:type_name -> station.v1.Field
+	52, // 2: station.v1.HostCall.form:type_name -> station.v1.Field
 	2,  // 3: station.v1.HostCall.uploads:type_name -> station.v1.HostUploaded
-	51, // 4: station.v1.HostResult.header:type_name -> station.v1.Field
+	52, // 4: station.v1.HostResult.header:type_name -> station.v1.Field
 	4,  // 5: station.v1.HostResult.file:type_name -> station.v1.HostFile
 	4,  // 6: station.v1.HostFiles.files:type_name -> station.v1.HostFile
 	4,  // 7: station.v1.HostStoredFile.file:type_name -> station.v1.HostFile
 	19, // 8: station.v1.HostObjects.objects:type_name -> station.v1.HostObject
 	22, // 9: station.v1.HostObjects.methods:type_name -> station.v1.HostMethods
 	36, // 10: station.v1.HostMetadata.trouble:type_name -> station.v1.HostTrouble
-	39, // 11: station.v1.HostState.items:type_name -> station.v1.HostStateItem
-	42, // 12: station.v1.HostTestReport.tests:type_name -> station.v1.HostTestResult
-	43, // 13: station.v1.HostTestResult.log:type_name -> station.v1.HostTestEntry
-	45, // 14: station.v1.HostPlugins.plugins:type_name -> station.v1.HostPlugin
-	47, // 15: station.v1.HostHealth.checks:type_name -> station.v1.HostCheck
-	50, // 16: station.v1.HostCluster.members:type_name -> station.v1.HostMember
-	52, // 17: station.v1.HostService.Identity:input_type -> station.v1.Empty
-	1,  // 18: station.v1.HostService.Invoke:input_type -> station.v1.HostCall
-	20, // 19: station.v1.HostService.Objects:input_type -> station.v1.HostObjectsQuery
-	23, // 20: station.v1.HostService.Source:input_type -> station.v1.HostSourceRequest
-	37, // 21: station.v1.HostService.State:input_type -> station.v1.HostStateQuery
-	53, // 22: station.v1.HostService.Logs:input_type -> station.v1.LogsQuery
-	5,  // 23: station.v1.HostService.Upload:input_type -> station.v1.HostUploadRequest
-	7,  // 24: station.v1.HostService.DropUpload:input_type -> station.v1.HostDropUpload
-	8,  // 25: station.v1.HostService.ReadFile:input_type -> station.v1.HostReadFile
-	40, // 26: station.v1.HostService.Test:input_type -> station.v1.HostTestRequest
-	54, // 27: station.v1.HostService.Versions:input_type -> station.v1.VersionsQuery
-	55, // 28: station.v1.HostService.Version:input_type -> station.v1.VersionRequest
-	25, // 29: station.v1.HostService.Publish:input_type -> station.v1.HostPublication
-	26, // 30: station.v1.HostService.Rollback:input_type -> station.v1.HostRollback
-	28, // 31: station.v1.HostService.Diff:input_type -> station.v1.HostDiffQuery
-	30, // 32: station.v1.HostService.Delete:input_type -> station.v1.HostDeletion
-	34, // 33: station.v1.HostService.Metadata:input_type -> station.v1.HostMetadataQuery
-	31, // 34: station.v1.HostService.Export:input_type -> station.v1.HostExport
-	33, // 35: station.v1.HostService.Import:input_type -> station.v1.HostImport
-	10, // 36: station.v1.HostService.Files:input_type -> station.v1.HostFilesQuery
-	12, // 37: station.v1.HostService.PutFile:input_type -> station.v1.HostNewFile
-	14, // 38: station.v1.HostService.DeleteFile:input_type -> station.v1.HostFileDeletion
-	15, // 39: station.v1.HostService.SetState:input_type -> station.v1.HostStateChange
-	16, // 40: station.v1.HostService.DeleteState:input_type -> station.v1.HostStateDeletion
-	17, // 41: station.v1.HostService.Status:input_type -> station.v1.HostStatusRequest
-	52, // 42: station.v1.HostService.Plugins:input_type -> station.v1.Empty
-	52, // 43: station.v1.HostService.Health:input_type -> station.v1.Empty
-	52, // 44: station.v1.HostService.Metrics:input_type -> station.v1.Empty
-	52, // 45: station.v1.HostService.Cluster:input_type -> station.v1.Empty
-	0,  // 46: station.v1.HostService.Identity:output_type -> station.v1.HostIdentity
-	3,  // 47: station.v1.HostService.Invoke:output_type -> station.v1.HostResult
-	21, // 48: station.v1.HostService.Objects:output_type -> station.v1.HostObjects
-	24, // 49: station.v1.HostService.Source:output_type -> station.v1.HostSource
-	38, // 50: station.v1.HostService.State:output_type -> station.v1.HostState
-	56, // 51: station.v1.HostService.Logs:output_type -> station.v1.LogsPage
-	6,  // 52: station.v1.HostService.Upload:output_type -> station.v1.HostUpload
-	52, // 53: station.v1.HostService.DropUpload:output_type -> station.v1.Empty
-	9,  // 54: station.v1.HostService.ReadFile:output_type -> station.v1.HostFileReply
-	41, // 55: station.v1.HostService.Test:output_type -> station.v1.HostTestReport
-	57, // 56: station.v1.HostService.Versions:output_type -> station.v1.VersionsReply
-	58, // 57: station.v1.HostService.Version:output_type -> station.v1.SourceVersion
-	27, // 58: station.v1.HostService.Publish:output_type -> station.v1.HostPublished
-	27, // 59: station.v1.HostService.Rollback:output_type -> station.v1.HostPublished
-	29, // 60: station.v1.HostService.Diff:output_type -> station.v1.HostDiff
-	52, // 61: station.v1.HostService.Delete:output_type -> station.v1.Empty
-	35, // 62: station.v1.HostService.Metadata:output_type -> station.v1.HostMetadata
-	32, // 63: station.v1.HostService.Export:output_type -> station.v1.HostExportReply
-	27, // 64: station.v1.HostService.Import:output_type -> station.v1.HostPublished
-	11, // 65: station.v1.HostService.Files:output_type -> station.v1.HostFiles
-	13, // 66: station.v1.HostService.PutFile:output_type -> station.v1.HostStoredFile
-	52, // 67: station.v1.HostService.DeleteFile:output_type -> station.v1.Empty
-	52, // 68: station.v1.HostService.SetState:output_type -> station.v1.Empty
-	52, // 69: station.v1.HostService.DeleteState:output_type -> station.v1.Empty
-	18, // 70: station.v1.HostService.Status:output_type -> station.v1.HostStatus
-	44, // 71: station.v1.HostService.Plugins:output_type -> station.v1.HostPlugins
-	46, // 72: station.v1.HostService.Health:output_type -> station.v1.HostHealth
-	48, // 73: station.v1.HostService.Metrics:output_type -> station.v1.HostMetrics
-	49, // 74: station.v1.HostService.Cluster:output_type -> station.v1.HostCluster
-	46, // [46:75] is the sub-list for method output_type
-	17, // [17:46] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	53, // 11: station.v1.HostFollowQuery.query:type_name -> station.v1.LogsQuery
+	40, // 12: station.v1.HostState.items:type_name -> station.v1.HostStateItem
+	43, // 13: station.v1.HostTestReport.tests:type_name -> station.v1.HostTestResult
+	44, // 14: station.v1.HostTestResult.log:type_name -> station.v1.HostTestEntry
+	46, // 15: station.v1.HostPlugins.plugins:type_name -> station.v1.HostPlugin
+	48, // 16: station.v1.HostHealth.checks:type_name -> station.v1.HostCheck
+	51, // 17: station.v1.HostCluster.members:type_name -> station.v1.HostMember
+	54, // 18: station.v1.HostService.Identity:input_type -> station.v1.Empty
+	1,  // 19: station.v1.HostService.Invoke:input_type -> station.v1.HostCall
+	20, // 20: station.v1.HostService.Objects:input_type -> station.v1.HostObjectsQuery
+	23, // 21: station.v1.HostService.Source:input_type -> station.v1.HostSourceRequest
+	37, // 22: station.v1.HostService.State:input_type -> station.v1.HostStateQuery
+	53, // 23: station.v1.HostService.Logs:input_type -> station.v1.LogsQuery
+	38, // 24: station.v1.HostService.Follow:input_type -> station.v1.HostFollowQuery
+	5,  // 25: station.v1.HostService.Upload:input_type -> station.v1.HostUploadRequest
+	7,  // 26: station.v1.HostService.DropUpload:input_type -> station.v1.HostDropUpload
+	8,  // 27: station.v1.HostService.ReadFile:input_type -> station.v1.HostReadFile
+	41, // 28: station.v1.HostService.Test:input_type -> station.v1.HostTestRequest
+	55, // 29: station.v1.HostService.Versions:input_type -> station.v1.VersionsQuery
+	56, // 30: station.v1.HostService.Version:input_type -> station.v1.VersionRequest
+	25, // 31: station.v1.HostService.Publish:input_type -> station.v1.HostPublication
+	26, // 32: station.v1.HostService.Rollback:input_type -> station.v1.HostRollback
+	28, // 33: station.v1.HostService.Diff:input_type -> station.v1.HostDiffQuery
+	30, // 34: station.v1.HostService.Delete:input_type -> station.v1.HostDeletion
+	34, // 35: station.v1.HostService.Metadata:input_type -> station.v1.HostMetadataQuery
+	31, // 36: station.v1.HostService.Export:input_type -> station.v1.HostExport
+	33, // 37: station.v1.HostService.Import:input_type -> station.v1.HostImport
+	10, // 38: station.v1.HostService.Files:input_type -> station.v1.HostFilesQuery
+	12, // 39: station.v1.HostService.PutFile:input_type -> station.v1.HostNewFile
+	14, // 40: station.v1.HostService.DeleteFile:input_type -> station.v1.HostFileDeletion
+	15, // 41: station.v1.HostService.SetState:input_type -> station.v1.HostStateChange
+	16, // 42: station.v1.HostService.DeleteState:input_type -> station.v1.HostStateDeletion
+	17, // 43: station.v1.HostService.Status:input_type -> station.v1.HostStatusRequest
+	54, // 44: station.v1.HostService.Plugins:input_type -> station.v1.Empty
+	54, // 45: station.v1.HostService.Health:input_type -> station.v1.Empty
+	54, // 46: station.v1.HostService.Metrics:input_type -> station.v1.Empty
+	54, // 47: station.v1.HostService.Cluster:input_type -> station.v1.Empty
+	0,  // 48: station.v1.HostService.Identity:output_type -> station.v1.HostIdentity
+	3,  // 49: station.v1.HostService.Invoke:output_type -> station.v1.HostResult
+	21, // 50: station.v1.HostService.Objects:output_type -> station.v1.HostObjects
+	24, // 51: station.v1.HostService.Source:output_type -> station.v1.HostSource
+	39, // 52: station.v1.HostService.State:output_type -> station.v1.HostState
+	57, // 53: station.v1.HostService.Logs:output_type -> station.v1.LogsPage
+	57, // 54: station.v1.HostService.Follow:output_type -> station.v1.LogsPage
+	6,  // 55: station.v1.HostService.Upload:output_type -> station.v1.HostUpload
+	54, // 56: station.v1.HostService.DropUpload:output_type -> station.v1.Empty
+	9,  // 57: station.v1.HostService.ReadFile:output_type -> station.v1.HostFileReply
+	42, // 58: station.v1.HostService.Test:output_type -> station.v1.HostTestReport
+	58, // 59: station.v1.HostService.Versions:output_type -> station.v1.VersionsReply
+	59, // 60: station.v1.HostService.Version:output_type -> station.v1.SourceVersion
+	27, // 61: station.v1.HostService.Publish:output_type -> station.v1.HostPublished
+	27, // 62: station.v1.HostService.Rollback:output_type -> station.v1.HostPublished
+	29, // 63: station.v1.HostService.Diff:output_type -> station.v1.HostDiff
+	54, // 64: station.v1.HostService.Delete:output_type -> station.v1.Empty
+	35, // 65: station.v1.HostService.Metadata:output_type -> station.v1.HostMetadata
+	32, // 66: station.v1.HostService.Export:output_type -> station.v1.HostExportReply
+	27, // 67: station.v1.HostService.Import:output_type -> station.v1.HostPublished
+	11, // 68: station.v1.HostService.Files:output_type -> station.v1.HostFiles
+	13, // 69: station.v1.HostService.PutFile:output_type -> station.v1.HostStoredFile
+	54, // 70: station.v1.HostService.DeleteFile:output_type -> station.v1.Empty
+	54, // 71: station.v1.HostService.SetState:output_type -> station.v1.Empty
+	54, // 72: station.v1.HostService.DeleteState:output_type -> station.v1.Empty
+	18, // 73: station.v1.HostService.Status:output_type -> station.v1.HostStatus
+	45, // 74: station.v1.HostService.Plugins:output_type -> station.v1.HostPlugins
+	47, // 75: station.v1.HostService.Health:output_type -> station.v1.HostHealth
+	49, // 76: station.v1.HostService.Metrics:output_type -> station.v1.HostMetrics
+	50, // 77: station.v1.HostService.Cluster:output_type -> station.v1.HostCluster
+	48, // [48:78] is the sub-list for method output_type
+	18, // [18:48] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_station_v1_host_proto_init() }
@@ -3908,7 +3978,7 @@ func file_station_v1_host_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_station_v1_host_proto_rawDesc), len(file_station_v1_host_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   51,
+			NumMessages:   52,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -25,6 +25,7 @@ const (
 	HostService_Source_FullMethodName      = "/station.v1.HostService/Source"
 	HostService_State_FullMethodName       = "/station.v1.HostService/State"
 	HostService_Logs_FullMethodName        = "/station.v1.HostService/Logs"
+	HostService_Follow_FullMethodName      = "/station.v1.HostService/Follow"
 	HostService_Upload_FullMethodName      = "/station.v1.HostService/Upload"
 	HostService_DropUpload_FullMethodName  = "/station.v1.HostService/DropUpload"
 	HostService_ReadFile_FullMethodName    = "/station.v1.HostService/ReadFile"
@@ -62,6 +63,7 @@ type HostServiceClient interface {
 	Source(ctx context.Context, in *HostSourceRequest, opts ...grpc.CallOption) (*HostSource, error)
 	State(ctx context.Context, in *HostStateQuery, opts ...grpc.CallOption) (*HostState, error)
 	Logs(ctx context.Context, in *LogsQuery, opts ...grpc.CallOption) (*LogsPage, error)
+	Follow(ctx context.Context, in *HostFollowQuery, opts ...grpc.CallOption) (*LogsPage, error)
 	Upload(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[HostUploadRequest, HostUpload], error)
 	DropUpload(ctx context.Context, in *HostDropUpload, opts ...grpc.CallOption) (*Empty, error)
 	ReadFile(ctx context.Context, in *HostReadFile, opts ...grpc.CallOption) (grpc.ServerStreamingClient[HostFileReply], error)
@@ -149,6 +151,16 @@ func (c *hostServiceClient) Logs(ctx context.Context, in *LogsQuery, opts ...grp
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(LogsPage)
 	err := c.cc.Invoke(ctx, HostService_Logs_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *hostServiceClient) Follow(ctx context.Context, in *HostFollowQuery, opts ...grpc.CallOption) (*LogsPage, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(LogsPage)
+	err := c.cc.Invoke(ctx, HostService_Follow_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -424,6 +436,7 @@ type HostServiceServer interface {
 	Source(context.Context, *HostSourceRequest) (*HostSource, error)
 	State(context.Context, *HostStateQuery) (*HostState, error)
 	Logs(context.Context, *LogsQuery) (*LogsPage, error)
+	Follow(context.Context, *HostFollowQuery) (*LogsPage, error)
 	Upload(grpc.ClientStreamingServer[HostUploadRequest, HostUpload]) error
 	DropUpload(context.Context, *HostDropUpload) (*Empty, error)
 	ReadFile(*HostReadFile, grpc.ServerStreamingServer[HostFileReply]) error
@@ -474,6 +487,9 @@ func (UnimplementedHostServiceServer) State(context.Context, *HostStateQuery) (*
 }
 func (UnimplementedHostServiceServer) Logs(context.Context, *LogsQuery) (*LogsPage, error) {
 	return nil, status.Error(codes.Unimplemented, "method Logs not implemented")
+}
+func (UnimplementedHostServiceServer) Follow(context.Context, *HostFollowQuery) (*LogsPage, error) {
+	return nil, status.Error(codes.Unimplemented, "method Follow not implemented")
 }
 func (UnimplementedHostServiceServer) Upload(grpc.ClientStreamingServer[HostUploadRequest, HostUpload]) error {
 	return status.Error(codes.Unimplemented, "method Upload not implemented")
@@ -669,6 +685,24 @@ func _HostService_Logs_Handler(srv interface{}, ctx context.Context, dec func(in
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(HostServiceServer).Logs(ctx, req.(*LogsQuery))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _HostService_Follow_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(HostFollowQuery)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HostServiceServer).Follow(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: HostService_Follow_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HostServiceServer).Follow(ctx, req.(*HostFollowQuery))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -1070,6 +1104,10 @@ var HostService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Logs",
 			Handler:    _HostService_Logs_Handler,
+		},
+		{
+			MethodName: "Follow",
+			Handler:    _HostService_Follow_Handler,
 		},
 		{
 			MethodName: "DropUpload",

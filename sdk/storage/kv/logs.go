@@ -26,7 +26,8 @@ func (s *Store) Logs(_ context.Context, q storage.LogsQuery) (page storage.LogsP
 			return err
 		}
 		if rec == nil {
-			rec = &record{}
+			rec = &record{} // its first life is to come
+			rec.Incarnation = 1
 		}
 		p := &pager{s: s, r: r, q: q, rec: rec, filter: storage.NewLogFilter(&q), began: time.Now()}
 		page, err = p.run()
@@ -53,6 +54,9 @@ type pager struct {
 
 func (p *pager) run() (storage.LogsPage, error) {
 	from, to, err := p.bounds()
+	if err == nil && p.q.Places {
+		p.page.End = p.behind(p.rec.entries)
+	}
 	if err != nil || from >= to {
 		return p.page, err
 	}
@@ -76,7 +80,7 @@ func (p *pager) bounds() (from, to uint64, err error) {
 	if p.q.Cursor != "" {
 		digits, ok := strings.CutPrefix(p.q.Cursor, p.prefix())
 		n, err := strconv.ParseUint(digits, 10, 64)
-		if !ok || err != nil || n >= to || strconv.FormatUint(n, 10) != digits {
+		if !ok || err != nil || n > to || n == to && !p.q.Oldest || strconv.FormatUint(n, 10) != digits {
 			return 0, 0, errs.New(errs.Invalid, "bad_cursor", "%q is not a cursor of this log.", p.q.Cursor)
 		}
 		at = n
@@ -123,12 +127,19 @@ func (p *pager) seek(t time.Time) (uint64, error) {
 	return low, nil
 }
 
-func (p *pager) prefix() string {
+func (p *pager) prefix() string { return cursorPrefix(p.q.Oldest, p.rec.Incarnation) }
+
+func cursorPrefix(oldest bool, incarnation uint64) string {
 	d := "n"
-	if p.q.Oldest {
+	if oldest {
 		d = "o"
 	}
-	return d + strconv.FormatUint(p.rec.Incarnation, 10) + "."
+	return d + strconv.FormatUint(incarnation, 10) + "."
+}
+
+// behind gives the cursor of the entries from a position on, oldest first.
+func (p *pager) behind(at uint64) string {
+	return cursorPrefix(true, p.rec.Incarnation) + strconv.FormatUint(at, 10)
 }
 
 // full reports whether the page ends here. It has looked at one entry at least.
@@ -148,6 +159,9 @@ func (p *pager) take(at uint64, row []byte) {
 	if p.filter.Takes(&e) {
 		p.page.Entries = append(p.page.Entries, e)
 		p.bytes += len(row)
+		if p.q.Places {
+			p.page.Cursors = append(p.page.Cursors, p.behind(at+1))
+		}
 	}
 }
 

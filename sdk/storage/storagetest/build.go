@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -189,6 +190,11 @@ func (s *subject) logs(q storage.LogsQuery) storage.LogsPage {
 	p, err := s.Logs(s.ctx, q)
 	if err != nil {
 		s.Fatalf("Logs %+v: %v", q, err)
+	}
+	for _, c := range append([]string{p.Next, p.End}, p.Cursors...) {
+		if len(c) > storage.MaxCursor || strings.ContainsFunc(c, func(r rune) bool { return r <= ' ' || r > '~' }) {
+			s.Errorf("Logs %+v gives the cursor %q", q, c)
+		}
 	}
 	return p
 }

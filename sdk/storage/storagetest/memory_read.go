@@ -97,6 +97,7 @@ func (s *memoryStore) Logs(_ context.Context, q storage.LogsQuery) (storage.Logs
 	r := f.objects[q.Object]
 	if r == nil {
 		r = &record{}
+		r.info.Incarnation = 1 // its first life is to come
 	}
 	head, step, at := "n"+strconv.FormatUint(r.info.Incarnation, 10)+".", -1, len(r.entries)-1
 	if q.Oldest {
@@ -104,7 +105,7 @@ func (s *memoryStore) Logs(_ context.Context, q storage.LogsQuery) (storage.Logs
 	}
 	if q.Cursor != "" {
 		n, err := strconv.Atoi(strings.TrimPrefix(q.Cursor, head))
-		if !strings.HasPrefix(q.Cursor, head) || err != nil || n < 0 || n >= len(r.entries) {
+		if !strings.HasPrefix(q.Cursor, head) || err != nil || n < 0 || n > len(r.entries) || n == len(r.entries) && !q.Oldest {
 			return storage.LogsPage{}, errs.New(errs.Invalid, "bad_cursor", "%q is not a cursor of this log.", q.Cursor)
 		}
 		at = n
@@ -117,10 +118,17 @@ func (s *memoryStore) Logs(_ context.Context, q storage.LogsQuery) (storage.Logs
 		at = min(at, to-1)
 	}
 	var page storage.LogsPage
+	behind := func(at int) string { return "o" + head[1:] + strconv.Itoa(at) }
+	if q.Places {
+		page.End = behind(len(r.entries))
+	}
 	for ; (end-at)*step > 0 && len(page.Entries) < q.Limit; at += step {
 		page.Scanned++
 		if e := r.entries[at]; asked(e, q) {
 			page.Entries = append(page.Entries, cloneEntry(e))
+			if q.Places {
+				page.Cursors = append(page.Cursors, behind(at+1))
+			}
 		}
 	}
 	if (end-at)*step > 0 {

@@ -98,6 +98,8 @@ var checks = []check{
 	{"LogFields", checkLogFields},
 	{"LogQueryBounds", checkLogBounds},
 	{"LogRangeWhileAppending", checkLogRangeWhileAppending},
+	{"LogPlaces", checkLogPlaces},
+	{"LogPlacesWhileAppending", checkLogPlacesWhileAppending},
 	{"Digest", checkDigest},
 	{"Export", checkExport},
 	{"ExportLarge", checkExportLarge},

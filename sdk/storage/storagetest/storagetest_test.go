@@ -103,7 +103,7 @@ func verdict(t *testing.T, c check, fresh Maker) []string {
 // TestPlantedFaults breaks a correct store in one way at a time. The check
 // that is named must see it.
 func TestPlantedFaults(t *testing.T) {
-	for _, f := range append(slices.Concat(fileFaults, workingFaults), []fault{
+	for _, f := range append(slices.Concat(fileFaults, workingFaults, placeFaults), []fault{
 		{"a declaration that is not sound", "Options", func(s storage.Storage) storage.Storage {
 			return optioned{Storage: s, option: plugin.Option{Name: "Colour"}}
 		}},

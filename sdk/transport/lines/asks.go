@@ -3,6 +3,7 @@ package lines
 import (
 	"context"
 	"strconv"
+	"time"
 
 	"github.com/dbbasic/station/sdk/errs"
 	"github.com/dbbasic/station/sdk/host"
@@ -19,7 +20,7 @@ type action struct {
 var actions = map[Action]action{
 	Invoke: {}, File: {}, PutFile: {}, // they stream
 	Identity: {true, (*exchange).identity}, Objects: {true, (*exchange).objects},
-	Source: {false, (*exchange).source}, State: {false, (*exchange).state}, Logs: {false, (*exchange).logs},
+	Source: {false, (*exchange).source}, State: {false, (*exchange).state}, Logs: {false, (*exchange).logs}, Follow: {false, (*exchange).follow},
 	Test: {false, (*exchange).test}, Versions: {false, (*exchange).versions}, Version: {false, (*exchange).version},
 	Diff: {false, (*exchange).diff}, Metadata: {false, (*exchange).metadata},
 	Publish: {false, (*exchange).publish}, Rollback: {false, (*exchange).rollback}, Delete: {false, (*exchange).delete},
@@ -109,6 +110,29 @@ func (x *exchange) logs(ctx context.Context, object id.Object) (any, string, err
 	q.Object, q.Limit, q.Cursor = object, x.Limit, x.Cursor
 	page, err := x.host.Logs(ctx, q)
 	return page.Entries, page.Next, err
+}
+
+// maxWait is how long a client may have the station wait for an entry.
+const maxWait = 30 * time.Second
+
+// follow waits for entries as long as the client is there and the station goes on.
+func (x *exchange) follow(ctx context.Context, object id.Object) (any, string, error) {
+	if x.Wait < 0 || x.Wait > maxWait {
+		return nil, "", errs.New(errs.Invalid, "bad_wait", "The wait for an entry is from 0 to %v.", maxWait)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(x.here, cancel)()
+	defer context.AfterFunc(x.stopping, cancel)()
+	l := x.Logs
+	page, err := x.host.Follow(ctx, host.FollowQuery{
+		Object: object, Levels: l.Levels, Text: l.Text, Fields: l.Fields, Since: l.Since,
+		Cursor: x.Cursor, Last: x.Last, Limit: x.Limit, Wait: x.Wait,
+	})
+	if x.stopping.Err() != nil && err != nil {
+		err = errs.New(errs.Unavailable, "stopping", "The station is stopping; ask again with the cursor.")
+	}
+	return page, page.Next, err
 }
 
 func (x *exchange) test(ctx context.Context, object id.Object) (any, string, error) {

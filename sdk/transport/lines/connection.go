@@ -26,6 +26,8 @@ type connection struct {
 	here    context.Context // of what needs the client: ends with its last line too
 	gone    context.CancelFunc
 
+	stopping context.Context // ends when the station stops: nothing waits on for what may come
+
 	writing sync.Mutex
 
 	mu      sync.Mutex
@@ -34,18 +36,18 @@ type connection struct {
 	all     sync.WaitGroup
 }
 
-func newConnection(s *server, station id.Station, h host.Host, calls context.Context, conn *net.UnixConn) *connection {
-	c := &connection{server: s, net: conn, host: h, station: station, calls: calls, running: map[uint64]*exchange{}}
+func newConnection(s *server, station id.Station, h host.Host, stopping, calls context.Context, conn *net.UnixConn) *connection {
+	c := &connection{server: s, net: conn, host: h, station: station, calls: calls, stopping: stopping, running: map[uint64]*exchange{}}
 	c.here, c.gone = context.WithCancel(calls)
 	return c
 }
 
 // serve answers the client until it has sent its last line, or stopping has
 // ended, and all requests that have begun are answered.
-func (c *connection) serve(stopping context.Context) {
+func (c *connection) serve() {
 	defer c.net.Close() //nolint:errcheck // all that was to be written is
 	defer context.AfterFunc(c.calls, func() { _ = c.net.Close() })()
-	defer context.AfterFunc(stopping, c.drain)()
+	defer context.AfterFunc(c.stopping, c.drain)()
 	in := bufio.NewReaderSize(c.net, smallLine)
 	for {
 		l, err := c.readLine(in)

@@ -59,6 +59,7 @@ const (
 	Source   Action = "source"
 	State    Action = "state"
 	Logs     Action = "logs"
+	Follow   Action = "follow" // of a log; answered once there is an entry, or Wait is over, or the client or the station goes
 	Test     Action = "test"
 	Versions Action = "versions"
 	Version  Action = "version"
@@ -97,9 +98,11 @@ type Request struct {
 	Prefix string  // Objects, State, Files
 	Key    *string // State: this one alone; SetState, DeleteState
 	Limit  int     // of a list, 1 to storage.MaxPage; 0 means 100
-	Cursor string  // of a list: Next of the answer before
+	Cursor string  // of a list: Next of the answer before; Follow: also one of Cursors
 
-	Logs        storage.LogsQuery // Logs: Since, Until, Levels, Text, Fields and Oldest
+	Logs        storage.LogsQuery // Logs: Since, Until, Levels, Text, Fields and Oldest; Follow: Since, Levels, Text and Fields
+	Last        int               // Follow, as in host.FollowQuery
+	Wait        time.Duration     // Follow, up to 30 s
 	Version     uint64            // Version, Rollback; Diff: the older one
 	To          uint64            // Diff: the newer one, 0 for the newest
 	Publication host.Publication  // Publish: all but Object; Rollback: Author and Message; Delete: IfMatch
@@ -145,6 +148,7 @@ type Answer struct {
 //	Source            host.Source
 //	State             []host.StateItem
 //	Logs              []storage.Entry
+//	Follow            host.FollowPage, whose Next is the answer's too
 //	Test              host.TestReport
 //	Versions          []storage.Version
 //	Version           storage.Version

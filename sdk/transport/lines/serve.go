@@ -98,10 +98,10 @@ func (s *server) Serve(ctx context.Context, ln net.Listener, h host.Host) error 
 		conn, err := socket.AcceptUnix()
 		switch {
 		case err == nil:
-			c := newConnection(s, station, h, calls, conn)
+			c := newConnection(s, station, h, ctx, calls, conn)
 			s.accepted.Add(1)
 			s.open.Add(1)
-			open.Go(func() { c.serve(ctx); s.open.Add(-1); <-slots })
+			open.Go(func() { c.serve(); s.open.Add(-1); <-slots })
 		case ctx.Err() != nil:
 			open.Wait()
 			return nil

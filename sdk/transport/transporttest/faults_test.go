@@ -375,27 +375,29 @@ func TestFaults(t *testing.T) {
 	leak := make(chan struct{})
 	defer close(leak)
 	for _, f := range faults(leak) {
-		t.Run(f.name, func(t *testing.T) {
-			h := LinesHarness()
-			h.New = func(t testing.TB) transport.Transport { return faulty{LinesHarness().New(t), f} }
-			if f.name == "removes its socket" {
-				h.Network = "unix"
-			}
-			r := &recorder{TB: t}
-			t.Cleanup(func() {
-				if len(r.failures) == 0 {
-					t.Errorf("%s let it pass", f.check)
-				}
-				t.Logf("caught: %.200q", r.failures)
-			})
-			done := make(chan struct{})
-			go func() {
-				defer close(done)
-				run(f.check)(r, h)
-			}()
-			<-done
-		})
+		t.Run(f.name, f.noticed)
 	}
+}
+
+func (f fault) noticed(t *testing.T) {
+	h := LinesHarness()
+	h.New = func(t testing.TB) transport.Transport { return faulty{LinesHarness().New(t), f} }
+	if f.name == "removes its socket" {
+		h.Network = "unix"
+	}
+	r := &recorder{TB: t}
+	t.Cleanup(func() {
+		if len(r.failures) == 0 {
+			t.Errorf("%s let it pass", f.check)
+		}
+		t.Logf("caught: %.200q", r.failures)
+	})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		run(f.check)(r, h)
+	}()
+	<-done
 }
 
 // run finds a check.

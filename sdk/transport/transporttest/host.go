@@ -24,6 +24,7 @@ type Host struct {
 	hasty   int // calls and reads whose context had no deadline
 	down    bool
 	files   files
+	follows follows
 
 	archives archives
 
@@ -85,6 +86,7 @@ func (h *Host) Down(down bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.down = down
+	h.wake()
 }
 
 // Calls gives the calls of an object that have arrived, or of all objects where

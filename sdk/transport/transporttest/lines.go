@@ -123,7 +123,8 @@ func (l *Lines) converse(ctx, calls context.Context, conn net.Conn, h host.Host)
 		if err != nil && !errs.Is(err, errs.TooLarge) {
 			return
 		}
-		out, err := json.Marshal(l.answer(calls, text, err, h))
+		here := func() (context.Context, func()) { return present(ctx, calls, in, conn) }
+		out, err := json.Marshal(l.answer(calls, here, text, err, h))
 		if err != nil {
 			return
 		}
@@ -131,6 +132,30 @@ func (l *Lines) converse(ctx, calls context.Context, conn net.Conn, h host.Host)
 		if _, err := conn.Write(append(out, '\n')); err != nil {
 			return
 		}
+	}
+}
+
+// present gives a context for what is done only as long as the client is there and
+// the transport goes on, and a function that ends it.
+func present(stopping, calls context.Context, in *bufio.Reader, conn net.Conn) (context.Context, func()) {
+	ctx, cancel := context.WithCancel(calls)
+	stop := context.AfterFunc(stopping, cancel)
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		if _, err := in.Peek(1); err != nil {
+			cancel()
+		}
+	}()
+	return ctx, func() {
+		stop()
+		_ = conn.SetReadDeadline(time.Unix(1, 0))
+		<-over
+		_ = conn.SetReadDeadline(time.Time{})
+		if stopping.Err() != nil {
+			_ = conn.SetReadDeadline(time.Unix(1, 0))
+		}
+		cancel()
 	}
 }
 
@@ -154,7 +179,7 @@ func readLine(in *bufio.Reader) ([]byte, error) {
 }
 
 // answer does what a line asks for.
-func (l *Lines) answer(calls context.Context, text []byte, err error, h host.Host) answer {
+func (l *Lines) answer(calls context.Context, here func() (context.Context, func()), text []byte, err error, h host.Host) answer {
 	ctx, cancel := context.WithTimeout(calls, linesCall)
 	defer cancel()
 	res := answer{Reading: Reading{Response: Response{Status: 200, Station: l.station, RequestID: uuid.Must(uuid.NewV7()).String()}}}
@@ -171,6 +196,12 @@ func (l *Lines) answer(calls context.Context, text []byte, err error, h host.Hos
 			res.RequestID = ask.Call.RequestID
 		}
 		err = l.call(ctx, *ask.Call, h, &res.Response)
+	case ask.Read != nil && ask.Read.What == Follow:
+		here, leave := here()
+		here, cancel := context.WithTimeout(here, linesCall)
+		err = look(here, *ask.Read, h, &res.Reading)
+		cancel()
+		leave()
 	case ask.Read != nil:
 		err = look(ctx, *ask.Read, h, &res.Reading)
 	case ask.Change != nil:
@@ -382,6 +413,11 @@ func look(ctx context.Context, r Read, h host.Host, res *Reading) error {
 		page, err = h.Logs(ctx, storage.LogsQuery{Object: object, Levels: r.Levels, Since: r.Since, Until: r.Until, Text: r.Text, Fields: r.Fields,
 			Limit: r.Limit, Oldest: r.Oldest, Cursor: r.Cursor})
 		res.Logs, res.Next = page.Entries, page.Next
+	case Follow:
+		var page host.FollowPage
+		page, err = h.Follow(ctx, host.FollowQuery{Object: object, Levels: r.Levels, Since: r.Since, Text: r.Text, Fields: r.Fields,
+			Cursor: r.Cursor, Last: r.Last, Limit: r.Limit, Wait: r.Wait})
+		res.Logs, res.Cursors, res.Next = page.Entries, page.Cursors, page.Next
 	case Tests:
 		res.Tests, err = h.Test(ctx, object)
 	case Versions:
@@ -467,6 +503,12 @@ func (c linesClient) Do(ctx context.Context, r Request) (Response, error) {
 }
 
 func (c linesClient) Read(ctx context.Context, r Read) (Reading, error) {
+	if r.What == Follow {
+		return FollowBy(ctx, r, func(ctx context.Context, r Read) (Reading, error) {
+			res, err := c.ask(ctx, line{Read: &r})
+			return res.Reading, err
+		})
+	}
 	res, err := c.ask(ctx, line{Read: &r})
 	return res.Reading, err
 }

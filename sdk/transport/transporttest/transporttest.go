@@ -83,6 +83,7 @@ const (
 	Source  = "source"
 	State   = "state"
 	Logs    = "logs"
+	Follow  = "follow" // of a log: until Limit entries have come or Wait is over
 	Tests   = "tests"
 
 	Versions = "versions"
@@ -116,8 +117,10 @@ type Read struct {
 	Text   string
 	Fields []storage.FieldFilter
 	Oldest bool
-	Limit  int    // 0 means the transport's own
-	Cursor string // Next of the page before
+	Limit  int           // 0 means the transport's own, but not with Follow
+	Cursor string        // Next of the page before; Follow: also one of Cursors
+	Last   int           // Follow, without Cursor
+	Wait   time.Duration // Follow
 }
 
 // Reading is the answer to a Read: a Response that failed, or what was asked for.
@@ -127,6 +130,7 @@ type Reading struct {
 	Source  host.Source
 	State   []host.StateItem // in the order of the keys' bytes
 	Logs    []storage.Entry  // Fields in canonical JSON
+	Cursors []string         // Follow: one for each of Logs
 	Tests   host.TestReport  // Fields likewise, durations to the microsecond
 
 	Versions []storage.Version // without texts and uses, but for that of Version
@@ -221,6 +225,11 @@ var checks = []check{
 	{"Source", checkSource},
 	{"State", checkState},
 	{"Logs", checkLogs},
+	{"Follow", checkFollow},
+	{"FollowWaits", checkFollowWaits},
+	{"FollowResumes", checkFollowResumes},
+	{"FollowEnds", checkFollowEnds},
+	{"FollowStops", checkFollowStops},
 	{"Tests", checkTests},
 	{"Versions", checkVersions},
 	{"Diffs", checkDiffs},
