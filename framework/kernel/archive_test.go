@@ -154,6 +154,16 @@ func (r untouched) Read([]byte) (int, error) {
 	return 0, io.EOF
 }
 
+// wantNothing wants neither storage nor a client to know of an object.
+func (b *bench) wantNothing(after string, object id.Object) {
+	b.t.Helper()
+	o, err := b.objects.store.(frail).Load(b.t.Context(), object) // past the mailbox, which remembers
+	b.must(err)
+	if o.Sequence != 0 || b.answer(object) != "not_found" {
+		b.t.Fatalf("%s leaves %+v, which answers %q", after, o.ObjectInfo, b.answer(object))
+	}
+}
+
 // made gives an archive with one thing that the test puts into it.
 func made(t *testing.T, change func(*contents)) []byte {
 	t.Helper()
@@ -255,9 +265,7 @@ func TestImportRefused(t *testing.T) {
 		if e := errs.From(err); e == nil || e.CodeOf() != c.code || !strings.Contains(e.Text(), c.says) {
 			t.Errorf("%s gives %v, want %s with %q", name, err, c.code, c.says)
 		}
-		if i := b.info("x"); i.Sequence != 0 || b.answer("x") != "not_found" {
-			t.Fatalf("%s leaves %+v, which answers %q", name, i, b.answer("x"))
-		}
+		b.wantNothing(name, "x")
 	}
 	whole := made(t, func(*contents) {})
 	for n := range len(whole) / 256 {
@@ -283,6 +291,7 @@ func TestImportRefused(t *testing.T) {
 	if _, err := b.porter().Import(ctx, "y", bytes.NewReader(whole)); err == nil {
 		t.Error("an import that was given up is one")
 	}
+	b.wantNothing("an import that failed", "y")
 	if _, err := b.importAs("y", append(bytes.Clone(whole), make([]byte, 10<<10)...)); err != nil {
 		t.Errorf("an archive in a whole block of tar gives %v", err)
 	}
