@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 )
@@ -125,6 +126,9 @@ func fieldsOf(args []string) ([]field, error) {
 		name, text, ok := strings.Cut(arg, "=")
 		if !ok || name == "" || name == ":" {
 			return nil, usageError{fmt.Errorf("%q is neither a method (%s) nor KEY=VALUE nor KEY:=JSON", visible(arg, ""), strings.Join(methods, ", "))}
+		}
+		if !utf8.ValidString(arg) {
+			return nil, usageError{fmt.Errorf("the field %q is not UTF-8, as texts are", visible(name, ""))}
 		}
 		f := field{name: name, text: text}
 		if bare, isJSON := strings.CutSuffix(name, ":"); isJSON {

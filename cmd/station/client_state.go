@@ -3,10 +3,12 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
 	"slices"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 )
@@ -128,6 +130,9 @@ the standard input.`,
 			if value, err = readInput(cmd, "-"); err != nil {
 				return err
 			}
+		}
+		if text && !utf8.Valid(value) {
+			return usageError{errors.New("the value is not UTF-8, as texts are")}
 		}
 		if text {
 			if value, err = json.Marshal(string(value)); err != nil {

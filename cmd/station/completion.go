@@ -115,12 +115,18 @@ func lookUp(cmd *cobra.Command, path string, answer any) bool {
 	return station.ask(ctx, path, answer) == nil
 }
 
-// completed keeps the words that a shell can take: a line is one of them, and a
-// tab ends it.
+// shellActs are the characters on which a shell acts. Bash inserts what several words
+// have in common as it is and evaluates the line at the next press of the key, and
+// keys and names of files are the choice of clients.
+const shellActs = "$`\\\"'();<>|&*?[]{}!~#^ "
+
+// completed keeps the words that a shell can take: a line is one of them, a tab ends
+// it, and it is nothing but text.
 func completed(words []string, begun string) []cobra.Completion {
 	return slices.DeleteFunc(words, func(w string) bool {
 		word, _, _ := strings.Cut(w, "\t")
-		return !strings.HasPrefix(word, begun) || strings.IndexFunc(word, unicode.IsControl) >= 0
+		return !strings.HasPrefix(word, begun) || strings.HasPrefix(word, "-") ||
+			strings.ContainsAny(word, shellActs) || strings.IndexFunc(word, unicode.IsControl) >= 0
 	})
 }
 

@@ -77,7 +77,11 @@ func writeScript(path string, object id.Object) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
+	defer func() {
+		if err = errors.Join(err, f.Close()); err != nil {
+			err = errors.Join(err, os.Remove(path)) // half a script would be served
+		}
+	}()
 	_, err = f.WriteString(strings.NewReplacer("OBJECT", string(object), "FILE", path).Replace(starter))
 	return err
 }

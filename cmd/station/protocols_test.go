@@ -178,7 +178,7 @@ func protocolTable() []row {
 		{name: "version 0", ask: obj("version", nil), status: 400, code: "bad_version"},
 		{name: "back to none", ask: obj("rollback", func(q *inquiry) { q.version = 9 }), status: 404, code: "no_such_version"},
 		{name: "back", ask: obj("rollback", func(q *inquiry) { q.version, q.author = 1, "ada" }), status: 200, gives: `[{"version":3}]`},
-		{name: "what changed", ask: obj("diff", func(q *inquiry) { q.version, q.to = 2, 3 }), status: 200, gives: `\[{"diff":"--- OBJ.lua\\tversion 2\\n\+\+\+ OBJ.lua\\tversion 3\\n@@ .*\\n-function GET\(\) return 2 end\\n.*"}\]`},
+		{name: "what changed", ask: obj("diff", func(q *inquiry) { q.version, q.to = 2, 3 }), status: 200, gives: `\[{"text":"--- OBJ.lua\\tversion 2\\n\+\+\+ OBJ.lua\\tversion 3\\n@@ .*\\n-function GET\(\) return 2 end\\n.*"}\]`},
 		{name: "what changed in none", ask: obj("diff", func(q *inquiry) { q.version, q.to = 2, 9 }), status: 404, code: "no_such_version"},
 		{name: "metadata", ask: obj("metadata", nil), status: 200, gives: `\[{"declared":{"name":"of the table"},"entries":\d+,"hash":"[0-9a-f]{64}","keys":\["a","b:1","b:2","count"\],"methods":\[.*\],"object":"OBJ","path":"OBJ.lua","version":3,"versions":3}\]`},
 		{name: "the objects", ask: inquiry{do: "objects", prefix: "OBJ"}, status: 200, gives: `[{"file":"OBJ.lua","object":"OBJ","path":"OBJ.lua","version":3}]`},

@@ -25,7 +25,7 @@ func writeFile(path string, force bool, write func(io.Writer) error) (err error)
 		return err
 	}
 	part := filepath.Join(filepath.Dir(path), fmt.Sprintf(".%s.%08x.part", filepath.Base(path), rand.Uint32()))
-	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) // what a station keeps private stays so
 	if err != nil {
 		return err
 	}

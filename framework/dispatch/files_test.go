@@ -146,8 +146,12 @@ func TestFilesOfACall(t *testing.T) {
 // again gives another dispatcher over a station's storage.
 func again(t *testing.T, s *station) *station {
 	t.Helper()
+	boot, err := s.disk.Boot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
 	n := &station{disk: s.disk, Dispatcher: dispatch.New(dispatch.Options{
-		Station: "s1", Store: s.disk, Cluster: cluster.None{}, Clock: hlc.NewClock(time.Now, 0), Log: slog.New(slog.DiscardHandler), Limits: s.Limits,
+		Station: "s1", Store: s.disk, Cluster: cluster.None{}, Clock: hlc.NewClock(time.Now, boot.High), Log: slog.New(slog.DiscardHandler), Limits: s.Limits,
 	})}
 	t.Cleanup(func() {
 		if err := n.Close(context.Background()); err != nil {

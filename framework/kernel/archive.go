@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/dbbasic/station/sdk/errs"
 	"github.com/dbbasic/station/sdk/host"
@@ -156,12 +155,11 @@ func pass(ctx context.Context, to archives, object id.Object, r io.Reader, e *ex
 		<-stored //nolint:errcheck // it repeats err
 		return false, err
 	}
-	defer time.AfterFunc(patience, stop).Stop()
 	if g.open() == nil { // else storage has answered
 		_, _ = pw.Write(rest)
 	}
 	_ = pw.Close()
-	return true, <-stored
+	return true, <-stored // its answer or its death decide, however long a large log takes to be synced
 }
 
 // gate gives the bytes of r and passes them on to w, those of one Read with the

@@ -31,6 +31,7 @@ type examiner struct {
 	high   hlc.Time // the highest stamp
 	last   uint64   // number of the last version
 	state  int      // bytes, see dispatch.StateSize
+	gone   int      // bytes of keys that were deleted
 	bytes  int64    // of files
 	count  int      // of files
 	buffer []byte
@@ -73,7 +74,10 @@ func (e *examiner) Begin(h archive.Header) error {
 	if h.Head == 0 {
 		return badArchive("The archive of %q holds no source.", h.Object)
 	}
-	return numbers("its object", h.Incarnation, h.Sequence, h.HomeEpoch, h.Head)
+	if h.HomeEpoch != 0 { // no commit of this station would follow
+		return badArchive("The archive of %q is of an object that has its home in a cluster; this station is in none.", h.Object)
+	}
+	return numbers("its object", h.Incarnation, h.Sequence, h.Head)
 }
 
 // State implements archive.Sink.
@@ -84,11 +88,13 @@ func (e *examiner) State(c storage.StateChange) error {
 	if limit := e.o.limits.Value; len(c.Value) > limit {
 		return importTooLarge("The value of the key %q has %d bytes; a value may have %d.", c.Key, len(c.Value), limit)
 	}
-	if !c.Deleted {
-		e.state += dispatch.StateSize(len(c.Key), len(c.Value))
+	size := &e.state
+	if c.Deleted { // it is no state, but whoever loads the object reads it
+		size = &e.gone
 	}
-	if limit := e.o.dispatch.Limits.State; e.state > limit {
-		return importTooLarge("The state of an object may have %d bytes.", limit)
+	*size += dispatch.StateSize(len(c.Key), len(c.Value))
+	if limit := e.o.dispatch.Limits.State; *size > limit {
+		return importTooLarge("The state of an object may have %d bytes, and as many of keys that are gone.", limit)
 	}
 	return e.stamp(c.Stamp, "key", c.Key)
 }

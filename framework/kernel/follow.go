@@ -10,6 +10,11 @@ import (
 	"github.com/dbbasic/station/sdk/storage"
 )
 
+const (
+	gatherTime  = 20 * time.Millisecond // between two reads of one follower, where much is written
+	followReads = 16                    // of followers at once: each may hold a page of some MiB
+)
+
 // MaxFollows is how many calls of Follow may be under way, of all transports together.
 const MaxFollows = 1024
 
@@ -22,6 +27,9 @@ func (h *Host) Follow(ctx context.Context, q host.FollowQuery) (host.FollowPage,
 	}
 	if err := host.CheckFollow(&q); err != nil {
 		return host.FollowPage{}, err
+	}
+	if q.Cursor == "" && q.Since.After(time.Now().Add(time.Minute)) {
+		return host.FollowPage{}, errs.New(errs.Invalid, "bad_time", "A log is followed from a time that has been; %s is in the future.", q.Since.Format(time.RFC3339))
 	}
 	select {
 	case h.follows <- struct{}{}:
@@ -47,6 +55,7 @@ func (h *Host) Follow(ctx context.Context, q host.FollowQuery) (host.FollowPage,
 		}
 		select {
 		case <-written:
+			time.Sleep(min(gatherTime, time.Until(until))) // what is written meanwhile is read at once
 		case <-over.C:
 			return page, nil
 		case <-ctx.Done():
@@ -69,7 +78,13 @@ func (h *Host) behind(ctx context.Context, q *host.FollowQuery) (page host.Follo
 	if fromEnd && q.Last == 0 { // any entry leads to the end
 		ask.Levels, ask.Text, ask.Fields, ask.Limit = nil, "", nil, 1
 	}
+	select {
+	case h.reads <- struct{}{}:
+	case <-ctx.Done():
+		return page, false, errs.Wrap(errs.Timeout, "kernel.Follow", context.Cause(ctx), "Too many logs are being read; try again.")
+	}
 	p, err := h.store.Logs(ctx, ask)
+	<-h.reads
 	if err != nil {
 		return page, false, err
 	}

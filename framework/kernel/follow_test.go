@@ -33,7 +33,7 @@ func (c *counted) Logs(ctx context.Context, q storage.LogsQuery) (storage.LogsPa
 func (b *bench) follower() (*Host, *counted) {
 	h := b.host()
 	c := &counted{reads: h.store}
-	h.store, h.follows = c, make(chan struct{}, 2)
+	h.store, h.follows, h.reads = c, make(chan struct{}, 2), make(chan struct{}, 1)
 	return h, c
 }
 

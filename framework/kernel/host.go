@@ -27,6 +27,7 @@ type Host struct {
 	streams  streams
 	testing  chan struct{} // held while the tests of a script run
 	follows  chan struct{} // held while somebody follows a log
+	reads    chan struct{} // held while one of them reads
 	cluster  cluster.Cluster
 	plugins  func() []pluginhost.Status
 	watch    watch

@@ -145,7 +145,7 @@ func run(ctx context.Context, c Config, plugins *pluginhost.Host, scripts catalo
 
 	h := &Host{
 		station: c.Station, version: c.Version, dispatch: d, objects: o, store: &store, log: c.Log,
-		files: &store, archives: &store, streams: newStreams(maxUploads, maxReads), testing: make(chan struct{}, TestRuns), follows: make(chan struct{}, MaxFollows),
+		files: &store, archives: &store, streams: newStreams(maxUploads, maxReads), testing: make(chan struct{}, TestRuns), follows: make(chan struct{}, MaxFollows), reads: make(chan struct{}, followReads),
 		cluster: alone, plugins: plugins.Plugins, watch: w,
 	}
 	var running transports

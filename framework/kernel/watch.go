@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"os"
+	"strconv"
 	"sync"
 	"time"
 
@@ -55,16 +56,22 @@ func (h *Host) Metrics(ctx context.Context) ([]byte, error) {
 		Memory: w.budget.Used(), MemoryMax: w.budget.Limit(),
 		Processes: []metrics.Process{processOf(ctx, "kernel", os.Getpid(), plugin.ReadRuntime())},
 	}
+	named := map[string]int{}
 	for _, r := range w.plugins.Reports(ctx) {
 		s := &r.Status
+		name, process := s.Spec.Name, string(s.Spec.Kind)+"/"+s.Spec.Name
+		if named[process]++; named[process] > 1 { // two transports of one name are two series
+			count := "#" + strconv.Itoa(named[process])
+			name, process = name+count, process+count
+		}
 		if r.Err != nil {
 			h.log.Debug("a plugin reports no figures", "kind", s.Spec.Kind, "plugin", s.Spec.Name, "error", r.Err)
 		}
 		now.Plugins = append(now.Plugins, metrics.Plugin{
-			Kind: s.Spec.Kind, Name: s.Spec.Name, Up: s.Healthy() && r.Err == nil, Restarts: s.Restarts, Figures: r.Figures,
+			Kind: s.Spec.Kind, Name: name, Up: s.Healthy() && r.Err == nil, Restarts: s.Restarts, Figures: r.Figures,
 		})
 		if s.PID != 0 {
-			now.Processes = append(now.Processes, processOf(ctx, string(s.Spec.Kind)+"/"+s.Spec.Name, s.PID, r.Runtime))
+			now.Processes = append(now.Processes, processOf(ctx, process, s.PID, r.Runtime))
 		}
 	}
 	return metrics.Page(w.calls, w.commits, now)

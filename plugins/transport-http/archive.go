@@ -19,6 +19,9 @@ const exportPiece = 256 << 10
 // exportObject answers GET ?export=true. Its length is not known before its end, so
 // an archive that cannot be sent whole breaks the connection off.
 func (x *exchange) exportObject(ctx context.Context, object id.Object, _ args) error {
+	if err := x.needsChunks(); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stall := time.AfterFunc(callTime, cancel) // the host does not answer
@@ -39,12 +42,12 @@ func (x *exchange) exportObject(ctx context.Context, object id.Object, _ args) e
 		x.send(http.StatusOK, nil)
 		return nil
 	}
-	start, sent := time.Now(), 0
+	took, sent := time.Duration(0), 0
 	for b := make([]byte, exportPiece); ; {
 		stall.Reset(callTime)
 		n, end, err := storage.ReadChunk(r, b)
 		stall.Stop()
-		if err == nil && time.Since(start) > allowance(sent) {
+		if err == nil && took > allowance(sent) {
 			err = errors.New("the client reads too slowly")
 		}
 		switch {
@@ -58,13 +61,24 @@ func (x *exchange) exportObject(ctx context.Context, object id.Object, _ args) e
 			x.begun = true
 			x.w.WriteHeader(http.StatusOK)
 		}
+		began := time.Now()
 		if _, err := x.w.Write(b[:n]); err != nil {
 			panic(http.ErrAbortHandler) // the client is gone
 		}
+		took += time.Since(began) // the host's time is not the client's
 		if sent += n; end {
 			return nil
 		}
 	}
+}
+
+// needsChunks refuses a client of HTTP/1.0, to which an answer of unknown length that
+// is broken off looks whole.
+func (x *exchange) needsChunks() error {
+	if x.r.ProtoAtLeast(1, 1) {
+		return nil
+	}
+	return errs.New(errs.Invalid, "bad_protocol", "This is sent in pieces, for which the request must be one of HTTP/1.1.")
 }
 
 const tarType = "application/x-tar"

@@ -220,6 +220,9 @@ func (x *exchange) deleteFile(ctx context.Context, object id.Object, p args) err
 // setState answers PUT ?state=true&key=K: the body is the value. Its type is not looked
 // at closely: whoever sends curl -d or a file means JSON here.
 func (x *exchange) setState(ctx context.Context, object id.Object, p args) error {
+	if err := x.unconditional("If-Match", "If-None-Match"); err != nil {
+		return err
+	}
 	if err := x.plainBody(); err != nil {
 		return err
 	}
@@ -243,6 +246,9 @@ func (x *exchange) setState(ctx context.Context, object id.Object, p args) error
 
 // deleteState answers DELETE ?state=true&key=K.
 func (x *exchange) deleteState(ctx context.Context, object id.Object, p args) error {
+	if err := x.unconditional("If-Match", "If-None-Match"); err != nil {
+		return err
+	}
 	if err := x.host.DeleteState(ctx, host.StateDeletion{Object: object, Key: p["key"], RequestID: x.id}); err != nil {
 		return err
 	}

@@ -33,7 +33,7 @@ func (x *exchange) sendFile(object id.Object, status int, f *host.File) error {
 
 	ctx, cancel := context.WithCancel(x.r.Context())
 	defer cancel()
-	content := &fileContent{x: x, ctx: ctx, object: object, file: f, start: time.Now()}
+	content := &fileContent{x: x, ctx: ctx, object: object, file: f}
 	content.stall = time.AfterFunc(callTime, cancel) // the host does not answer
 	content.stall.Stop()
 	defer content.close()
@@ -58,6 +58,7 @@ func (x *exchange) sendFile(object id.Object, status int, f *host.File) error {
 	}
 	if content.err != nil {
 		x.logFailure(errs.From(errs.Wrap(errs.Unavailable, "http.sendFile", content.err, "A file was sent in part.")), http.StatusServiceUnavailable)
+		panic(http.ErrAbortHandler) // with a Content-Encoding of the script no length was promised
 	}
 	return nil
 }
@@ -118,7 +119,10 @@ func (w *fileWriter) Write(b []byte) (int, error) {
 	if w.refused != nil {
 		return 0, w.refused
 	}
-	return w.ResponseWriter.Write(b)
+	began := time.Now()
+	n, err := w.ResponseWriter.Write(b)
+	w.content.took += time.Since(began)
+	return n, err
 }
 
 // fileContent reads a file from the host, from where it was sought to.
@@ -130,9 +134,9 @@ type fileContent struct {
 	at     int64
 	r      io.ReadCloser // from at on; nil until it is read
 	stall  *time.Timer   // runs while the host is asked
-	start  time.Time
 	sent   int64
-	err    error // of the host, once part of the answer has left
+	took   time.Duration // for what the client took; the host's time is not its
+	err    error         // of the host, once part of the answer has left
 }
 
 // Seek implements io.Seeker.
@@ -171,7 +175,7 @@ func (c *fileContent) Read(b []byte) (int, error) {
 	if c.at >= c.file.Size {
 		return 0, io.EOF
 	}
-	if time.Since(c.start) > allowance(int(c.sent)) {
+	if c.took > allowance(int(c.sent)) {
 		c.err = errors.New("the client reads too slowly")
 		return 0, c.err
 	}

@@ -364,7 +364,14 @@ func TestSlowReaderOfAFile(t *testing.T) {
 			fake.Answer("a", transporttest.Answer{Result: host.Result{Status: 200, File: &f}})
 			h := newHandler(slog.New(slog.DiscardHandler), "here", fake, t.Context())
 			w := slowReader{httptest.NewRecorder(), pause}
-			h.ServeHTTP(w, &http.Request{Method: "GET", URL: &url.URL{Path: "/objects/a"}, Host: "localhost", Header: http.Header{}})
+			func() {
+				defer func() {
+					if p := recover(); (p == nil) != whole || p != nil && p != http.ErrAbortHandler { //nolint:errorlint // the value itself
+						t.Errorf("at 32 KiB in %v the connection ended with %v", pause, p)
+					}
+				}()
+				h.ServeHTTP(w, &http.Request{Method: "GET", URL: &url.URL{Path: "/objects/a"}, Host: "localhost", Header: http.Header{}})
+			}()
 			if n := w.Body.Len(); (n == size) != whole {
 				t.Errorf("at 32 KiB in %v the client got %d of %d bytes", pause, n, size)
 			}

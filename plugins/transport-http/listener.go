@@ -31,8 +31,12 @@ type limited struct {
 func (l *limited) Accept() (net.Conn, error) {
 	select {
 	case l.slots <- struct{}{}:
-	case <-l.closed:
-		return nil, net.ErrClosed
+	default:
+		select {
+		case l.slots <- struct{}{}:
+		case <-l.closed:
+			return nil, net.ErrClosed
+		}
 	}
 	if l.ending() && !l.hurry() {
 		<-l.slots
@@ -77,6 +81,7 @@ func (l *limited) end() {
 	if !l.hurry() {
 		_ = l.Close() // nothing can be done about a listener that does not close
 	}
+	time.AfterFunc(silentTime, l.release) // an Accept that waits for a slot takes nobody any more
 }
 
 func (l *limited) ending() bool {
@@ -97,9 +102,12 @@ func (l *limited) hurry() bool {
 
 // Close also ends an Accept that waits for a slot.
 func (l *limited) Close() error {
-	l.once.Do(func() { close(l.closed) })
+	l.release()
 	return l.Listener.Close()
 }
+
+// release ends an Accept that waits for a slot.
+func (l *limited) release() { l.once.Do(func() { close(l.closed) }) }
 
 // conn is a connection that holds a slot, and whose writes end in a time that
 // grows with their length, so that a client that does not read cannot keep it.

@@ -145,6 +145,7 @@ type formBody struct {
 	read  int64 // bytes
 	files int64 // of these, bytes of files
 	free  int64 // bytes beside files for which memory has been taken
+	ended bool
 	err   error // that ended it
 }
 
@@ -153,10 +154,14 @@ func (b *formBody) Read(p []byte) (int, error) {
 	if b.err != nil {
 		return 0, b.err
 	}
+	if b.ended {
+		return 0, io.EOF // a deadline now would end what follows the body
+	}
 	_ = b.rc.SetReadDeadline(b.start.Add(allowance(int(b.read)))) // a recorder in a test has none
 	n, err := b.x.r.Body.Read(p)
 	b.read += int64(n)
-	if err != nil && err != io.EOF {
+	b.ended = err == io.EOF
+	if err != nil && !b.ended {
 		b.err = b.x.bodyError(err)
 	} else if b.err = b.bound(); b.err == nil {
 		return n, err

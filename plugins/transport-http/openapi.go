@@ -67,6 +67,9 @@ const apiHead = `{"openapi":"3.1.0","info":{"title":"dbbasic station","version":
 // openapi answers /openapi.json: the routes, then the objects in service page by
 // page, so that ten thousand objects need the memory of a hundred.
 func (x *exchange) openapi(ctx context.Context, _ id.Object, p args) error {
+	if err := x.needsChunks(); err != nil {
+		return err
+	}
 	who, err := x.identity(ctx)
 	if err != nil {
 		return err

@@ -17,12 +17,18 @@ import (
 // findFlag gives the one flag of a query, or "". A repeated parameter is its
 // last value. Errors: errs.Invalid for two flags.
 func (x *exchange) findFlag(query []host.Field) (string, error) {
-	found := ""
-	for i, f := range query {
-		if f.Name == found || slices.ContainsFunc(query[i+1:], func(g host.Field) bool { return g.Name == f.Name }) {
-			continue
+	found, last := "", map[string]string(nil)
+	for _, f := range query {
+		if x.routes.flags[f.Name] != nil {
+			if last == nil {
+				last = map[string]string{}
+			}
+			last[f.Name] = f.Value
 		}
-		if r := x.routes.flags[f.Name]; r == nil || r.value == "" && f.Value != "true" {
+	}
+	for _, f := range query {
+		value, is := last[f.Name]
+		if !is || f.Name == found || x.routes.flags[f.Name].value == "" && value != "true" {
 			continue
 		}
 		if found != "" {
@@ -133,13 +139,15 @@ func onlyKnown(query []host.Field, known []string) error {
 	var unknown []string
 	for _, f := range query {
 		if name := strconv.Quote(clip(f.Name)); !slices.Contains(known, f.Name) && !slices.Contains(unknown, name) {
-			unknown = append(unknown, name)
+			if unknown = append(unknown, name); len(unknown) == 8 {
+				break // the first are enough to see what is wrong
+			}
 		}
 	}
 	if len(unknown) == 0 {
 		return nil
 	}
-	list := strings.Join(unknown[:min(len(unknown), 8)], ", ")
+	list := strings.Join(unknown, ", ")
 	if len(known) == 0 {
 		return errs.New(errs.Invalid, "unknown_parameter", "This path takes no parameters; %s was given.", list)
 	}

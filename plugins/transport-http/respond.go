@@ -89,6 +89,12 @@ func (x *exchange) sendJSON(status int, v any) {
 		x.fail(errs.Wrap(errs.Internal, "http.sendJSON", err, ""))
 		return
 	}
+	if b.Len() > pieceBytes {
+		if err := x.hold(int64(b.Len())); err != nil {
+			x.fail(err)
+			return
+		}
+	}
 	x.w.Header()["Content-Type"] = []string{"application/json"}
 	x.send(status, b.Bytes())
 }
@@ -110,8 +116,24 @@ func (x *exchange) send(status int, body []byte) {
 	x.lastOfConnection()
 	x.begun = true
 	x.w.WriteHeader(status)
-	if !bare && !head && len(body) > 0 {
-		_, _ = x.w.Write(body)
+	if !bare && !head {
+		x.write(body)
+	}
+}
+
+// write sends a body in pieces, so that a client that reads nothing is given up
+// after the time of one and not after that of all.
+func (x *exchange) write(body []byte) {
+	start := time.Now()
+	for sent := 0; sent < len(body); {
+		if sent > 0 && time.Since(start) > allowance(sent) {
+			panic(http.ErrAbortHandler)
+		}
+		n, err := x.w.Write(body[sent:min(sent+pieceBytes, len(body))])
+		if err != nil {
+			return // the client is gone
+		}
+		sent += n
 	}
 }
 

@@ -158,6 +158,9 @@ func (x *exchange) putSource(ctx context.Context, object id.Object, _ args) erro
 	if p.IfMatch, err = x.ifMatch(ctx, object); err != nil {
 		return err
 	}
+	if err := x.unconditional("If-None-Match"); err != nil {
+		return err
+	}
 	done, err := x.host.Publish(ctx, p)
 	if err != nil {
 		return err
@@ -255,10 +258,23 @@ func (x *exchange) deleteObject(ctx context.Context, object id.Object, _ args) e
 	return nil
 }
 
+// unconditional refuses conditions that would be passed over.
+func (x *exchange) unconditional(names ...string) error {
+	for _, name := range names {
+		if x.r.Header.Get(name) != "" {
+			return errs.New(errs.Invalid, "bad_if_match", "%s is not available for this change.", name)
+		}
+	}
+	return nil
+}
+
 // rollback answers the reserved action. What is not in the body counts where it
 // is in the query.
 func (x *exchange) rollback(object id.Object, station id.Station, c *host.Call) error {
 	if err := x.hereOnly(station); err != nil {
+		return err
+	}
+	if err := x.unconditional("If-Match", "If-None-Match"); err != nil {
 		return err
 	}
 	r := host.Rollback{Object: object}

@@ -179,6 +179,9 @@ func (s *stream) page(p *host.FollowPage) error {
 	}
 	defer s.x.release()
 	for i, e := range p.Entries {
+		if s.x.serving.Err() != nil {
+			return nil // the client goes on from the last id that it has
+		}
 		row, err := logRow(e)
 		if err == nil {
 			s.line("id", p.Cursors[i])
