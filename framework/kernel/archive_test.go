@@ -247,8 +247,16 @@ func TestImportRefused(t *testing.T) {
 		"a sequence that none can follow":     {func(c *contents) { c.Sequence = 1<<64 - 1 }, "bad_archive", ""},
 		"an incarnation that none can follow": {func(c *contents) { c.Incarnation = 1<<64 - 1 }, "bad_archive", ""},
 		"a head that none can follow":         {func(c *contents) { c.Head, c.versions[0].Number = 1<<63, 1<<63 }, "bad_archive", ""},
-		"something behind its end":            {func(c *contents) { c.behind = "x" }, "bad_archive", "follows"},
-		"much behind its end":                 {func(c *contents) { c.behind = strings.Repeat("\x00", maxTrailer) }, "bad_archive", "follows"},
+		"an object of a cluster":              {func(c *contents) { c.HomeEpoch = 1 }, "bad_archive", "cluster"},
+		"too many keys that are gone": {func(c *contents) {
+			c.state = nil
+			for i := range l.State/(64+storage.MaxKey) + 1 {
+				key := fmt.Sprintf("%0*d", storage.MaxKey, i)
+				c.state = append(c.state, storage.StateChange{Key: key, Deleted: true, Stamp: hlc.Stamp{Time: 1, Station: "s1"}})
+			}
+		}, "import_too_large", "state"},
+		"something behind its end": {func(c *contents) { c.behind = "x" }, "bad_archive", "follows"},
+		"much behind its end":      {func(c *contents) { c.behind = strings.Repeat("\x00", maxTrailer) }, "bad_archive", "follows"},
 		"too much state": {func(c *contents) {
 			value := fmt.Appendf(nil, "%q", strings.Repeat("v", 250<<10))
 			c.state = nil

@@ -115,6 +115,15 @@ func TestPutFile(t *testing.T) {
 	} {
 		put("no", c.header).wantError(t, c.status, c.code)
 	}
+	for _, header := range []string{`If-Match: "x"`, "If-None-Match: *"} {
+		s.do("PUT", "/objects/a?state=true&key=k", "1", header).wantError(t, 400, "bad_if_match")
+		s.do("DELETE", "/objects/a?state=true&key=k", "", header).wantError(t, 400, "bad_if_match")
+		s.do("POST", "/objects/a", `{"action":"rollback","version_id":1}`, header, "Content-Type: application/json").wantError(t, 400, "bad_if_match")
+	}
+	s.do("PUT", "/objects/a?source=true", `{"code":"x"}`, "If-None-Match: *").wantError(t, 400, "bad_if_match")
+	for _, target := range []string{"/objects/a?export=true", "/openapi.json"} {
+		s.raw("GET", "GET "+target+" HTTP/1.0\r\nHost: localhost\r\n\r\n").wantError(t, 400, "bad_protocol")
+	}
 	s.do("PUT", "/objects/none?file=f", "x").wantError(t, 404, "no_such_object")
 	s.do("DELETE", "/objects/a?file=none", "").wantError(t, 404, "no_such_file")
 	s.do("DELETE", "/objects/a?file=f", "", `If-Match: "x"`).wantError(t, 412, "precondition_failed")
