@@ -84,8 +84,12 @@ func newStation(t *testing.T, limits dispatch.Limits, hooks func(*storagetest.Me
 func newStationOver(t *testing.T, m *storagetest.Memory, limits dispatch.Limits) *station {
 	t.Helper()
 	d := &disk{Memory: m, Storage: m.Open(t, plugin.Config{Station: "s1", DataDir: "d"})}
+	boot, err := d.Boot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
 	s := &station{disk: d, Dispatcher: dispatch.New(dispatch.Options{
-		Station: "s1", Store: d, Cluster: cluster.None{}, Clock: hlc.NewClock(time.Now, 0),
+		Station: "s1", Store: d, Cluster: cluster.None{}, Clock: hlc.NewClock(time.Now, boot.High),
 		Log: slog.New(slog.DiscardHandler), Limits: limits,
 	})}
 	t.Cleanup(func() {
