@@ -243,7 +243,9 @@ func (s *Store) round(all bool) error {
 	if !s.dead.Load() {
 		s.mergeAll(all)
 	}
-	if err == nil && len(s.carrier.failing) == 0 {
+	// That commits are written again shows the next one that is, or, where nobody
+	// asks a store for any that says that it is not well, the next round of all.
+	if err == nil && len(s.carrier.failing) == 0 && (all || !s.batch.unwritten.Load()) {
 		s.well()
 	}
 	return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/dbbasic/station/sdk/errs"
@@ -16,6 +17,8 @@ type batch struct {
 	lines  []byte
 	staged map[id.Object]*staged
 	order  []*staged
+
+	unwritten atomic.Bool // the last one could not be written
 }
 
 // release empties the batch for the next one, and keeps neither the commits
@@ -77,7 +80,12 @@ func (s *Store) Commit(ctx context.Context, commits []storage.Commit) []error {
 			return fail(errs.Wrap(errs.Unknown, "storage.Commit", fe, "%s; the change may not be durable.", diskSays(fe)))
 		}
 		s.unclaim()
+		s.batch.unwritten.Store(true)
+		s.sick(diskSays(err) + ": " + err.Error())
 		return fail(errs.Wrap(errs.Unavailable, "storage.Commit", err, "%s; nothing was stored.", diskSays(err)))
+	}
+	if s.batch.unwritten.Swap(false) { // a round says whether all is well again
+		s.dirt.wake(true)
 	}
 	s.used()
 	s.publish()

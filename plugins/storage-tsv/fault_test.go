@@ -287,6 +287,9 @@ func TestFullDisk(t *testing.T) {
 			}
 		}
 	}
+	if h := s.Health(t.Context()); h.OK || !strings.Contains(h.Problem, "The disk is full") {
+		t.Errorf("health is %+v while no commit can be written", h)
+	}
 	if err := s.round(false); err == nil {
 		t.Error("a carry-over on a full disk succeeded")
 	}
@@ -295,7 +298,19 @@ func TestFullDisk(t *testing.T) {
 	}
 	wantCount(t, s, "a", 1, 2)
 	m.fail = nil
+	if err := s.round(false); err != nil {
+		t.Fatal(err)
+	}
+	if h := s.Health(t.Context()); h.OK {
+		t.Error("health is fine before a commit was written again: what was carried over needs no room of the journal")
+	}
+	for len(s.dirt.urgent) > 0 {
+		<-s.dirt.urgent
+	}
 	count(t, s, "a", 3, 4)
+	if len(s.dirt.urgent) == 0 {
+		t.Error("a commit that is written again has no round follow, without which health stays bad")
+	}
 	for range 2 {
 		if err := s.round(true); err != nil {
 			t.Fatal(err)
