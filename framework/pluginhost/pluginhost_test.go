@@ -322,7 +322,8 @@ func TestEnvironmentIsAnAllowList(t *testing.T) {
 func TestServeThatEndsIsReplaced(t *testing.T) {
 	var down []error // written by the supervisor before the status that the test polls
 	fail := make(chan error)
-	sup := supervise(t, newHost(t), "ok", pluginhost.Use{
+	var sup *pluginhost.Supervisor
+	sup = supervise(t, newHost(t), "ok", pluginhost.Use{
 		Up: func(ctx context.Context, p *pluginhost.Plugin) error { return p.Configure(ctx, config) },
 		Serve: func(ctx context.Context, _ *pluginhost.Plugin) error {
 			select {
@@ -334,6 +335,9 @@ func TestServeThatEndsIsReplaced(t *testing.T) {
 		},
 		Down: func(err error) {
 			down = append(down, err)
+			if st := sup.Status(); st.Healthy() && !errors.Is(err, context.Canceled) {
+				t.Error("calls are refused while its status says that it is well")
+			}
 		},
 	})
 	reason := errors.New("the listener failed")

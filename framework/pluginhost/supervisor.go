@@ -216,12 +216,12 @@ func (s *Supervisor) watch(ctx context.Context, p *Plugin) (healthy time.Duratio
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
-	s.use.Down(err)
-	s.setStatus(func(st *Status) {
+	s.setStatus(func(st *Status) { // first, so that no call is refused by a station that says that it is ready
 		s.current = nil
 		st.PID, st.Since = 0, time.Time{}
 		st.trouble(err.Error())
 	})
+	s.use.Down(err)
 	cancel()
 	p.kill()
 	all.Wait()
