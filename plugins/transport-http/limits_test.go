@@ -158,6 +158,30 @@ func readAnswer(t *testing.T, conn net.Conn, method string) (answer, time.Durati
 	return answer{res, string(body)}, time.Since(start)
 }
 
+// TestBodyThatNobodyReads: what needs no body, and what is refused before one is read,
+// waits for none. net/http reads it by itself, and would wait for ever.
+func TestBodyThatNobodyReads(t *testing.T) {
+	for _, head := range []string{
+		"GET /health HTTP/1.1\r\nHost: localhost\r\n", "GET /nothing HTTP/1.1\r\nHost: localhost\r\n",
+		"DELETE /objects/a?file=f HTTP/1.1\r\nHost: localhost\r\n", "POST /objects/a HTTP/1.1\r\nHost: elsewhere.example\r\n",
+	} {
+		for _, body := range []string{"Content-Length: 1\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n"} {
+			inTime(t, func(t *testing.T, _ *transporttest.Host, dial func() net.Conn, end func() time.Duration) {
+				conn := dial()
+				defer func() { _ = conn.Close() }()
+				go func() { _, _ = io.WriteString(conn, head+body) }()
+				got, took := readAnswer(t, conn, "POST")
+				if took > graceTime+time.Second {
+					t.Errorf("%q was answered with %d after %v", head+body, got.StatusCode, took)
+				}
+				if took := end(); took > time.Second {
+					t.Errorf("%q: Serve returned after %v", head+body, took)
+				}
+			})
+		}
+	}
+}
+
 func TestSlowBody(t *testing.T) {
 	inTime(t, func(t *testing.T, fake *transporttest.Host, dial func() net.Conn, _ func() time.Duration) {
 		silent := dial()
