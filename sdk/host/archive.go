@@ -12,19 +12,13 @@ import (
 )
 
 func (c *client) Export(ctx context.Context, object id.Object) (io.ReadCloser, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	s, err := c.c.Export(ctx, &pb.HostExport{Object: []byte(object)})
-	if err == nil {
-		_, err = s.Recv() // empty: the export has begun
-	}
+	_, r, err := shim.OpenBody(ctx, func(ctx context.Context) (grpc.ServerStreamingClient[pb.HostExportReply], error) {
+		return c.c.Export(ctx, &pb.HostExport{Object: []byte(object)})
+	}, (*pb.HostExportReply).GetChunk) // its head is empty: the export has begun
 	if err != nil {
-		cancel()
-		return nil, shim.FromStatus(err)
+		return nil, err
 	}
-	return &shim.StreamReader{Cancel: cancel, ChunkReader: shim.ChunkReader{Recv: func() ([]byte, error) {
-		m, err := s.Recv()
-		return m.GetChunk(), err
-	}}}, nil
+	return r, nil
 }
 
 // Import waits for the kernel to ask before it reads of r, and ends the stream
@@ -52,19 +46,7 @@ func (s *server) Export(m *pb.HostExport, stream grpc.ServerStreamingServer[pb.H
 	if err != nil {
 		return err
 	}
-	defer func() { _ = r.Close() }() // what was to be read has been
-	if err := stream.Send(&pb.HostExportReply{}); err != nil {
-		return err
-	}
-	var sent error
-	err = shim.SendChunks(r, func(b []byte) error {
-		sent = stream.Send(&pb.HostExportReply{Chunk: b})
-		return sent
-	})
-	if sent != nil {
-		return sent
-	}
-	return err
+	return shim.SendBody(stream, &pb.HostExportReply{}, func(b []byte) *pb.HostExportReply { return &pb.HostExportReply{Chunk: b} }, r)
 }
 
 func (s *server) Import(stream grpc.ClientStreamingServer[pb.HostImport, pb.HostPublished]) error {

@@ -55,19 +55,13 @@ func (c *client) DropUpload(ctx context.Context, object id.Object, upload string
 }
 
 func (c *client) ReadFile(ctx context.Context, object id.Object, name, hash string, from int64) (io.ReadCloser, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	s, err := c.c.ReadFile(ctx, &pb.HostReadFile{Object: []byte(object), Name: []byte(name), Hash: []byte(hash), From: from})
-	if err == nil {
-		_, err = s.Recv() // empty: the file is there
-	}
+	_, r, err := shim.OpenBody(ctx, func(ctx context.Context) (grpc.ServerStreamingClient[pb.HostFileReply], error) {
+		return c.c.ReadFile(ctx, &pb.HostReadFile{Object: []byte(object), Name: []byte(name), Hash: []byte(hash), From: from})
+	}, (*pb.HostFileReply).GetChunk) // its head is empty: the file is there
 	if err != nil {
-		cancel()
-		return nil, shim.FromStatus(err)
+		return nil, err
 	}
-	return &shim.StreamReader{Cancel: cancel, ChunkReader: shim.ChunkReader{Recv: func() ([]byte, error) {
-		m, err := s.Recv()
-		return m.GetChunk(), err
-	}}}, nil
+	return r, nil
 }
 
 func (s *server) Upload(stream grpc.ClientStreamingServer[pb.HostUploadRequest, pb.HostUpload]) error {
@@ -91,17 +85,14 @@ func (s *server) Upload(stream grpc.ClientStreamingServer[pb.HostUploadRequest, 
 
 // receive gives the bytes of a stream that its first message was for.
 func receive[Req, Res any](stream grpc.ClientStreamingServer[Req, Res], chunk func(*Req) []byte) *asked {
-	return &asked{stream: stream, r: shim.ChunkReader{Recv: func() ([]byte, error) {
-		m, err := stream.Recv()
-		return chunk(m), err
-	}}}
+	return &asked{stream: stream, r: shim.Chunks(stream, chunk)}
 }
 
 // asked is the bytes of an upload or an import. The first Read tells the other side that
 // they are wanted.
 type asked struct {
 	stream grpc.ServerStream
-	r      shim.ChunkReader
+	r      *shim.ChunkReader
 	told   bool
 }
 
@@ -125,19 +116,7 @@ func (s *server) ReadFile(m *pb.HostReadFile, stream grpc.ServerStreamingServer[
 	if err != nil {
 		return err
 	}
-	defer func() { _ = r.Close() }() // what was to be read has been
-	if err := stream.Send(&pb.HostFileReply{}); err != nil {
-		return err
-	}
-	var sent error
-	err = shim.SendChunks(r, func(b []byte) error {
-		sent = stream.Send(&pb.HostFileReply{Chunk: b})
-		return sent
-	})
-	if sent != nil {
-		return sent
-	}
-	return err
+	return shim.SendBody(stream, &pb.HostFileReply{}, func(b []byte) *pb.HostFileReply { return &pb.HostFileReply{Chunk: b} }, r)
 }
 
 func encodeUploadFor(u UploadFor) *pb.HostUploadRequest {

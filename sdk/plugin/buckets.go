@@ -18,6 +18,12 @@ func NewBuckets(bounds ...float64) *Buckets {
 	return &Buckets{bounds: bounds, counts: make([]atomic.Uint64, len(bounds)+1)}
 }
 
+// NewDurations gives empty buckets for seconds: from 0.1 ms to the longest that work on
+// a disk takes in good order, and to the further bounds, which go on from 2.5 s.
+func NewDurations(further ...float64) *Buckets {
+	return NewBuckets(append([]float64{0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5}, further...)...)
+}
+
 // Observe counts one value.
 func (b *Buckets) Observe(v float64) {
 	i := 0

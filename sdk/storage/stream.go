@@ -22,17 +22,23 @@ func (c *Client) WriteFile(ctx context.Context, object id.Object, r io.Reader) (
 	if err != nil {
 		return Upload{}, shim.FromStatus(err)
 	}
-	if s.Send(&pb.WriteFileRequest{Object: []byte(object)}) == nil {
-		err := shim.SendChunks(r, func(b []byte) error { return s.Send(&pb.WriteFileRequest{Chunk: b}) })
+	m, err := sendAll(s, &pb.WriteFileRequest{Object: []byte(object)}, func(b []byte) *pb.WriteFileRequest { return &pb.WriteFileRequest{Chunk: b} }, r)
+	if err != nil {
+		return Upload{}, err
+	}
+	return decodeUpload(m), nil
+}
+
+// sendAll sends what a stream is for, then the bytes of r, and gives the answer.
+func sendAll[Req, Res any](s grpc.ClientStreamingClient[Req, Res], first *Req, chunk func([]byte) *Req, r io.Reader) (*Res, error) {
+	if s.Send(first) == nil {
+		err := shim.SendChunks(r, func(b []byte) error { return s.Send(chunk(b)) })
 		if err != nil && !errors.Is(err, shim.ErrSend) {
-			return Upload{}, err
+			return nil, err
 		}
 	}
 	m, err := s.CloseAndRecv() // where sending failed, this says why
-	if err != nil {
-		return Upload{}, shim.FromStatus(err)
-	}
-	return decodeUpload(m), nil
+	return m, shim.FromStatus(err)
 }
 
 // DropUpload implements Storage.
@@ -43,32 +49,29 @@ func (c *Client) DropUpload(ctx context.Context, object id.Object, upload string
 
 // ReadUpload implements Storage.
 func (c *Client) ReadUpload(ctx context.Context, object id.Object, upload string) (Upload, io.ReadCloser, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	s, err := c.c.ReadUpload(ctx, &pb.ReadUploadRequest{Object: []byte(object), Upload: []byte(upload)})
-	var first *pb.ReadUploadReply
-	if err == nil {
-		first, err = s.Recv()
-	}
+	head, r, err := shim.OpenBody(ctx, func(ctx context.Context) (grpc.ServerStreamingClient[pb.ReadUploadReply], error) {
+		return c.c.ReadUpload(ctx, &pb.ReadUploadRequest{Object: []byte(object), Upload: []byte(upload)})
+	}, (*pb.ReadUploadReply).GetChunk)
 	if err != nil {
-		cancel()
-		return Upload{}, nil, shim.FromStatus(err)
+		return Upload{}, nil, err
 	}
-	u := decodeUpload(first.GetUpload())
-	left := u.Size // that the plugin has not sent yet
-	return u, &shim.StreamReader{Cancel: cancel, ChunkReader: shim.ChunkReader{Recv: func() ([]byte, error) {
-		m, err := s.Recv()
-		return m.GetChunk(), counted(&left, m.GetChunk(), err)
-	}}}, nil
+	u := decodeUpload(head.GetUpload())
+	return u, sized(r, u.Size), nil
 }
 
-// counted notes a chunk of the bytes that are left of a file, and gives the
-// stream's error; an end that comes too early or too late is none in good order.
-func counted(left *int64, chunk []byte, err error) error {
-	*left -= int64(len(chunk))
-	if errors.Is(err, io.EOF) && *left != 0 {
-		return errs.New(errs.Corrupt, "", "The storage plugin gave another number of bytes than the file has.")
+// sized is a reader of so many bytes: an end that comes too early or too late is none
+// in good order.
+func sized(r *shim.StreamReader, left int64) *shim.StreamReader {
+	recv := r.Recv
+	r.Recv = func() ([]byte, error) {
+		chunk, err := recv()
+		left -= int64(len(chunk))
+		if errors.Is(err, io.EOF) && left != 0 {
+			err = errs.New(errs.Corrupt, "", "The storage plugin gave another number of bytes than the file has.")
+		}
+		return chunk, err
 	}
-	return err
+	return r
 }
 
 // Files implements Storage.
@@ -86,39 +89,25 @@ func (c *Client) Files(ctx context.Context, q FilesQuery) ([]File, error) {
 
 // ReadFile implements Storage.
 func (c *Client) ReadFile(ctx context.Context, object id.Object, name string, from int64) (File, io.ReadCloser, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	s, err := c.c.ReadFile(ctx, &pb.ReadFileRequest{Object: []byte(object), Name: []byte(name), From: from})
-	var first *pb.ReadFileReply
-	if err == nil {
-		first, err = s.Recv()
-	}
+	head, r, err := shim.OpenBody(ctx, func(ctx context.Context) (grpc.ServerStreamingClient[pb.ReadFileReply], error) {
+		return c.c.ReadFile(ctx, &pb.ReadFileRequest{Object: []byte(object), Name: []byte(name), From: from})
+	}, (*pb.ReadFileReply).GetChunk)
 	if err != nil {
-		cancel()
-		return File{}, nil, shim.FromStatus(err)
+		return File{}, nil, err
 	}
-	f := decodeFile(first.GetFile())
-	left := f.Size - from // that the plugin has not sent yet
-	return f, &shim.StreamReader{Cancel: cancel, ChunkReader: shim.ChunkReader{Recv: func() ([]byte, error) {
-		m, err := s.Recv()
-		return m.GetChunk(), counted(&left, m.GetChunk(), err)
-	}}}, nil
+	f := decodeFile(head.GetFile())
+	return f, sized(r, f.Size-from), nil
 }
 
 // Export implements Storage.
 func (c *Client) Export(ctx context.Context, object id.Object) (io.ReadCloser, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	s, err := c.c.Export(ctx, &pb.ExportRequest{Object: []byte(object)})
-	if err == nil {
-		_, err = s.Recv() // empty: the export has begun
-	}
+	_, r, err := shim.OpenBody(ctx, func(ctx context.Context) (grpc.ServerStreamingClient[pb.ExportReply], error) {
+		return c.c.Export(ctx, &pb.ExportRequest{Object: []byte(object)})
+	}, (*pb.ExportReply).GetChunk) // its head is empty: the export has begun
 	if err != nil {
-		cancel()
-		return nil, shim.FromStatus(err)
+		return nil, err
 	}
-	return &shim.StreamReader{Cancel: cancel, ChunkReader: shim.ChunkReader{Recv: func() ([]byte, error) {
-		m, err := s.Recv()
-		return m.GetChunk(), err
-	}}}, nil
+	return r, nil
 }
 
 // Import implements Storage.
@@ -129,15 +118,9 @@ func (c *Client) Import(ctx context.Context, object id.Object, r io.Reader) (Obj
 	if err != nil {
 		return ObjectInfo{}, shim.FromStatus(err)
 	}
-	if s.Send(&pb.ImportRequest{Object: []byte(object)}) == nil {
-		err := shim.SendChunks(r, func(b []byte) error { return s.Send(&pb.ImportRequest{Chunk: b}) })
-		if err != nil && !errors.Is(err, shim.ErrSend) {
-			return ObjectInfo{}, err
-		}
-	}
-	m, err := s.CloseAndRecv() // where sending failed, this says why
+	m, err := sendAll(s, &pb.ImportRequest{Object: []byte(object)}, func(b []byte) *pb.ImportRequest { return &pb.ImportRequest{Chunk: b} }, r)
 	if err != nil {
-		return ObjectInfo{}, shim.FromStatus(err)
+		return ObjectInfo{}, err
 	}
 	return decodeInfo(m), nil
 }
@@ -148,10 +131,7 @@ func (s *server) WriteFile(stream grpc.ClientStreamingServer[pb.WriteFileRequest
 		return err
 	}
 	object := id.Object(first.GetObject())
-	u, err := s.impl.WriteFile(stream.Context(), object, &shim.ChunkReader{Recv: func() ([]byte, error) {
-		m, err := stream.Recv()
-		return m.GetChunk(), err
-	}})
+	u, err := s.impl.WriteFile(stream.Context(), object, shim.Chunks(stream, (*pb.WriteFileRequest).GetChunk))
 	if err != nil {
 		return err
 	}
@@ -173,19 +153,7 @@ func (s *server) ReadUpload(m *pb.ReadUploadRequest, stream grpc.ServerStreaming
 	if err != nil {
 		return err
 	}
-	defer func() { _ = r.Close() }() // what was to be read has been
-	if err := stream.Send(&pb.ReadUploadReply{Upload: encodeUpload(u)}); err != nil {
-		return err
-	}
-	var sent error
-	err = shim.SendChunks(r, func(b []byte) error {
-		sent = stream.Send(&pb.ReadUploadReply{Chunk: b})
-		return sent
-	})
-	if sent != nil {
-		return sent
-	}
-	return err
+	return shim.SendBody(stream, &pb.ReadUploadReply{Upload: encodeUpload(u)}, func(b []byte) *pb.ReadUploadReply { return &pb.ReadUploadReply{Chunk: b} }, r)
 }
 
 func (s *server) Files(ctx context.Context, m *pb.FilesQuery) (*pb.FilesReply, error) {
@@ -205,19 +173,7 @@ func (s *server) ReadFile(m *pb.ReadFileRequest, stream grpc.ServerStreamingServ
 	if err != nil {
 		return err
 	}
-	defer func() { _ = r.Close() }() // what was to be read has been
-	if err := stream.Send(&pb.ReadFileReply{File: encodeFile(&f)}); err != nil {
-		return err
-	}
-	var sent error
-	err = shim.SendChunks(r, func(b []byte) error {
-		sent = stream.Send(&pb.ReadFileReply{Chunk: b})
-		return sent
-	})
-	if sent != nil {
-		return sent
-	}
-	return err
+	return shim.SendBody(stream, &pb.ReadFileReply{File: encodeFile(&f)}, func(b []byte) *pb.ReadFileReply { return &pb.ReadFileReply{Chunk: b} }, r)
 }
 
 func (s *server) Export(m *pb.ExportRequest, stream grpc.ServerStreamingServer[pb.ExportReply]) error {
@@ -225,19 +181,7 @@ func (s *server) Export(m *pb.ExportRequest, stream grpc.ServerStreamingServer[p
 	if err != nil {
 		return err
 	}
-	defer func() { _ = r.Close() }() // what was to be read has been
-	if err := stream.Send(&pb.ExportReply{}); err != nil {
-		return err
-	}
-	var sent error
-	err = shim.SendChunks(r, func(b []byte) error {
-		sent = stream.Send(&pb.ExportReply{Chunk: b})
-		return sent
-	})
-	if sent != nil {
-		return sent
-	}
-	return err
+	return shim.SendBody(stream, &pb.ExportReply{}, func(b []byte) *pb.ExportReply { return &pb.ExportReply{Chunk: b} }, r)
 }
 
 func (s *server) Import(stream grpc.ClientStreamingServer[pb.ImportRequest, pb.StoredObject]) error {
@@ -245,10 +189,7 @@ func (s *server) Import(stream grpc.ClientStreamingServer[pb.ImportRequest, pb.S
 	if err != nil {
 		return err
 	}
-	i, err := s.impl.Import(stream.Context(), id.Object(first.GetObject()), &shim.ChunkReader{Recv: func() ([]byte, error) {
-		m, err := stream.Recv()
-		return m.GetChunk(), err
-	}})
+	i, err := s.impl.Import(stream.Context(), id.Object(first.GetObject()), shim.Chunks(stream, (*pb.ImportRequest).GetChunk))
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 
+	"google.golang.org/grpc"
+
 	"github.com/dbbasic/station/sdk/errs"
 )
 
@@ -30,6 +32,23 @@ func SendChunks(r io.Reader, send func([]byte) error) error {
 			return nil
 		}
 	}
+}
+
+// SendBody answers a stream: with head, then with what r gives, which it closes.
+func SendBody[M any](stream grpc.ServerStreamingServer[M], head *M, chunk func([]byte) *M, r io.ReadCloser) error {
+	defer func() { _ = r.Close() }() // what was to be read has been
+	if err := stream.Send(head); err != nil {
+		return err
+	}
+	var sent error
+	err := SendChunks(r, func(b []byte) error {
+		sent = stream.Send(chunk(b))
+		return sent
+	})
+	if sent != nil {
+		return sent
+	}
+	return err
 }
 
 // ReadChunk fills b from r as far as r goes, and says whether that was its end.
@@ -63,6 +82,14 @@ type ChunkReader struct {
 	err   error // that ended the stream
 }
 
+// Chunks is the bytes of the messages of a stream, on either side of it.
+func Chunks[M any](stream interface{ Recv() (*M, error) }, chunk func(*M) []byte) *ChunkReader {
+	return &ChunkReader{Recv: func() ([]byte, error) {
+		m, err := stream.Recv()
+		return chunk(m), err
+	}}
+}
+
 // Read implements io.Reader.
 func (r *ChunkReader) Read(b []byte) (int, error) {
 	for len(r.chunk) == 0 && r.err == nil {
@@ -88,6 +115,22 @@ func (r *ChunkReader) Read(b []byte) (int, error) {
 type StreamReader struct {
 	ChunkReader
 	Cancel context.CancelFunc
+}
+
+// OpenBody takes what SendBody sends: it gives the head, and a reader of the bytes
+// that follow. open makes the call, which ends when the reader is closed.
+func OpenBody[M any](ctx context.Context, open func(context.Context) (grpc.ServerStreamingClient[M], error), chunk func(*M) []byte) (*M, *StreamReader, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	stream, err := open(ctx)
+	var head *M
+	if err == nil {
+		head, err = stream.Recv()
+	}
+	if err != nil {
+		cancel()
+		return nil, nil, FromStatus(err)
+	}
+	return head, &StreamReader{ChunkReader: *Chunks(stream, chunk), Cancel: cancel}, nil
 }
 
 // Close implements io.Closer. A stream that has not ended is cancelled.

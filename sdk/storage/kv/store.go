@@ -70,7 +70,7 @@ var defaultLimits = limits{rows: 20_000, bytes: 4 << 20, time: 250 * time.Millis
 // New gives a store that waits for Configure.
 func New(o Options) *Store {
 	o.Info.Kind = plugin.Storage
-	s := &Store{o: o, now: time.Now, limits: defaultLimits, changes: plugin.NewBuckets(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)}
+	s := &Store{o: o, now: time.Now, limits: defaultLimits, changes: plugin.NewDurations()}
 	if s.o.End == nil {
 		s.o.End = func(err error) {
 			s.o.Log.Error("the storage ends: what was written may not be durable", "error", err)

@@ -15,20 +15,22 @@ import (
 type action struct {
 	noObject bool // the request names none
 	ask      func(*exchange, context.Context, id.Object) (value any, next string, err error)
+	stream   func(*exchange, id.Object) error // instead of ask: it takes or gives bytes of any length
 }
 
 var actions = map[Action]action{
-	Invoke: {}, File: {}, PutFile: {}, // they stream
-	Identity: {true, (*exchange).identity}, Objects: {true, (*exchange).objects},
-	Source: {false, (*exchange).source}, State: {false, (*exchange).state}, Logs: {false, (*exchange).logs}, Follow: {false, (*exchange).follow},
-	Test: {false, (*exchange).test}, Versions: {false, (*exchange).versions}, Version: {false, (*exchange).version},
-	Diff: {false, (*exchange).diff}, Metadata: {false, (*exchange).metadata},
-	Publish: {false, (*exchange).publish}, Rollback: {false, (*exchange).rollback}, Delete: {false, (*exchange).delete},
-	Export: {}, Import: {},
-	Files: {false, (*exchange).files}, DeleteFile: {false, (*exchange).deleteFile}, Status: {false, (*exchange).status},
-	SetState: {false, (*exchange).setState}, DeleteState: {false, (*exchange).deleteState},
-	Plugins: {true, (*exchange).plugins}, Health: {true, (*exchange).health}, Ready: {true, (*exchange).ready},
-	Metrics: {true, (*exchange).metrics},
+	Invoke:   {},
+	Identity: {noObject: true, ask: (*exchange).identity}, Objects: {noObject: true, ask: (*exchange).objects},
+	Source: {ask: (*exchange).source}, State: {ask: (*exchange).state}, Logs: {ask: (*exchange).logs}, Follow: {ask: (*exchange).follow},
+	Test: {ask: (*exchange).test}, Versions: {ask: (*exchange).versions}, Version: {ask: (*exchange).version},
+	Diff: {ask: (*exchange).diff}, Metadata: {ask: (*exchange).metadata},
+	Publish: {ask: (*exchange).publish}, Rollback: {ask: (*exchange).rollback}, Delete: {ask: (*exchange).delete},
+	Export: {stream: (*exchange).exportObject}, Import: {stream: (*exchange).importObject},
+	File: {stream: (*exchange).file}, PutFile: {stream: (*exchange).putFile},
+	Files: {ask: (*exchange).files}, DeleteFile: {ask: (*exchange).deleteFile}, Status: {ask: (*exchange).status},
+	SetState: {ask: (*exchange).setState}, DeleteState: {ask: (*exchange).deleteState},
+	Plugins: {noObject: true, ask: (*exchange).plugins}, Health: {noObject: true, ask: (*exchange).health}, Ready: {noObject: true, ask: (*exchange).ready},
+	Metrics: {noObject: true, ask: (*exchange).metrics},
 }
 
 // operator is who asks: there is no login.
@@ -47,15 +49,8 @@ func (x *exchange) ask(do action, object id.Object, station id.Station) error {
 	if err := x.hereOnly(station); err != nil {
 		return err
 	}
-	switch x.Do {
-	case File:
-		return x.file(object)
-	case PutFile:
-		return x.putFile(object)
-	case Export:
-		return x.exportObject(object)
-	case Import:
-		return x.importObject(object)
+	if do.stream != nil {
+		return do.stream(x, object)
 	}
 	switch {
 	case x.Limit == 0:

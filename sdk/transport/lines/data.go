@@ -2,7 +2,7 @@ package lines
 
 import (
 	"context"
-	"time"
+	"io"
 
 	"github.com/dbbasic/station/sdk/errs"
 	"github.com/dbbasic/station/sdk/host"
@@ -35,17 +35,15 @@ func (x *exchange) file(object id.Object) error {
 
 // putFile hands a file of the client to the host, which reads it or refuses it.
 func (x *exchange) putFile(object id.Object) error {
-	ctx, cancel := context.WithCancel(x.calls) // what came whole is stored, also where the client is gone
-	defer cancel()
-	in := &incoming{x: x, more: true, watch: time.AfterFunc(x.most.call, cancel)}
-	defer in.close()
 	f := host.NewFile{Object: object, Name: x.Name, Type: x.Call.Type, IfMatch: x.IfMatch, IfAbsent: x.IfAbsent, RequestID: x.RequestID}
-	stored, err := x.host.PutFile(ctx, f, in)
-	if err != nil {
-		return err
-	}
-	x.last(&Answer{Value: stored})
-	return nil
+	return x.receive(x.calls, func(ctx context.Context, r io.Reader) error { // what came whole is stored, also where the client is gone
+		stored, err := x.host.PutFile(ctx, f, r)
+		if err != nil {
+			return err
+		}
+		x.last(&Answer{Value: stored})
+		return nil
+	})
 }
 
 func (x *exchange) deleteFile(ctx context.Context, object id.Object) (any, string, error) {

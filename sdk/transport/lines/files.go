@@ -24,18 +24,26 @@ type piece struct {
 
 // upload hands a file of the client to the host, which reads it or refuses it.
 func (x *exchange) upload(c *host.Call, f host.Uploaded) error {
-	ctx, cancel := context.WithCancel(x.here)
+	return x.receive(x.here, func(ctx context.Context, r io.Reader) error {
+		u, err := x.host.Upload(ctx, host.UploadFor{Object: c.Object, Station: c.Station, Method: c.Method}, r)
+		if err != nil {
+			return err
+		}
+		f.Name = path.Base("/" + strings.ReplaceAll(f.Name, `\`, "/")) // the client's folders are its own
+		f.Size, f.Upload = u.Size, u.ID
+		c.Uploads = append(c.Uploads, f)
+		return nil
+	})
+}
+
+// receive has take read what the client sends, which ends with ctx or where take
+// does nothing with it for the time of a call.
+func (x *exchange) receive(ctx context.Context, take func(context.Context, io.Reader) error) error {
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	in := &incoming{x: x, more: true, watch: time.AfterFunc(x.most.call, cancel)}
 	defer in.close()
-	u, err := x.host.Upload(ctx, host.UploadFor{Object: c.Object, Station: c.Station, Method: c.Method}, in)
-	if err != nil {
-		return err
-	}
-	f.Name = path.Base("/" + strings.ReplaceAll(f.Name, `\`, "/")) // the client's folders are its own
-	f.Size, f.Upload = u.Size, u.ID
-	c.Uploads = append(c.Uploads, f)
-	return nil
+	return take(ctx, in)
 }
 
 // incoming is a file that a client sends.
@@ -104,16 +112,14 @@ func (x *exchange) piece() (piece, error) {
 // importObject hands an archive of the client to the host. An import ends with its
 // client, but where the host has the whole archive.
 func (x *exchange) importObject(object id.Object) error {
-	ctx, cancel := context.WithCancel(x.calls)
-	defer cancel()
-	in := &incoming{x: x, more: true, watch: time.AfterFunc(x.most.call, cancel)}
-	defer in.close()
-	done, err := x.host.Import(ctx, object, in)
-	if err != nil {
-		return err
-	}
-	x.last(&Answer{Value: done})
-	return nil
+	return x.receive(x.calls, func(ctx context.Context, r io.Reader) error {
+		done, err := x.host.Import(ctx, object, r)
+		if err != nil {
+			return err
+		}
+		x.last(&Answer{Value: done})
+		return nil
+	})
 }
 
 // sendFile answers with a file.
