@@ -38,6 +38,7 @@ var faults = []fault{
 // within 2 s of the death, no call outlasts its deadline, no acknowledged count is
 // lost or given twice, and no process is left.
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{"storage", "transport"} {
 		for _, f := range faults {
 			t.Run(kind+"/"+f.name, func(t *testing.T) {

@@ -326,8 +326,13 @@ func TestKilledWhileDeleting(t *testing.T) {
 	s.start()
 	s.serves()
 	names, err := os.ReadDir(filepath.Dir(s.path()))
-	if err != nil || len(names) > 1 || len(names) == 1 && names[0].Name() != "a.lua" {
-		t.Errorf("in the scripts folder there are %v, %v", names, err)
+	for _, f := range names {
+		if f.Name() != "a.lua" && f.Name() != ".a.lua.station" { // a kill leaves the hidden file, once, and the next write of a.lua takes its name
+			t.Errorf("in the scripts folder there is %s", f.Name())
+		}
+	}
+	if err != nil {
+		t.Error(err)
 	}
 	s.end()
 	t.Logf("%d changes were acknowledged; %d of 8 that were on their way are stored", acknowledged, undecided)

@@ -27,6 +27,7 @@ type newcomer struct {
 // TestPluginsPage follows PLUGINS.md, from nothing to two plugins at work: its
 // commands are run in order, its files are written, and what it shows is what comes.
 func TestPluginsPage(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Skip("the page's commands need curl, which is not installed")
 	}

@@ -60,6 +60,14 @@ func TestMain(m *testing.M) {
 	if len(os.Args) == 4 && os.Args[1] == "faulty-plugin" {
 		faultyPlugin(os.Args[2], faultFile(os.Args[3]))
 	}
+	flag.Parse()
+	given := *strict
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if !given { // most of what is parallel waits: for a plugin that is frozen, a compiler, a file that settles
+		if err := flag.Set("test.parallel", "6"); err != nil {
+			panic(err)
+		}
+	}
 	code := m.Run()
 	if path, err := binary(); err == nil {
 		_ = os.RemoveAll(filepath.Dir(path)) // in the system's temporary folder
