@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -127,51 +126,32 @@ func TestImportKilled(t *testing.T) {
 	s := launchIn(t, work)
 	s.bytesOf(http.MethodPost, "/objects/awkward", nil, http.StatusNoContent)
 	whole := s.bytesOf(http.MethodGet, "/objects/awkward?export=true", nil, http.StatusOK)
+	c := client(t)
 	for _, victim := range []string{"storage", "kernel"} {
-		r, w := io.Pipe()
-		failed := make(chan error, 1)
-		go func() {
-			req, err := http.NewRequest(http.MethodPut, s.url+"/objects/half?import=true", r)
-			var res *http.Response
-			if err == nil {
-				res, err = client(t).Do(req)
+		w, answer := s.beginImport(c, "half", whole[:len(whole)-2048]) // all but the end
+		until(t, "the import runs", func() bool {
+			select {
+			case err := <-answer:
+				t.Fatalf("the import was answered before its end: %v", err)
+			default:
 			}
-			if err == nil {
-				_ = res.Body.Close() // its status is enough
-				if err = fmt.Errorf("%d", res.StatusCode); res.StatusCode < 400 {
-					err = nil
-				}
-			}
-			_ = r.CloseWithError(io.ErrClosedPipe)
-			failed <- err
-		}()
-		_, _ = w.Write(whole[:len(whole)-2048]) // all but the end
-		s.until("the import runs", func() bool {
-			req, err := http.NewRequest(http.MethodDelete, s.url+"/objects/half?object=true", nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			res, err := client(t).Do(req)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() { _ = res.Body.Close() }() // it is read to its end
-			b, err := io.ReadAll(res.Body)
-			return err == nil && strings.Contains(string(b), "import_runs")
+			return s.importRuns(c, "half")
 		})
-		if victim == "kernel" {
+		if storage := s.pluginOf("storage-tsv"); victim == "kernel" {
 			s.kill()
-		} else if err := syscall.Kill(s.pluginOf("storage-tsv"), syscall.SIGKILL); err != nil {
+		} else if err := syscall.Kill(storage, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
+		} else {
+			until(t, "the storage is started again", func() bool { p := s.pluginOf("storage-tsv"); return p != 0 && p != storage })
 		}
 		_ = w.CloseWithError(errors.New("the client goes away"))
-		if err := <-failed; err == nil {
+		if err := <-answer; err == nil {
 			t.Errorf("the import succeeded whose %s was killed", victim)
 		}
 		if victim == "kernel" {
 			s = launchIn(t, work)
 		}
-		s.until("the station is ready", func() bool { return get(t.Context(), client(t), s.url+"/health/ready").status == http.StatusOK })
+		until(t, "the station is ready", func() bool { return get(t.Context(), c, s.url+"/health/ready").status == http.StatusOK })
 		s.bytesOf(http.MethodGet, "/objects/half", nil, http.StatusNotFound)
 	}
 	s.bytesOf(http.MethodPut, "/objects/half?import=true", bytes.NewReader(whole), http.StatusOK)
@@ -181,13 +161,45 @@ func TestImportKilled(t *testing.T) {
 	s.end()
 }
 
-func (s *station) until(what string, ok func() bool) {
-	s.t.Helper()
-	for end := time.Now().Add(patience); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			s.t.Fatalf("not within %v: %s", patience, what)
+// beginImport sends an archive of which begun is the first part, and whose rest is
+// what is written to w. The answer is nil for one that succeeded.
+func (s *station) beginImport(c *http.Client, object string, begun []byte) (w *io.PipeWriter, answer <-chan error) {
+	r, w := io.Pipe()
+	failed := make(chan error, 1)
+	go func() {
+		defer r.Close() //nolint:errcheck // it has no error
+		req, err := http.NewRequest(http.MethodPut, s.url+"/objects/"+object+"?import=true", r)
+		if err != nil {
+			failed <- err
+			return
 		}
+		res, err := c.Do(req)
+		if err == nil {
+			_ = res.Body.Close() // its status is enough
+			if res.StatusCode >= 400 {
+				err = errors.New(res.Status)
+			}
+		}
+		failed <- err
+	}()
+	_, _ = w.Write(begun) // an error has its answer
+	return w, failed
+}
+
+// importRuns reports whether an import of the object has begun: it cannot be deleted.
+func (s *station) importRuns(c *http.Client, object string) bool {
+	s.t.Helper()
+	req, err := http.NewRequest(http.MethodDelete, s.url+"/objects/"+object+"?object=true", nil)
+	if err != nil {
+		s.t.Fatal(err)
 	}
+	res, err := c.Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }() // it is read to its end
+	b, err := io.ReadAll(res.Body)
+	return err == nil && strings.Contains(string(b), "import_runs")
 }
 
 // TestLargeArchive exports an object with ten large files into an import of the same
@@ -213,12 +225,7 @@ func TestLargeArchive(t *testing.T) {
 	began := time.Now()
 	move("moved")
 	t.Logf("%d MiB out and in again took %v", 10**eachFile>>20, time.Since(began).Round(time.Millisecond))
-	for name, peak := range peaks() {
-		t.Logf("%s: %d KiB before, %d KiB more at most", name, before[name]>>10, (peak-before[name])>>10)
-		if *strict && peak-before[name] > streamMemory {
-			t.Errorf("%s grew by %d KiB while an archive passed through it", name, (peak-before[name])>>10)
-		}
-	}
+	s.checkGrowth("an archive", before, peaks())
 	s.readTen("moved", *eachFile)
 	s.end()
 }

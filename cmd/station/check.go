@@ -40,7 +40,7 @@ the station that was to be asked does not answer.`,
   station check scripts/tutorial/03_counter.lua
   station check --url http://127.0.0.1:8001`,
 		Args:              rangeArgs(0, 1),
-		ValidArgsFunction: argument(scriptFiles),
+		ValidArgsFunction: arguments(scriptFiles),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, err := scriptsOnDisk(cmd, file, args)
 			if err != nil {

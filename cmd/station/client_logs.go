@@ -70,7 +70,7 @@ station that goes away is waited for, and the log continued where it was left.`,
   station logs tutorial_02_hello_with_logging user_id=ada --since 2026-01-01T00:00:00Z -q greeted
   station logs tutorial_03_counter -f`,
 		Args:              minArgs(1),
-		ValidArgsFunction: argument(objectIDs),
+		ValidArgsFunction: arguments(objectIDs),
 	}, func(cmd *cobra.Command, station *client, args []string) error {
 		path, err := objectPath(args[0])
 		if err != nil {

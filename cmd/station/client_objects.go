@@ -22,7 +22,7 @@ below the scripts folder. With PREFIX it lists those whose id begins so.`,
 		Example: `  station ls
   station ls tutorial_ -o tsv`,
 		Args:              rangeArgs(0, 1),
-		ValidArgsFunction: argument(objectIDs),
+		ValidArgsFunction: arguments(objectIDs),
 	}, func(cmd *cobra.Command, station *client, args []string) error {
 		prefix := append(args, "")[0]
 		return station.printList(cmd, *out, query("/objects", "prefix", prefix), []string{"object_id", "version", "path"}, func(r *rows) error {
@@ -64,7 +64,7 @@ files. It asks first; where no terminal is there to answer, it wants --yes.
 An object that is made again under the id begins empty.`,
 		Example:           `  station rm guestbook --yes`,
 		Args:              exactArgs(1),
-		ValidArgsFunction: argument(objectIDs),
+		ValidArgsFunction: arguments(objectIDs),
 	}, func(cmd *cobra.Command, station *client, args []string) error {
 		path, err := objectPath(args[0])
 		if err != nil {
@@ -75,13 +75,8 @@ An object that is made again under the id begins empty.`,
 				return err
 			}
 		}
-		var done struct{ Message string }
-		r := request{method: http.MethodDelete, path: query(path, "object", "true"), header: ifMatch(match)}
-		if err := station.do(cmd.Context(), r, &done); err != nil {
-			return err
-		}
-		fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", args[0], visible(done.Message, ""))
-		return nil
+		r := request{method: http.MethodDelete, path: query(path, "object", "true"), header: ifMatch(nil, match)}
+		return station.printMessage(cmd, args[0], r)
 	})
 	yesFlag(cmd, &yes)
 	matchFlag(cmd, &match)
@@ -96,12 +91,12 @@ func matchFlag(cmd *cobra.Command, to *string) {
 	cmd.Flags().StringVar(to, "if-match", "", "`hash` that the newest version must have, else nothing is changed")
 }
 
-func ifMatch(hash string) http.Header {
-	h := http.Header{}
-	if hash != "" {
-		h.Set("If-Match", `"`+hash+`"`)
+// ifMatch adds what --if-match says to the headers of a request, which may be nil.
+func ifMatch(h http.Header, hash string) http.Header {
+	if hash == "" {
+		return h
 	}
-	return h
+	return withHeader(h, "If-Match", `"`+hash+`"`)
 }
 
 // confirm asks on a terminal whether to go on. Any other answer than yes is an error.

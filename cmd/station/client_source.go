@@ -34,7 +34,7 @@ names, as it is.`,
 		Example: `  station source tutorial_01_hello
   station source greeter --version 1 > greeter-1.lua`,
 		Args:              exactArgs(1),
-		ValidArgsFunction: argument(objectIDs),
+		ValidArgsFunction: arguments(objectIDs),
 	}, func(cmd *cobra.Command, station *client, args []string) error {
 		path, err := objectPath(args[0])
 		if err != nil {
@@ -131,10 +131,7 @@ With --if-match, nothing is changed where somebody else has saved meanwhile;
 		if err != nil {
 			return err
 		}
-		code.method, code.path = http.MethodPut, query(path, "source", "true")
-		if match != "" {
-			code.header.Set("If-Match", `"`+match+`"`)
-		}
+		code.method, code.path, code.header = http.MethodPut, query(path, "source", "true"), ifMatch(code.header, match)
 		return station.printMessage(cmd, args[0], code)
 	})
 	noteFlags(cmd, &author, &message)
@@ -168,18 +165,16 @@ func versionsCommand() *cobra.Command {
 		Example: `  station versions tutorial_01_hello
   station versions greeter --limit 0 -o tsv`,
 		Args:              exactArgs(1),
-		ValidArgsFunction: argument(objectIDs),
+		ValidArgsFunction: arguments(objectIDs),
 	}, func(cmd *cobra.Command, station *client, args []string) error {
 		path, err := objectPath(args[0])
 		if err != nil {
 			return err
 		}
-		if *out == asJSON {
-			return station.printAnswer(cmd, query(path, "versions", "true", "limit", strconv.Itoa(pageOf(limit, 1000))))
-		}
-		return station.printList(cmd, *out, "", []string{"version", "timestamp", "author", "message", "hash"}, func(r *rows) error {
+		path = query(path, "versions", "true", "limit", strconv.Itoa(pageOf(limit, 1000)))
+		return station.printList(cmd, *out, path, []string{"version", "timestamp", "author", "message", "hash"}, func(r *rows) error {
 			left := limit
-			return pages(query(path, "versions", "true", "limit", strconv.Itoa(pageOf(limit, 1000))), func(path string) (string, error) {
+			return pages(path, func(path string) (string, error) {
 				var page struct {
 					Versions []versionRow
 					Next     string `json:"next_cursor"`
@@ -250,16 +245,12 @@ the newest without B, as a unified diff that patch takes.`,
 		if err != nil {
 			return err
 		}
-		to := ""
-		if len(args) == 3 {
-			to = args[2]
-		}
 		for _, number := range args[1:] {
 			if err := checkVersion(number); err != nil {
 				return err
 			}
 		}
-		resp, err := station.open(cmd.Context(), request{method: http.MethodGet, path: query(path, "diff", args[1]+".."+to)})
+		resp, err := station.open(cmd.Context(), request{method: http.MethodGet, path: query(path, "diff", args[1]+".."+append(args, "")[2])})
 		if err != nil {
 			return err
 		}

@@ -74,9 +74,6 @@ names; where none answers within half a second there are none.
 // is what is there of it.
 type completer func(cmd *cobra.Command, args []string, begun string) []cobra.Completion
 
-// argument completes one argument.
-func argument(c completer) cobra.CompletionFunc { return arguments(c) }
-
 // arguments completes arguments, each by its own.
 func arguments(list ...completer) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {

@@ -49,14 +49,20 @@ func TestTenFiles(t *testing.T) {
 		began := time.Now()
 		pass.run(pass.of, *eachFile)
 		t.Logf("%s, %d MiB each, took %v", pass.what, *eachFile>>20, time.Since(began).Round(time.Millisecond))
-		for name, peak := range peaks() {
-			t.Logf("  %s: %d KiB before, %d KiB more at most", name, before[name]>>10, (peak-before[name])>>10)
-			if *strict && peak-before[name] > streamMemory {
-				t.Errorf("%s: %s grew by %d KiB", pass.what, name, (peak-before[name])>>10)
-			}
-		}
+		s.checkGrowth(pass.what, before, peaks())
 	}
 	s.end()
+}
+
+// checkGrowth compares what processes had at most while something passed through them.
+func (s *station) checkGrowth(what string, before, peaks memories) {
+	s.t.Helper()
+	for name, peak := range peaks {
+		s.t.Logf("  %s: %d KiB before, %d KiB more at most", name, before[name]>>10, (peak-before[name])>>10)
+		if *strict && peak-before[name] > streamMemory {
+			s.t.Errorf("%s: %s grew by %d KiB", what, name, (peak-before[name])>>10)
+		}
+	}
 }
 
 // resetPeaks forgets what processes had in memory at most; peaks gives it from then on,

@@ -56,7 +56,7 @@ The exit code is 0 if nothing failed, 1 if something did, 2 for a wrong call.`,
 		Example: `  station test
   station test scripts/tutorial/03_counter.lua --run reset`,
 		Args:              rangeArgs(0, 1),
-		ValidArgsFunction: argument(scriptFiles),
+		ValidArgsFunction: arguments(scriptFiles),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, err := scriptsOnDisk(cmd, file, args)
 			if err != nil {

@@ -172,10 +172,10 @@ func (c *termClient) run() {
 		}
 		again, err := c.call(conn, in)
 		switch {
-		case err == errNotTaken && used: //nolint:errorlint // it is never wrapped
+		case errors.Is(err, errNotTaken) && used:
 			c.end = "closed while idle"
 			return
-		case err == errNotTaken: //nolint:errorlint // it is never wrapped
+		case errors.Is(err, errNotTaken):
 			c.end = "closed in the queue"
 			return
 		case err != nil:

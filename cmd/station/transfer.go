@@ -131,7 +131,7 @@ func (c *client) put(cmd *cobra.Command, r request, label, from string) error {
 		}
 		r.body = f
 	}
-	r.body, r.header = io.NopCloser(r.body), withHeader(r.header, "Expect", "100-continue") // what the station refuses is not sent
+	r.header = withHeader(r.header, "Expect", "100-continue") // what the station refuses is not sent
 	body, end := progress(cmd.ErrOrStderr(), label, r.size, r.body)
 	defer end()
 	r.body = body

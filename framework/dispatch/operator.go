@@ -106,13 +106,7 @@ func (d *Dispatcher) TakesFile(ctx context.Context, f host.NewFile) (life uint64
 		if err := o.refusal(); err != nil {
 			return o.latest, err
 		}
-		t, err := o.fileTable(ctx)
-		if err == nil {
-			err = t.allows(f)
-		}
-		if err == nil {
-			err = (&transaction{o: o}).roomFor(t, f.Name, f.Type, 0)
-		}
+		_, err := (&transaction{o: o}).admits(ctx, f, 0)
 		life = o.life()
 		return o.latest, ofRequest(err)
 	}})
@@ -122,12 +116,20 @@ func (d *Dispatcher) TakesFile(ctx context.Context, f host.NewFile) (life uint64
 // life is the number of the object's present life.
 func (o *object) life() uint64 { return max(o.live.info.Incarnation, 1) }
 
-// allows says whether the conditions of a file hold.
-func (t *fileTable) allows(f host.NewFile) error {
-	if _, has := t.all.Get(f.Name); has && f.IfAbsent {
-		return errs.New(errs.Precondition, "", "There is a file %q already.", f.Name)
+// admits gives the object's files if one of that many bytes may come to them: its
+// conditions hold, and there is room.
+func (tx *transaction) admits(ctx context.Context, f host.NewFile, size int64) (*fileTable, error) {
+	t, err := tx.o.fileTable(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return t.matches(f.Name, f.IfMatch)
+	if _, has := t.all.Get(f.Name); has && f.IfAbsent {
+		return nil, errs.New(errs.Precondition, "", "There is a file %q already.", f.Name)
+	}
+	if err := t.matches(f.Name, f.IfMatch); err != nil {
+		return nil, err
+	}
+	return t, tx.roomFor(t, f.Name, f.Type, size)
 }
 
 // matches says whether a file is there and the one that is meant.
@@ -149,13 +151,7 @@ func (d *Dispatcher) PutFile(ctx context.Context, f host.NewFile, life uint64, u
 		if tx.o.life() != life {
 			return done{}, errs.New(errs.Conflict, "", "The object %q was deleted and made again while the file arrived; nothing was changed. Send it again.", f.Object)
 		}
-		t, err := tx.o.fileTable(ctx)
-		if err == nil {
-			err = t.allows(f)
-		}
-		if err == nil {
-			err = tx.roomFor(t, f.Name, f.Type, u.Size)
-		}
+		t, err := tx.admits(ctx, f, u.Size)
 		if err != nil {
 			return done{}, err
 		}

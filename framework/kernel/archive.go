@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 
 	"github.com/dbbasic/station/sdk/errs"
@@ -47,11 +46,7 @@ func (h *Host) Export(ctx context.Context, object id.Object) (io.ReadCloser, err
 	if errs.Is(err, errs.NotFound) { // its script could not be stored so far
 		err = errs.Wrap(errs.Unavailable, "kernel.Export", err, "Nothing is stored of the object %q yet; its metadata says why.", object)
 	}
-	if err != nil {
-		give(h.streams.exports)
-		return nil, err
-	}
-	return &stream{ReadCloser: r, kind: h.streams.exports}, nil
+	return streaming(h.streams.exports, r, err)
 }
 
 // Import implements host.Host.
@@ -251,5 +246,5 @@ func (o *objects) serveImport(ctx context.Context, at place) error {
 }
 
 func badArchive(format string, args ...any) error {
-	return errs.New(errs.Invalid, "bad_archive", "%s", fmt.Sprintf(format, args...))
+	return errs.New(errs.Invalid, "bad_archive", format, args...)
 }

@@ -124,11 +124,16 @@ func (h *Host) ReadFile(ctx context.Context, object id.Object, name, hash string
 		e.Op, e.Err = "kernel.ReadFile", err
 		err = e
 	}
+	return streaming(h.streams.reads, r, err)
+}
+
+// streaming gives what was opened in a place of that kind, which an error frees.
+func streaming(kind chan struct{}, r io.ReadCloser, err error) (io.ReadCloser, error) {
 	if err != nil {
-		give(h.streams.reads)
+		give(kind)
 		return nil, err
 	}
-	return &stream{ReadCloser: r, kind: h.streams.reads}, nil
+	return &stream{ReadCloser: r, kind: kind}, nil
 }
 
 // stream is what is being read; it keeps its place until it is closed.

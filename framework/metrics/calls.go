@@ -111,8 +111,8 @@ type tally struct {
 	seconds  *plugin.Buckets
 }
 
-// callBounds reach from a call that is answered from memory to the longest there is.
-var callBounds = []float64{0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 30}
+// durations reach from a call that is answered from memory to the longest there is.
+func durations() *plugin.Buckets { return plugin.NewDurations(5, 30) }
 
 // Count counts one call, its waiting included. Of an error the kind counts, of which
 // there are few: its code may be a script's own.
@@ -123,7 +123,7 @@ func (c *Class) Count(method string, err error, took time.Duration) {
 	by := &c.by[methodIndex(method)]
 	t := by.Load()
 	if t == nil {
-		by.CompareAndSwap(nil, &tally{seconds: plugin.NewBuckets(callBounds...)})
+		by.CompareAndSwap(nil, &tally{seconds: durations()})
 		t = by.Load()
 	}
 	outcome := 0
@@ -153,7 +153,7 @@ type Commits struct {
 func NewCommits() *Commits {
 	return &Commits{
 		size:    plugin.NewBuckets(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024),
-		seconds: plugin.NewBuckets(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 30),
+		seconds: durations(),
 	}
 }
 

@@ -15,10 +15,6 @@ type seen struct {
 	segments atomic.Int64
 }
 
-func newSeen() seen {
-	return seen{fsync: plugin.NewBuckets(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)}
-}
-
 // countSegments notes how many segments the journal has, with journalMu held.
 func (s *Store) countSegments() {
 	n := len(s.journal.sealed)

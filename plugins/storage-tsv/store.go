@@ -101,7 +101,7 @@ const (
 // New gives a store that waits for Configure. Version is the plugin's own.
 func New(log *slog.Logger, version string) *Store {
 	s := &Store{
-		log: log, version: version, seen: newSeen(),
+		log: log, version: version, seen: seen{fsync: plugin.NewDurations()},
 		openFS: openOS, lockWait: lockWait, segmentSize: segmentSize, carryDelay: carryDelay, syncAllAbove: syncAllAbove,
 		uploadLife: storage.UploadLife, logSize: logSize, now: time.Now,
 		scan: scanLimits{lines: 100_000, bytes: 4 << 20, time: 250 * time.Millisecond}, levels: levelSizes{recentOver, middleOver},

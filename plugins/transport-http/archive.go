@@ -3,12 +3,13 @@ package transporthttp
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/dbbasic/station/sdk/errs"
+	"github.com/dbbasic/station/sdk/host"
 	"github.com/dbbasic/station/sdk/id"
 	"github.com/dbbasic/station/sdk/storage"
 )
@@ -85,9 +86,8 @@ const tarType = "application/x-tar"
 
 // importObject answers PUT ?import=true.
 func (x *exchange) importObject(ctx context.Context, object id.Object, _ args) error {
-	if enc := x.r.Header.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
-		return errs.New(errs.Unsupported, "unsupported_content_encoding",
-			"The content encoding %q is not supported; send the archive as it is.", clip(enc))
+	if err := x.plainBody(); err != nil {
+		return err
 	}
 	switch media, _, err := contentType(x.r.Header.Get("Content-Type")); {
 	case err != nil:
@@ -95,21 +95,14 @@ func (x *exchange) importObject(ctx context.Context, object id.Object, _ args) e
 	case media != "" && media != tarType && media != "application/octet-stream" && media != formType: // curl says the last of any body
 		return errs.New(errs.Unsupported, "", "An archive is sent as the body itself, with the Content-Type %s.", tarType)
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	body := &fileBody{x: x, rc: http.NewResponseController(x.w), start: time.Now(), stall: time.AfterFunc(callTime, cancel)}
-	defer body.stall.Stop()
-	done, err := x.host.Import(ctx, object, body)
+	var done host.Published
+	err := x.passBody(ctx, func(ctx context.Context, body io.Reader) (err error) {
+		done, err = x.host.Import(ctx, object, body)
+		return err
+	})
 	if err != nil {
-		x.w.Header().Set("Connection", "close") // the rest of the body is not read
 		return err
 	}
-	x.setETag(done.Hash)
-	x.sendJSON(http.StatusOK, struct {
-		Status    string    `json:"status"`
-		Message   string    `json:"message"`
-		VersionID uint64    `json:"version_id"`
-		ObjectID  id.Object `json:"object_id"`
-	}{"ok", "The object is imported, and version " + strconv.FormatUint(done.Version, 10) + " is live", done.Version, object})
+	x.sendPublished("The object is imported, and version "+strconv.FormatUint(done.Version, 10)+" is live", done, object)
 	return nil
 }

@@ -139,7 +139,7 @@ func (x *exchange) hold(n int64) error {
 	if x.bodies.Add(n) > maxBodies {
 		x.bodies.Add(-n)
 		x.w.Header().Set("Connection", "close")
-		return &errs.Error{Kind: errs.Busy, Message: "Too many large bodies are being received; try again later.", RetryAfter: time.Second}
+		return &errs.Error{Kind: errs.Busy, Message: "Too many large bodies are being received or sent; try again later.", RetryAfter: time.Second}
 	}
 	x.held += n
 	return nil

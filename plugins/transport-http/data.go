@@ -112,16 +112,12 @@ func (x *exchange) putFile(ctx context.Context, object id.Object, p args) error 
 	default:
 		return errs.New(errs.Invalid, "bad_if_match", "If-None-Match of a file that is put is *: only where there is none of that name.")
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	body := &fileBody{x: x, rc: http.NewResponseController(x.w), start: time.Now()}
-	body.stall = time.AfterFunc(callTime, cancel) // the host neither reads nor answers
-	defer body.stall.Stop()
-	stored, err := x.host.PutFile(ctx, f, body)
+	var stored host.StoredFile
+	err = x.passBody(ctx, func(ctx context.Context, body io.Reader) (err error) {
+		stored, err = x.host.PutFile(ctx, f, body)
+		return err
+	})
 	if err != nil {
-		if !body.ended {
-			x.w.Header().Set("Connection", "close") // the rest of the body is not read
-		}
 		return err
 	}
 	x.setETag(stored.Hash)
@@ -170,6 +166,20 @@ func (x *exchange) fileMatch() (string, error) {
 		return host.AnyFile, nil
 	}
 	return tag, err
+}
+
+// passBody has take read the body of the request. It ends where the host neither reads
+// nor answers for the time of a call.
+func (x *exchange) passBody(ctx context.Context, take func(context.Context, io.Reader) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	body := &fileBody{x: x, rc: http.NewResponseController(x.w), start: time.Now(), stall: time.AfterFunc(callTime, cancel)}
+	defer body.stall.Stop()
+	err := take(ctx, body)
+	if err != nil && !body.ended {
+		x.w.Header().Set("Connection", "close") // the rest of the body is not read
+	}
+	return err
 }
 
 // fileBody is the body of a request as it arrives, where it is a file or an archive: all

@@ -18,7 +18,7 @@ import (
 
 // logs answers ?logs=true.
 func (x *exchange) logs(ctx context.Context, object id.Object, p args) error {
-	fields, err := fieldFilters(p, "logs", "level", "q", "limit", "since", "until", "order", "cursor")
+	fields, err := x.fieldFilters(p, "logs")
 	if err != nil {
 		return err
 	}
@@ -72,8 +72,12 @@ const fieldPrefix = "field."
 var columns = []string{"entry_id", "timestamp", "level", "message"}
 
 // fieldFilters gives the fields that a look at a log asks for: all parameters that
-// are not known. Errors: errs.Invalid.
-func fieldFilters(p args, known ...string) ([]storage.FieldFilter, error) {
+// the row of that flag does not have. One that only the other row of the two has is
+// a field of neither. Errors: errs.Invalid.
+func (x *exchange) fieldFilters(p args, flag string) ([]storage.FieldFilter, error) {
+	names := func(flag string) []string { return x.routes.flags[flag].ops[0].names() }
+	known := append([]string{flag}, names(flag)...)
+	reserved := slices.Concat(names("logs"), names("tail"), columns)
 	values := map[string]string{}
 	var misplaced []string
 	for name, value := range p {
@@ -81,7 +85,7 @@ func fieldFilters(p args, known ...string) ([]storage.FieldFilter, error) {
 		case asField:
 			values[field] = value
 		case slices.Contains(known, name):
-		case slices.Contains(logReserved, name) || slices.Contains(columns, name):
+		case slices.Contains(reserved, name):
 			misplaced = append(misplaced, strconv.Quote(name))
 		default:
 			if _, prefixed := p[fieldPrefix+name]; !prefixed {
@@ -103,10 +107,6 @@ func fieldFilters(p args, known ...string) ([]storage.FieldFilter, error) {
 	}
 	return fields, nil
 }
-
-// logReserved are the names that are parameters of one look at a log or of the
-// other, and fields of neither.
-var logReserved = []string{"level", "q", "limit", "since", "until", "order", "cursor", "last"}
 
 // moment reads a point in time from 1970 on: RFC 3339, or seconds since then. It is
 // zero where the parameter is absent.

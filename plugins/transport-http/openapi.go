@@ -168,11 +168,7 @@ func describe(item map[string]any, r *route) {
 	}
 	if len(r.ops) == 0 {
 		for _, method := range methods {
-			op := operationAt(item, method, r.path, r.does)
-			op.Responses["default"] = apiResponse{Description: "What the object answers, or an error of the station.", Content: anyOrError()}
-			if method == http.MethodPost || method == http.MethodPut || method == http.MethodPatch {
-				op.Body = anyBody()
-			}
+			operationAt(item, method, r.path, r.does).runs(method)
 		}
 		return
 	}
@@ -265,14 +261,18 @@ func (p *param) describe(alone bool) apiParameter {
 	return a
 }
 
-func anyBody() *apiBody {
-	return &apiBody{Description: "What the object takes.", Content: map[string]struct{}{
-		"application/json": {}, "application/x-www-form-urlencoded": {}, "multipart/form-data": {}, "*/*": {},
-	}}
-}
-
-func anyOrError() map[string]apiMedia {
-	return map[string]apiMedia{"*/*": {Schema: map[string]any{}}}
+// runs makes an operation that of an object's function, which takes and answers what
+// it likes.
+func (op *apiOperation) runs(method string) {
+	op.Responses["default"] = apiResponse{
+		Description: "What the object answers, or an error of the station.",
+		Content:     map[string]apiMedia{"*/*": {Schema: map[string]any{}}},
+	}
+	if method == http.MethodPost || method == http.MethodPut || method == http.MethodPatch {
+		op.Body = &apiBody{Description: "What the object takes.", Content: map[string]struct{}{
+			"application/json": {}, "application/x-www-form-urlencoded": {}, "multipart/form-data": {}, "*/*": {},
+		}}
+	}
 }
 
 // appendObjects appends a path for each object, with the methods that it answers.
@@ -281,11 +281,7 @@ func appendObjects(b *bytes.Buffer, page host.ObjectsPage) error {
 		item := map[string]any{}
 		path := "/objects/" + string(o.Object)
 		for _, method := range page.Methods[i] {
-			op := operationAt(item, method, "_run_"+string(o.Object), "runs "+o.Path)
-			op.Responses["default"] = apiResponse{Description: "What the object answers, or an error of the station.", Content: anyOrError()}
-			if method == http.MethodPost || method == http.MethodPut || method == http.MethodPatch {
-				op.Body = anyBody()
-			}
+			operationAt(item, method, "_run_"+string(o.Object), "runs "+o.Path).runs(method)
 		}
 		b.WriteByte(',')
 		if err := appendMember(b, path, item); err != nil {

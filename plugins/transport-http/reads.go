@@ -17,15 +17,13 @@ import (
 // findFlag gives the one flag of a query, or "". A repeated parameter is its
 // last value. Errors: errs.Invalid for two flags.
 func (x *exchange) findFlag(query []host.Field) (string, error) {
-	found, last := "", map[string]string(nil)
+	last := map[string]string{}
 	for _, f := range query {
 		if x.routes.flags[f.Name] != nil {
-			if last == nil {
-				last = map[string]string{}
-			}
 			last[f.Name] = f.Value
 		}
 	}
+	found := ""
 	for _, f := range query {
 		value, is := last[f.Name]
 		if !is || f.Name == found || x.routes.flags[f.Name].value == "" && value != "true" {

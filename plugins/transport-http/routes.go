@@ -62,8 +62,7 @@ var routes = []route{
 	}},
 	{path: objectPath, flag: "logs", does: "gives the log", ops: []operation{
 		{method: http.MethodGet, serve: (*exchange).logs, open: true, params: []param{
-			{name: "level", doc: "Levels in any case, separated by commas."},
-			{name: "q", doc: "A text in the message or in the value of a field, in any case."},
+			entryLevel, entryText,
 			{name: "since", doc: "Entries from this time on: RFC 3339, or seconds since 1970."},
 			{name: "until", doc: "Entries before this time."},
 			{name: "order", doc: "desc begins with the newest entry, asc with the oldest.", oneOf: []string{"desc", "asc"}},
@@ -71,8 +70,7 @@ var routes = []route{
 		}}},
 	{path: objectPath, flag: "tail", does: "sends the entries of the log as they are written", ops: []operation{
 		{method: http.MethodGet, serve: (*exchange).tail, open: true, time: untimed, params: []param{
-			{name: "level", doc: "Levels in any case, separated by commas."},
-			{name: "q", doc: "A text in the message or in the value of a field, in any case."},
+			entryLevel, entryText,
 			{name: "last", doc: "How many of the newest entries come first, 10 without it."},
 			{name: "since", doc: "Instead of last: entries from this time on come first."},
 			{name: "cursor", doc: "The id of the last event that was received; the header Last-Event-ID goes before it."},
@@ -154,6 +152,12 @@ type param struct {
 }
 
 var theKey = param{name: "key", doc: "The key.", required: true}
+
+// What looks at a log have in common.
+var (
+	entryLevel = param{name: "level", doc: "Levels in any case, separated by commas."}
+	entryText  = param{name: "q", doc: "A text in the message or in the value of a field, in any case."}
+)
 
 var pageCursor = param{name: "cursor", doc: "The next_cursor of the page before."}
 
@@ -288,13 +292,6 @@ func (r *route) allowed() []string {
 // args gives the last value of each parameter. Errors: errs.Invalid that names
 // those that are not known, or one that is missing.
 func (op *operation) args(flag string, query []host.Field) (args, error) {
-	known := make([]string, 0, len(op.params)+1)
-	if flag != "" {
-		known = append(known, flag)
-	}
-	for _, p := range op.params {
-		known = append(known, p.name)
-	}
 	a := make(args, len(query))
 	for _, f := range query {
 		a[f.Name] = f.Value
@@ -307,5 +304,18 @@ func (op *operation) args(flag string, query []host.Field) (args, error) {
 	if op.open {
 		return a, nil
 	}
+	known := op.names()
+	if flag != "" {
+		known = append([]string{flag}, known...)
+	}
 	return a, onlyKnown(query, known)
+}
+
+// names are those of its parameters.
+func (op *operation) names() []string {
+	list := make([]string, len(op.params))
+	for i, p := range op.params {
+		list[i] = p.name
+	}
+	return list
 }

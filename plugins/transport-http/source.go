@@ -165,18 +165,23 @@ func (x *exchange) putSource(ctx context.Context, object id.Object, _ args) erro
 	if err != nil {
 		return err
 	}
-	x.setETag(done.Hash)
 	outcome := "Version " + strconv.FormatUint(done.Version, 10) + " is live"
 	if !done.Minted {
 		outcome = "Nothing has changed: version " + strconv.FormatUint(done.Version, 10) + " has this text"
 	}
+	x.sendPublished(outcome, done, object)
+	return nil
+}
+
+// sendPublished answers with the version that is live now.
+func (x *exchange) sendPublished(message string, done host.Published, object id.Object) {
+	x.setETag(done.Hash)
 	x.sendJSON(http.StatusOK, struct {
 		Status    string    `json:"status"`
 		Message   string    `json:"message"`
 		VersionID uint64    `json:"version_id"`
 		ObjectID  id.Object `json:"object_id"`
-	}{"ok", outcome, done.Version, object})
-	return nil
+	}{"ok", message, done.Version, object})
 }
 
 // jsonFields reads fields of a JSON object, by their exact names, to where fields

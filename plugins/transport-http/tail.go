@@ -66,7 +66,7 @@ func (x *exchange) tail(_ context.Context, object id.Object, p args) error {
 // tailQuery reads the parameters of a tail.
 func (x *exchange) tailQuery(object id.Object, p args) (q host.FollowQuery, err error) {
 	q = host.FollowQuery{Object: object, Text: p["q"], Limit: tailPage, Last: tailLast, Cursor: p["cursor"]}
-	if q.Fields, err = fieldFilters(p, "tail", "level", "q", "last", "since", "cursor"); err != nil {
+	if q.Fields, err = x.fieldFilters(p, "tail"); err != nil {
 		return q, err
 	}
 	if q.Levels, err = levels(p); err != nil {
