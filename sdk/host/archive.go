@@ -33,7 +33,7 @@ func (c *client) Import(ctx context.Context, object id.Object, r io.Reader) (Pub
 	}
 	m, whole, err := sendStream(s, &pb.HostImport{Object: []byte(object)}, func(b []byte) *pb.HostImport { return &pb.HostImport{Chunk: b} }, r)
 	if err != nil && whole {
-		err = lost(err, "host.Import")
+		err = shim.Lost(err, "host.Import")
 	}
 	if err != nil {
 		return Published{}, err

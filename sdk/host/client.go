@@ -5,7 +5,6 @@ import (
 
 	"google.golang.org/grpc"
 
-	"github.com/dbbasic/station/sdk/errs"
 	"github.com/dbbasic/station/sdk/id"
 	"github.com/dbbasic/station/sdk/internal/pb"
 	"github.com/dbbasic/station/sdk/internal/shim"
@@ -13,11 +12,14 @@ import (
 )
 
 // client is the plugin's side: a Host whose calls go to the kernel.
-type client struct{ c pb.HostServiceClient }
+type client struct {
+	c      pb.HostServiceClient
+	invoke *shim.Caller[Call, Result]
+}
 
 // NewClient gives the Host at the other end of a connection.
 func NewClient(conn grpc.ClientConnInterface) Host {
-	return &client{c: pb.NewHostServiceClient(conn)}
+	return &client{c: pb.NewHostServiceClient(conn), invoke: shim.NewCaller(conn, &invoke)}
 }
 
 func (c *client) Identity(ctx context.Context) (Identity, error) {
@@ -31,20 +33,8 @@ func (c *client) Identity(ctx context.Context) (Identity, error) {
 // Invoke gives errs.Unknown where the connection fails: the kernel may have run
 // the call before it died.
 func (c *client) Invoke(ctx context.Context, call Call) (Result, error) {
-	m, err := c.c.Invoke(ctx, encodeCall(&call))
-	if err != nil {
-		return Result{}, lost(err, "host.Invoke")
-	}
-	return decodeResult(m), nil
-}
-
-// lost gives the error of a call that may have changed something: what is not the
-// kernel's own answer leaves that open.
-func lost(err error, op string) error {
-	if !shim.FromPeer(err) && !errs.Is(err, errs.TooLarge) {
-		return &errs.Error{Kind: errs.Unknown, Op: op, Err: err}
-	}
-	return err
+	r, err := c.invoke.Call(ctx, &call)
+	return r, shim.Lost(err, "host.Invoke")
 }
 
 func (c *client) Objects(ctx context.Context, q ObjectsQuery) (ObjectsPage, error) {

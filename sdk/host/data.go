@@ -100,7 +100,7 @@ func (c *client) PutFile(ctx context.Context, f NewFile, r io.Reader) (StoredFil
 	case err == nil:
 		return decodeStoredFile(m), nil
 	case whole:
-		err = lost(err, "host.PutFile")
+		err = shim.Lost(err, "host.PutFile")
 	}
 	return StoredFile{}, err
 }
@@ -108,7 +108,7 @@ func (c *client) PutFile(ctx context.Context, f NewFile, r io.Reader) (StoredFil
 // DeleteFile gives errs.Unknown as Publish does.
 func (c *client) DeleteFile(ctx context.Context, d FileDeletion) error {
 	if _, err := c.c.DeleteFile(ctx, encodeFileDeletion(d)); err != nil {
-		return lost(err, "host.DeleteFile")
+		return shim.Lost(err, "host.DeleteFile")
 	}
 	return nil
 }
@@ -116,7 +116,7 @@ func (c *client) DeleteFile(ctx context.Context, d FileDeletion) error {
 // SetState gives errs.Unknown as Publish does.
 func (c *client) SetState(ctx context.Context, s StateChange) error {
 	if _, err := c.c.SetState(ctx, encodeStateChange(s)); err != nil {
-		return lost(err, "host.SetState")
+		return shim.Lost(err, "host.SetState")
 	}
 	return nil
 }
@@ -124,7 +124,7 @@ func (c *client) SetState(ctx context.Context, s StateChange) error {
 // DeleteState gives errs.Unknown as Publish does.
 func (c *client) DeleteState(ctx context.Context, d StateDeletion) error {
 	if _, err := c.c.DeleteState(ctx, encodeStateDeletion(d)); err != nil {
-		return lost(err, "host.DeleteState")
+		return shim.Lost(err, "host.DeleteState")
 	}
 	return nil
 }

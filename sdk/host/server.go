@@ -7,6 +7,7 @@ import (
 
 	"github.com/dbbasic/station/sdk/id"
 	"github.com/dbbasic/station/sdk/internal/pb"
+	"github.com/dbbasic/station/sdk/internal/shim"
 	"github.com/dbbasic/station/sdk/storage"
 )
 
@@ -28,12 +29,8 @@ func (s *server) Identity(ctx context.Context, _ *pb.Empty) (*pb.HostIdentity, e
 	return &pb.HostIdentity{Station: string(i.Station), Version: i.Version}, nil
 }
 
-func (s *server) Invoke(ctx context.Context, m *pb.HostCall) (*pb.HostResult, error) {
-	r, err := s.h.Invoke(ctx, decodeCall(m))
-	if err != nil {
-		return nil, err
-	}
-	return encodeResult(&r), nil
+func (s *server) Invoke(stream grpc.BidiStreamingServer[pb.Frame, pb.Frame]) error {
+	return shim.Answer(stream, &invoke, s.h.Invoke)
 }
 
 func (s *server) Objects(ctx context.Context, m *pb.HostObjectsQuery) (*pb.HostObjects, error) {

@@ -73,7 +73,7 @@ func (c *client) Version(ctx context.Context, object id.Object, number uint64) (
 func (c *client) Publish(ctx context.Context, p Publication) (Published, error) {
 	m, err := c.c.Publish(ctx, encodePublication(p))
 	if err != nil {
-		return Published{}, lost(err, "host.Publish")
+		return Published{}, shim.Lost(err, "host.Publish")
 	}
 	return decodePublished(m), nil
 }
@@ -82,7 +82,7 @@ func (c *client) Publish(ctx context.Context, p Publication) (Published, error) 
 func (c *client) Rollback(ctx context.Context, r Rollback) (Published, error) {
 	m, err := c.c.Rollback(ctx, encodeRollback(r))
 	if err != nil {
-		return Published{}, lost(err, "host.Rollback")
+		return Published{}, shim.Lost(err, "host.Rollback")
 	}
 	return decodePublished(m), nil
 }
@@ -98,7 +98,7 @@ func (c *client) Diff(ctx context.Context, q DiffQuery) ([]byte, error) {
 // Delete gives errs.Unknown as Publish does.
 func (c *client) Delete(ctx context.Context, d Deletion) error {
 	if _, err := c.c.Delete(ctx, encodeDeletion(d)); err != nil {
-		return lost(err, "host.Delete")
+		return shim.Lost(err, "host.Delete")
 	}
 	return nil
 }

@@ -18,13 +18,14 @@ import (
 // Client is the kernel's side of a storage plugin.
 type Client struct {
 	shim.Base
-	c pb.StorageServiceClient
+	c      pb.StorageServiceClient
+	commit *shim.Caller[[]Commit, []error]
 }
 
 var _ Storage = (*Client)(nil)
 
 func newClient(conn *grpc.ClientConn) *Client {
-	return &Client{Base: shim.NewBase(conn), c: pb.NewStorageServiceClient(conn)}
+	return &Client{Base: shim.NewBase(conn), c: pb.NewStorageServiceClient(conn), commit: shim.NewCaller(conn, &commit)}
 }
 
 // Info implements plugin.Plugin.
@@ -48,28 +49,12 @@ func (c *Client) Boot(ctx context.Context) (Boot, error) {
 // Commit implements Storage. Where the connection fails after the batch may
 // have been sent, the outcome of all its commits is errs.Unknown.
 func (c *Client) Commit(ctx context.Context, commits []Commit) []error {
-	req := &pb.CommitRequest{Commits: make([]*pb.Commit, len(commits))}
-	for i := range commits {
-		req.Commits[i] = encodeCommit(&commits[i])
-	}
-	out := make([]error, len(commits))
-	m, err := c.c.Commit(ctx, req)
-	if err == nil && len(m.GetResults()) != len(commits) {
-		err = errs.Wrap(errs.Unknown, "storage.Commit", nil, "The storage plugin answered %d results for %d commits.", len(m.GetResults()), len(commits))
+	out, err := c.commit.Call(ctx, &commits)
+	if err == nil && len(out) != len(commits) {
+		err = errs.Wrap(errs.Unknown, "storage.Commit", nil, "The storage plugin answered %d results for %d commits.", len(out), len(commits))
 	}
 	if err != nil {
-		if !shim.FromPeer(err) && !errs.Is(err, errs.TooLarge) {
-			err = &errs.Error{Kind: errs.Unknown, Op: "storage.Commit", Err: err}
-		}
-		for i := range out {
-			out[i] = err
-		}
-		return out
-	}
-	for i, r := range m.GetResults() {
-		if r.GetError() != nil {
-			out[i] = shim.DecodeError(r.GetError())
-		}
+		return alike(len(commits), shim.Lost(err, "storage.Commit"))
 	}
 	return out
 }

@@ -34,20 +34,10 @@ func (s *server) Boot(ctx context.Context, _ *pb.Empty) (*pb.BootReply, error) {
 	return &pb.BootReply{Number: b.Number, High: uint64(b.High)}, nil
 }
 
-func (s *server) Commit(ctx context.Context, m *pb.CommitRequest) (*pb.CommitReply, error) {
-	commits := make([]Commit, len(m.GetCommits()))
-	for i, c := range m.GetCommits() {
-		commits[i] = decodeCommit(c)
-	}
-	results := s.gather.commit(ctx, s.impl, commits)
-	out := &pb.CommitReply{Results: make([]*pb.CommitResult, len(results))}
-	for i, err := range results {
-		out.Results[i] = &pb.CommitResult{}
-		if err != nil {
-			out.Results[i].Error = shim.EncodeError(errs.From(err))
-		}
-	}
-	return out, nil
+func (s *server) Commit(stream grpc.BidiStreamingServer[pb.Frame, pb.Frame]) error {
+	return shim.Answer(stream, &commit, func(ctx context.Context, commits []Commit) ([]error, error) {
+		return s.gather.commit(ctx, s.impl, commits), nil
+	})
 }
 
 func (s *server) Objects(ctx context.Context, m *pb.StoredObjectsQuery) (*pb.StoredObjects, error) {
@@ -179,17 +169,18 @@ func (g *gatherer) work(ctx context.Context, impl Storage) {
 func store(ctx context.Context, impl Storage, all []Commit) (results []error) {
 	defer func() {
 		if r := recover(); r != nil {
-			results = unknown(len(all), errs.New(errs.Unknown, "", "The storage plugin panicked while storing: %v", r))
+			results = alike(len(all), errs.New(errs.Unknown, "", "The storage plugin panicked while storing: %v", r))
 		}
 	}()
 	results = impl.Commit(ctx, all)
 	if len(results) != len(all) {
-		results = unknown(len(all), errs.New(errs.Unknown, "", "The storage plugin gave %d results for %d commits.", len(results), len(all)))
+		results = alike(len(all), errs.New(errs.Unknown, "", "The storage plugin gave %d results for %d commits.", len(results), len(all)))
 	}
 	return results
 }
 
-func unknown(n int, err error) []error {
+// alike gives n times the same error.
+func alike(n int, err error) []error {
 	out := make([]error, n)
 	for i := range out {
 		out[i] = err

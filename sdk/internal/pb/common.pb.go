@@ -175,6 +175,129 @@ func (x *Error) GetCause() string {
 	return ""
 }
 
+// Frame is what one side of a stream of calls has to send: from who calls, calls and what became
+// of his interest in them; from who answers, answers in any order.
+type Frame struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Parts         []*Part                `protobuf:"bytes,1,rep,name=parts,proto3" json:"parts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Frame) Reset() {
+	*x = Frame{}
+	mi := &file_station_v1_common_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Frame) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Frame) ProtoMessage() {}
+
+func (x *Frame) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_common_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Frame.ProtoReflect.Descriptor instead.
+func (*Frame) Descriptor() ([]byte, []int) {
+	return file_station_v1_common_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Frame) GetParts() []*Part {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
+// Part is one call, one answer, or that nobody waits for an answer any more.
+type Part struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Call          uint64                 `protobuf:"varint,1,opt,name=call,proto3" json:"call,omitempty"`                            // its number; one stream gives no number twice
+	Message       []byte                 `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`                       // the call, or its result; absent where all its fields are zero
+	TimeoutUs     int64                  `protobuf:"varint,3,opt,name=timeout_us,json=timeoutUs,proto3" json:"timeout_us,omitempty"` // of a call, how long it may take; 0: as long as the stream
+	Gone          bool                   `protobuf:"varint,4,opt,name=gone,proto3" json:"gone,omitempty"`                            // who calls waits no more
+	Status        []byte                 `protobuf:"bytes,5,opt,name=status,proto3" json:"status,omitempty"`                         // of an answer that is an error: google.rpc.Status
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Part) Reset() {
+	*x = Part{}
+	mi := &file_station_v1_common_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Part) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Part) ProtoMessage() {}
+
+func (x *Part) ProtoReflect() protoreflect.Message {
+	mi := &file_station_v1_common_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Part.ProtoReflect.Descriptor instead.
+func (*Part) Descriptor() ([]byte, []int) {
+	return file_station_v1_common_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Part) GetCall() uint64 {
+	if x != nil {
+		return x.Call
+	}
+	return 0
+}
+
+func (x *Part) GetMessage() []byte {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+func (x *Part) GetTimeoutUs() int64 {
+	if x != nil {
+		return x.TimeoutUs
+	}
+	return 0
+}
+
+func (x *Part) GetGone() bool {
+	if x != nil {
+		return x.Gone
+	}
+	return false
+}
+
+func (x *Part) GetStatus() []byte {
+	if x != nil {
+		return x.Status
+	}
+	return nil
+}
+
 // Stamp is hlc.Stamp.
 type Stamp struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -186,7 +309,7 @@ type Stamp struct {
 
 func (x *Stamp) Reset() {
 	*x = Stamp{}
-	mi := &file_station_v1_common_proto_msgTypes[2]
+	mi := &file_station_v1_common_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -198,7 +321,7 @@ func (x *Stamp) String() string {
 func (*Stamp) ProtoMessage() {}
 
 func (x *Stamp) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_common_proto_msgTypes[2]
+	mi := &file_station_v1_common_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -211,7 +334,7 @@ func (x *Stamp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stamp.ProtoReflect.Descriptor instead.
 func (*Stamp) Descriptor() ([]byte, []int) {
-	return file_station_v1_common_proto_rawDescGZIP(), []int{2}
+	return file_station_v1_common_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Stamp) GetTime() uint64 {
@@ -239,7 +362,7 @@ type Field struct {
 
 func (x *Field) Reset() {
 	*x = Field{}
-	mi := &file_station_v1_common_proto_msgTypes[3]
+	mi := &file_station_v1_common_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -251,7 +374,7 @@ func (x *Field) String() string {
 func (*Field) ProtoMessage() {}
 
 func (x *Field) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_common_proto_msgTypes[3]
+	mi := &file_station_v1_common_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -264,7 +387,7 @@ func (x *Field) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Field.ProtoReflect.Descriptor instead.
 func (*Field) Descriptor() ([]byte, []int) {
-	return file_station_v1_common_proto_rawDescGZIP(), []int{3}
+	return file_station_v1_common_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Field) GetName() []byte {
@@ -297,7 +420,7 @@ type LogEntry struct {
 
 func (x *LogEntry) Reset() {
 	*x = LogEntry{}
-	mi := &file_station_v1_common_proto_msgTypes[4]
+	mi := &file_station_v1_common_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -309,7 +432,7 @@ func (x *LogEntry) String() string {
 func (*LogEntry) ProtoMessage() {}
 
 func (x *LogEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_common_proto_msgTypes[4]
+	mi := &file_station_v1_common_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -322,7 +445,7 @@ func (x *LogEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogEntry.ProtoReflect.Descriptor instead.
 func (*LogEntry) Descriptor() ([]byte, []int) {
-	return file_station_v1_common_proto_rawDescGZIP(), []int{4}
+	return file_station_v1_common_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *LogEntry) GetStation() string {
@@ -393,7 +516,7 @@ type LogsQuery struct {
 
 func (x *LogsQuery) Reset() {
 	*x = LogsQuery{}
-	mi := &file_station_v1_common_proto_msgTypes[5]
+	mi := &file_station_v1_common_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -405,7 +528,7 @@ func (x *LogsQuery) String() string {
 func (*LogsQuery) ProtoMessage() {}
 
 func (x *LogsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_common_proto_msgTypes[5]
+	mi := &file_station_v1_common_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -418,7 +541,7 @@ func (x *LogsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsQuery.ProtoReflect.Descriptor instead.
 func (*LogsQuery) Descriptor() ([]byte, []int) {
-	return file_station_v1_common_proto_rawDescGZIP(), []int{5}
+	return file_station_v1_common_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *LogsQuery) GetObject() string {
@@ -502,7 +625,7 @@ type FieldFilter struct {
 
 func (x *FieldFilter) Reset() {
 	*x = FieldFilter{}
-	mi := &file_station_v1_common_proto_msgTypes[6]
+	mi := &file_station_v1_common_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -514,7 +637,7 @@ func (x *FieldFilter) String() string {
 func (*FieldFilter) ProtoMessage() {}
 
 func (x *FieldFilter) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_common_proto_msgTypes[6]
+	mi := &file_station_v1_common_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -527,7 +650,7 @@ func (x *FieldFilter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FieldFilter.ProtoReflect.Descriptor instead.
 func (*FieldFilter) Descriptor() ([]byte, []int) {
-	return file_station_v1_common_proto_rawDescGZIP(), []int{6}
+	return file_station_v1_common_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *FieldFilter) GetName() []byte {
@@ -558,7 +681,7 @@ type LogsPage struct {
 
 func (x *LogsPage) Reset() {
 	*x = LogsPage{}
-	mi := &file_station_v1_common_proto_msgTypes[7]
+	mi := &file_station_v1_common_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -570,7 +693,7 @@ func (x *LogsPage) String() string {
 func (*LogsPage) ProtoMessage() {}
 
 func (x *LogsPage) ProtoReflect() protoreflect.Message {
-	mi := &file_station_v1_common_proto_msgTypes[7]
+	mi := &file_station_v1_common_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -583,7 +706,7 @@ func (x *LogsPage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsPage.ProtoReflect.Descriptor instead.
 func (*LogsPage) Descriptor() ([]byte, []int) {
-	return file_station_v1_common_proto_rawDescGZIP(), []int{7}
+	return file_station_v1_common_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *LogsPage) GetEntries() []*LogEntry {
@@ -639,7 +762,16 @@ const file_station_v1_common_proto_rawDesc = "" +
 	"\x0eretry_after_ns\x18\b \x01(\x03R\fretryAfterNs\x12\x0e\n" +
 	"\x02op\x18\t \x01(\tR\x02op\x12\x14\n" +
 	"\x05cause\x18\n" +
-	" \x01(\tR\x05cause\"5\n" +
+	" \x01(\tR\x05cause\"/\n" +
+	"\x05Frame\x12&\n" +
+	"\x05parts\x18\x01 \x03(\v2\x10.station.v1.PartR\x05parts\"\x7f\n" +
+	"\x04Part\x12\x12\n" +
+	"\x04call\x18\x01 \x01(\x04R\x04call\x12\x18\n" +
+	"\amessage\x18\x02 \x01(\fR\amessage\x12\x1d\n" +
+	"\n" +
+	"timeout_us\x18\x03 \x01(\x03R\ttimeoutUs\x12\x12\n" +
+	"\x04gone\x18\x04 \x01(\bR\x04gone\x12\x16\n" +
+	"\x06status\x18\x05 \x01(\fR\x06status\"5\n" +
 	"\x05Stamp\x12\x12\n" +
 	"\x04time\x18\x01 \x01(\x04R\x04time\x12\x18\n" +
 	"\astation\x18\x02 \x01(\tR\astation\"1\n" +
@@ -688,25 +820,28 @@ func file_station_v1_common_proto_rawDescGZIP() []byte {
 	return file_station_v1_common_proto_rawDescData
 }
 
-var file_station_v1_common_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_station_v1_common_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_station_v1_common_proto_goTypes = []any{
 	(*Empty)(nil),       // 0: station.v1.Empty
 	(*Error)(nil),       // 1: station.v1.Error
-	(*Stamp)(nil),       // 2: station.v1.Stamp
-	(*Field)(nil),       // 3: station.v1.Field
-	(*LogEntry)(nil),    // 4: station.v1.LogEntry
-	(*LogsQuery)(nil),   // 5: station.v1.LogsQuery
-	(*FieldFilter)(nil), // 6: station.v1.FieldFilter
-	(*LogsPage)(nil),    // 7: station.v1.LogsPage
+	(*Frame)(nil),       // 2: station.v1.Frame
+	(*Part)(nil),        // 3: station.v1.Part
+	(*Stamp)(nil),       // 4: station.v1.Stamp
+	(*Field)(nil),       // 5: station.v1.Field
+	(*LogEntry)(nil),    // 6: station.v1.LogEntry
+	(*LogsQuery)(nil),   // 7: station.v1.LogsQuery
+	(*FieldFilter)(nil), // 8: station.v1.FieldFilter
+	(*LogsPage)(nil),    // 9: station.v1.LogsPage
 }
 var file_station_v1_common_proto_depIdxs = []int32{
-	6, // 0: station.v1.LogsQuery.fields:type_name -> station.v1.FieldFilter
-	4, // 1: station.v1.LogsPage.entries:type_name -> station.v1.LogEntry
-	2, // [2:2] is the sub-list for method output_type
-	2, // [2:2] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	3, // 0: station.v1.Frame.parts:type_name -> station.v1.Part
+	8, // 1: station.v1.LogsQuery.fields:type_name -> station.v1.FieldFilter
+	6, // 2: station.v1.LogsPage.entries:type_name -> station.v1.LogEntry
+	3, // [3:3] is the sub-list for method output_type
+	3, // [3:3] is the sub-list for method input_type
+	3, // [3:3] is the sub-list for extension type_name
+	3, // [3:3] is the sub-list for extension extendee
+	0, // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_station_v1_common_proto_init() }
@@ -720,7 +855,7 @@ func file_station_v1_common_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_station_v1_common_proto_rawDesc), len(file_station_v1_common_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -3769,10 +3769,10 @@ const file_station_v1_host_proto_rawDesc = "" +
 	"\fheartbeat_us\x18\x05 \x01(\x03R\vheartbeatUs\x12\x10\n" +
 	"\x03cpu\x18\x06 \x01(\x01R\x03cpu\x12\x16\n" +
 	"\x06memory\x18\a \x01(\x01R\x06memory\x12\x18\n" +
-	"\aobjects\x18\b \x01(\x03R\aobjects2\xc5\x0e\n" +
+	"\aobjects\x18\b \x01(\x03R\aobjects2\xc1\x0e\n" +
 	"\vHostService\x127\n" +
-	"\bIdentity\x12\x11.station.v1.Empty\x1a\x18.station.v1.HostIdentity\x126\n" +
-	"\x06Invoke\x12\x14.station.v1.HostCall\x1a\x16.station.v1.HostResult\x12@\n" +
+	"\bIdentity\x12\x11.station.v1.Empty\x1a\x18.station.v1.HostIdentity\x122\n" +
+	"\x06Invoke\x12\x11.station.v1.Frame\x1a\x11.station.v1.Frame(\x010\x01\x12@\n" +
 	"\aObjects\x12\x1c.station.v1.HostObjectsQuery\x1a\x17.station.v1.HostObjects\x12?\n" +
 	"\x06Source\x12\x1d.station.v1.HostSourceRequest\x1a\x16.station.v1.HostSource\x12:\n" +
 	"\x05State\x12\x1a.station.v1.HostStateQuery\x1a\x15.station.v1.HostState\x123\n" +
@@ -3873,11 +3873,12 @@ var file_station_v1_host_proto_goTypes = []any{
 	(*Field)(nil),             // 52: station.v1.Field
 	(*LogsQuery)(nil),         // 53: station.v1.LogsQuery
 	(*Empty)(nil),             // 54: station.v1.Empty
-	(*VersionsQuery)(nil),     // 55: station.v1.VersionsQuery
-	(*VersionRequest)(nil),    // 56: station.v1.VersionRequest
-	(*LogsPage)(nil),          // 57: station.v1.LogsPage
-	(*VersionsReply)(nil),     // 58: station.v1.VersionsReply
-	(*SourceVersion)(nil),     // 59: station.v1.SourceVersion
+	(*Frame)(nil),             // 55: station.v1.Frame
+	(*VersionsQuery)(nil),     // 56: station.v1.VersionsQuery
+	(*VersionRequest)(nil),    // 57: station.v1.VersionRequest
+	(*LogsPage)(nil),          // 58: station.v1.LogsPage
+	(*VersionsReply)(nil),     // 59: station.v1.VersionsReply
+	(*SourceVersion)(nil),     // 60: station.v1.SourceVersion
 }
 var file_station_v1_host_proto_depIdxs = []int32{
 	52, // 0: station.v1.HostCall.query:type_name -> station.v1.Field
@@ -3899,7 +3900,7 @@ var file_station_v1_host_proto_depIdxs = []int32{
 	48, // 16: station.v1.HostHealth.checks:type_name -> station.v1.HostCheck
 	51, // 17: station.v1.HostCluster.members:type_name -> station.v1.HostMember
 	54, // 18: station.v1.HostService.Identity:input_type -> station.v1.Empty
-	1,  // 19: station.v1.HostService.Invoke:input_type -> station.v1.HostCall
+	55, // 19: station.v1.HostService.Invoke:input_type -> station.v1.Frame
 	20, // 20: station.v1.HostService.Objects:input_type -> station.v1.HostObjectsQuery
 	23, // 21: station.v1.HostService.Source:input_type -> station.v1.HostSourceRequest
 	37, // 22: station.v1.HostService.State:input_type -> station.v1.HostStateQuery
@@ -3909,8 +3910,8 @@ var file_station_v1_host_proto_depIdxs = []int32{
 	7,  // 26: station.v1.HostService.DropUpload:input_type -> station.v1.HostDropUpload
 	8,  // 27: station.v1.HostService.ReadFile:input_type -> station.v1.HostReadFile
 	41, // 28: station.v1.HostService.Test:input_type -> station.v1.HostTestRequest
-	55, // 29: station.v1.HostService.Versions:input_type -> station.v1.VersionsQuery
-	56, // 30: station.v1.HostService.Version:input_type -> station.v1.VersionRequest
+	56, // 29: station.v1.HostService.Versions:input_type -> station.v1.VersionsQuery
+	57, // 30: station.v1.HostService.Version:input_type -> station.v1.VersionRequest
 	25, // 31: station.v1.HostService.Publish:input_type -> station.v1.HostPublication
 	26, // 32: station.v1.HostService.Rollback:input_type -> station.v1.HostRollback
 	28, // 33: station.v1.HostService.Diff:input_type -> station.v1.HostDiffQuery
@@ -3929,18 +3930,18 @@ var file_station_v1_host_proto_depIdxs = []int32{
 	54, // 46: station.v1.HostService.Metrics:input_type -> station.v1.Empty
 	54, // 47: station.v1.HostService.Cluster:input_type -> station.v1.Empty
 	0,  // 48: station.v1.HostService.Identity:output_type -> station.v1.HostIdentity
-	3,  // 49: station.v1.HostService.Invoke:output_type -> station.v1.HostResult
+	55, // 49: station.v1.HostService.Invoke:output_type -> station.v1.Frame
 	21, // 50: station.v1.HostService.Objects:output_type -> station.v1.HostObjects
 	24, // 51: station.v1.HostService.Source:output_type -> station.v1.HostSource
 	39, // 52: station.v1.HostService.State:output_type -> station.v1.HostState
-	57, // 53: station.v1.HostService.Logs:output_type -> station.v1.LogsPage
-	57, // 54: station.v1.HostService.Follow:output_type -> station.v1.LogsPage
+	58, // 53: station.v1.HostService.Logs:output_type -> station.v1.LogsPage
+	58, // 54: station.v1.HostService.Follow:output_type -> station.v1.LogsPage
 	6,  // 55: station.v1.HostService.Upload:output_type -> station.v1.HostUpload
 	54, // 56: station.v1.HostService.DropUpload:output_type -> station.v1.Empty
 	9,  // 57: station.v1.HostService.ReadFile:output_type -> station.v1.HostFileReply
 	42, // 58: station.v1.HostService.Test:output_type -> station.v1.HostTestReport
-	58, // 59: station.v1.HostService.Versions:output_type -> station.v1.VersionsReply
-	59, // 60: station.v1.HostService.Version:output_type -> station.v1.SourceVersion
+	59, // 59: station.v1.HostService.Versions:output_type -> station.v1.VersionsReply
+	60, // 60: station.v1.HostService.Version:output_type -> station.v1.SourceVersion
 	27, // 61: station.v1.HostService.Publish:output_type -> station.v1.HostPublished
 	27, // 62: station.v1.HostService.Rollback:output_type -> station.v1.HostPublished
 	29, // 63: station.v1.HostService.Diff:output_type -> station.v1.HostDiff

@@ -58,7 +58,8 @@ const (
 // HostService is host.Host: what the kernel offers to a transport.
 type HostServiceClient interface {
 	Identity(ctx context.Context, in *Empty, opts ...grpc.CallOption) (*HostIdentity, error)
-	Invoke(ctx context.Context, in *HostCall, opts ...grpc.CallOption) (*HostResult, error)
+	// Invoke carries HostCall there and HostResult back.
+	Invoke(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[Frame, Frame], error)
 	Objects(ctx context.Context, in *HostObjectsQuery, opts ...grpc.CallOption) (*HostObjects, error)
 	Source(ctx context.Context, in *HostSourceRequest, opts ...grpc.CallOption) (*HostSource, error)
 	State(ctx context.Context, in *HostStateQuery, opts ...grpc.CallOption) (*HostState, error)
@@ -107,15 +108,18 @@ func (c *hostServiceClient) Identity(ctx context.Context, in *Empty, opts ...grp
 	return out, nil
 }
 
-func (c *hostServiceClient) Invoke(ctx context.Context, in *HostCall, opts ...grpc.CallOption) (*HostResult, error) {
+func (c *hostServiceClient) Invoke(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[Frame, Frame], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(HostResult)
-	err := c.cc.Invoke(ctx, HostService_Invoke_FullMethodName, in, out, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &HostService_ServiceDesc.Streams[0], HostService_Invoke_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
-	return out, nil
+	x := &grpc.GenericClientStream[Frame, Frame]{ClientStream: stream}
+	return x, nil
 }
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type HostService_InvokeClient = grpc.BidiStreamingClient[Frame, Frame]
 
 func (c *hostServiceClient) Objects(ctx context.Context, in *HostObjectsQuery, opts ...grpc.CallOption) (*HostObjects, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
@@ -169,7 +173,7 @@ func (c *hostServiceClient) Follow(ctx context.Context, in *HostFollowQuery, opt
 
 func (c *hostServiceClient) Upload(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[HostUploadRequest, HostUpload], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &HostService_ServiceDesc.Streams[0], HostService_Upload_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &HostService_ServiceDesc.Streams[1], HostService_Upload_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -192,7 +196,7 @@ func (c *hostServiceClient) DropUpload(ctx context.Context, in *HostDropUpload, 
 
 func (c *hostServiceClient) ReadFile(ctx context.Context, in *HostReadFile, opts ...grpc.CallOption) (grpc.ServerStreamingClient[HostFileReply], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &HostService_ServiceDesc.Streams[1], HostService_ReadFile_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &HostService_ServiceDesc.Streams[2], HostService_ReadFile_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -291,7 +295,7 @@ func (c *hostServiceClient) Metadata(ctx context.Context, in *HostMetadataQuery,
 
 func (c *hostServiceClient) Export(ctx context.Context, in *HostExport, opts ...grpc.CallOption) (grpc.ServerStreamingClient[HostExportReply], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &HostService_ServiceDesc.Streams[2], HostService_Export_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &HostService_ServiceDesc.Streams[3], HostService_Export_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -310,7 +314,7 @@ type HostService_ExportClient = grpc.ServerStreamingClient[HostExportReply]
 
 func (c *hostServiceClient) Import(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[HostImport, HostPublished], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &HostService_ServiceDesc.Streams[3], HostService_Import_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &HostService_ServiceDesc.Streams[4], HostService_Import_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -333,7 +337,7 @@ func (c *hostServiceClient) Files(ctx context.Context, in *HostFilesQuery, opts 
 
 func (c *hostServiceClient) PutFile(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[HostNewFile, HostStoredFile], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &HostService_ServiceDesc.Streams[4], HostService_PutFile_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &HostService_ServiceDesc.Streams[5], HostService_PutFile_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -431,7 +435,8 @@ func (c *hostServiceClient) Cluster(ctx context.Context, in *Empty, opts ...grpc
 // HostService is host.Host: what the kernel offers to a transport.
 type HostServiceServer interface {
 	Identity(context.Context, *Empty) (*HostIdentity, error)
-	Invoke(context.Context, *HostCall) (*HostResult, error)
+	// Invoke carries HostCall there and HostResult back.
+	Invoke(grpc.BidiStreamingServer[Frame, Frame]) error
 	Objects(context.Context, *HostObjectsQuery) (*HostObjects, error)
 	Source(context.Context, *HostSourceRequest) (*HostSource, error)
 	State(context.Context, *HostStateQuery) (*HostState, error)
@@ -473,8 +478,8 @@ type UnimplementedHostServiceServer struct{}
 func (UnimplementedHostServiceServer) Identity(context.Context, *Empty) (*HostIdentity, error) {
 	return nil, status.Error(codes.Unimplemented, "method Identity not implemented")
 }
-func (UnimplementedHostServiceServer) Invoke(context.Context, *HostCall) (*HostResult, error) {
-	return nil, status.Error(codes.Unimplemented, "method Invoke not implemented")
+func (UnimplementedHostServiceServer) Invoke(grpc.BidiStreamingServer[Frame, Frame]) error {
+	return status.Error(codes.Unimplemented, "method Invoke not implemented")
 }
 func (UnimplementedHostServiceServer) Objects(context.Context, *HostObjectsQuery) (*HostObjects, error) {
 	return nil, status.Error(codes.Unimplemented, "method Objects not implemented")
@@ -599,23 +604,12 @@ func _HostService_Identity_Handler(srv interface{}, ctx context.Context, dec fun
 	return interceptor(ctx, in, info, handler)
 }
 
-func _HostService_Invoke_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(HostCall)
-	if err := dec(in); err != nil {
-		return nil, err
-	}
-	if interceptor == nil {
-		return srv.(HostServiceServer).Invoke(ctx, in)
-	}
-	info := &grpc.UnaryServerInfo{
-		Server:     srv,
-		FullMethod: HostService_Invoke_FullMethodName,
-	}
-	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(HostServiceServer).Invoke(ctx, req.(*HostCall))
-	}
-	return interceptor(ctx, in, info, handler)
+func _HostService_Invoke_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(HostServiceServer).Invoke(&grpc.GenericServerStream[Frame, Frame]{ServerStream: stream})
 }
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type HostService_InvokeServer = grpc.BidiStreamingServer[Frame, Frame]
 
 func _HostService_Objects_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(HostObjectsQuery)
@@ -1086,10 +1080,6 @@ var HostService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _HostService_Identity_Handler,
 		},
 		{
-			MethodName: "Invoke",
-			Handler:    _HostService_Invoke_Handler,
-		},
-		{
 			MethodName: "Objects",
 			Handler:    _HostService_Objects_Handler,
 		},
@@ -1183,6 +1173,12 @@ var HostService_ServiceDesc = grpc.ServiceDesc{
 		},
 	},
 	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "Invoke",
+			Handler:       _HostService_Invoke_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
 		{
 			StreamName:    "Upload",
 			Handler:       _HostService_Upload_Handler,

@@ -2181,10 +2181,10 @@ const file_station_v1_storage_proto_rawDesc = "" +
 	"\x05chunk\x18\x01 \x01(\fR\x05chunk\"=\n" +
 	"\rImportRequest\x12\x16\n" +
 	"\x06object\x18\x01 \x01(\fR\x06object\x12\x14\n" +
-	"\x05chunk\x18\x02 \x01(\fR\x05chunk2\x84\b\n" +
+	"\x05chunk\x18\x02 \x01(\fR\x05chunk2\xfa\a\n" +
 	"\x0eStorageService\x120\n" +
-	"\x04Boot\x12\x11.station.v1.Empty\x1a\x15.station.v1.BootReply\x12<\n" +
-	"\x06Commit\x12\x19.station.v1.CommitRequest\x1a\x17.station.v1.CommitReply\x12D\n" +
+	"\x04Boot\x12\x11.station.v1.Empty\x1a\x15.station.v1.BootReply\x122\n" +
+	"\x06Commit\x12\x11.station.v1.Frame\x1a\x11.station.v1.Frame(\x010\x01\x12D\n" +
 	"\aObjects\x12\x1e.station.v1.StoredObjectsQuery\x1a\x19.station.v1.StoredObjects\x128\n" +
 	"\x04Load\x12\x17.station.v1.LoadRequest\x1a\x15.station.v1.LoadReply0\x01\x12>\n" +
 	"\x05State\x12\x1c.station.v1.StoredStateQuery\x1a\x17.station.v1.StoredState\x123\n" +
@@ -2254,8 +2254,9 @@ var file_station_v1_storage_proto_goTypes = []any{
 	(*Stamp)(nil),              // 35: station.v1.Stamp
 	(*LogEntry)(nil),           // 36: station.v1.LogEntry
 	(*Empty)(nil),              // 37: station.v1.Empty
-	(*LogsQuery)(nil),          // 38: station.v1.LogsQuery
-	(*LogsPage)(nil),           // 39: station.v1.LogsPage
+	(*Frame)(nil),              // 38: station.v1.Frame
+	(*LogsQuery)(nil),          // 39: station.v1.LogsQuery
+	(*LogsPage)(nil),           // 40: station.v1.LogsPage
 }
 var file_station_v1_storage_proto_depIdxs = []int32{
 	4,  // 0: station.v1.CommitRequest.commits:type_name -> station.v1.Commit
@@ -2280,11 +2281,11 @@ var file_station_v1_storage_proto_depIdxs = []int32{
 	20, // 19: station.v1.FilesReply.files:type_name -> station.v1.File
 	20, // 20: station.v1.ReadFileReply.file:type_name -> station.v1.File
 	37, // 21: station.v1.StorageService.Boot:input_type -> station.v1.Empty
-	1,  // 22: station.v1.StorageService.Commit:input_type -> station.v1.CommitRequest
+	38, // 22: station.v1.StorageService.Commit:input_type -> station.v1.Frame
 	9,  // 23: station.v1.StorageService.Objects:input_type -> station.v1.StoredObjectsQuery
 	11, // 24: station.v1.StorageService.Load:input_type -> station.v1.LoadRequest
 	15, // 25: station.v1.StorageService.State:input_type -> station.v1.StoredStateQuery
-	38, // 26: station.v1.StorageService.Logs:input_type -> station.v1.LogsQuery
+	39, // 26: station.v1.StorageService.Logs:input_type -> station.v1.LogsQuery
 	13, // 27: station.v1.StorageService.Digest:input_type -> station.v1.DigestRequest
 	17, // 28: station.v1.StorageService.Versions:input_type -> station.v1.VersionsQuery
 	19, // 29: station.v1.StorageService.Version:input_type -> station.v1.VersionRequest
@@ -2296,11 +2297,11 @@ var file_station_v1_storage_proto_depIdxs = []int32{
 	31, // 35: station.v1.StorageService.Export:input_type -> station.v1.ExportRequest
 	33, // 36: station.v1.StorageService.Import:input_type -> station.v1.ImportRequest
 	0,  // 37: station.v1.StorageService.Boot:output_type -> station.v1.BootReply
-	2,  // 38: station.v1.StorageService.Commit:output_type -> station.v1.CommitReply
+	38, // 38: station.v1.StorageService.Commit:output_type -> station.v1.Frame
 	10, // 39: station.v1.StorageService.Objects:output_type -> station.v1.StoredObjects
 	12, // 40: station.v1.StorageService.Load:output_type -> station.v1.LoadReply
 	16, // 41: station.v1.StorageService.State:output_type -> station.v1.StoredState
-	39, // 42: station.v1.StorageService.Logs:output_type -> station.v1.LogsPage
+	40, // 42: station.v1.StorageService.Logs:output_type -> station.v1.LogsPage
 	14, // 43: station.v1.StorageService.Digest:output_type -> station.v1.DigestReply
 	18, // 44: station.v1.StorageService.Versions:output_type -> station.v1.VersionsReply
 	6,  // 45: station.v1.StorageService.Version:output_type -> station.v1.SourceVersion

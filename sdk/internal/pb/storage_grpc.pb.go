@@ -44,7 +44,8 @@ const (
 // StorageService is storage.Storage.
 type StorageServiceClient interface {
 	Boot(ctx context.Context, in *Empty, opts ...grpc.CallOption) (*BootReply, error)
-	Commit(ctx context.Context, in *CommitRequest, opts ...grpc.CallOption) (*CommitReply, error)
+	// Commit carries CommitRequest there and CommitReply back.
+	Commit(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[Frame, Frame], error)
 	Objects(ctx context.Context, in *StoredObjectsQuery, opts ...grpc.CallOption) (*StoredObjects, error)
 	Load(ctx context.Context, in *LoadRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LoadReply], error)
 	State(ctx context.Context, in *StoredStateQuery, opts ...grpc.CallOption) (*StoredState, error)
@@ -79,15 +80,18 @@ func (c *storageServiceClient) Boot(ctx context.Context, in *Empty, opts ...grpc
 	return out, nil
 }
 
-func (c *storageServiceClient) Commit(ctx context.Context, in *CommitRequest, opts ...grpc.CallOption) (*CommitReply, error) {
+func (c *storageServiceClient) Commit(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[Frame, Frame], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(CommitReply)
-	err := c.cc.Invoke(ctx, StorageService_Commit_FullMethodName, in, out, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[0], StorageService_Commit_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
-	return out, nil
+	x := &grpc.GenericClientStream[Frame, Frame]{ClientStream: stream}
+	return x, nil
 }
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type StorageService_CommitClient = grpc.BidiStreamingClient[Frame, Frame]
 
 func (c *storageServiceClient) Objects(ctx context.Context, in *StoredObjectsQuery, opts ...grpc.CallOption) (*StoredObjects, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
@@ -101,7 +105,7 @@ func (c *storageServiceClient) Objects(ctx context.Context, in *StoredObjectsQue
 
 func (c *storageServiceClient) Load(ctx context.Context, in *LoadRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LoadReply], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[0], StorageService_Load_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[1], StorageService_Load_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -170,7 +174,7 @@ func (c *storageServiceClient) Version(ctx context.Context, in *VersionRequest, 
 
 func (c *storageServiceClient) WriteFile(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[WriteFileRequest, Upload], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[1], StorageService_WriteFile_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[2], StorageService_WriteFile_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -193,7 +197,7 @@ func (c *storageServiceClient) DropUpload(ctx context.Context, in *DropUploadReq
 
 func (c *storageServiceClient) ReadUpload(ctx context.Context, in *ReadUploadRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadUploadReply], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[2], StorageService_ReadUpload_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[3], StorageService_ReadUpload_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -222,7 +226,7 @@ func (c *storageServiceClient) Files(ctx context.Context, in *FilesQuery, opts .
 
 func (c *storageServiceClient) ReadFile(ctx context.Context, in *ReadFileRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadFileReply], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[3], StorageService_ReadFile_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[4], StorageService_ReadFile_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -241,7 +245,7 @@ type StorageService_ReadFileClient = grpc.ServerStreamingClient[ReadFileReply]
 
 func (c *storageServiceClient) Export(ctx context.Context, in *ExportRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportReply], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[4], StorageService_Export_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[5], StorageService_Export_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -260,7 +264,7 @@ type StorageService_ExportClient = grpc.ServerStreamingClient[ExportReply]
 
 func (c *storageServiceClient) Import(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[ImportRequest, StoredObject], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[5], StorageService_Import_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[6], StorageService_Import_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -278,7 +282,8 @@ type StorageService_ImportClient = grpc.ClientStreamingClient[ImportRequest, Sto
 // StorageService is storage.Storage.
 type StorageServiceServer interface {
 	Boot(context.Context, *Empty) (*BootReply, error)
-	Commit(context.Context, *CommitRequest) (*CommitReply, error)
+	// Commit carries CommitRequest there and CommitReply back.
+	Commit(grpc.BidiStreamingServer[Frame, Frame]) error
 	Objects(context.Context, *StoredObjectsQuery) (*StoredObjects, error)
 	Load(*LoadRequest, grpc.ServerStreamingServer[LoadReply]) error
 	State(context.Context, *StoredStateQuery) (*StoredState, error)
@@ -306,8 +311,8 @@ type UnimplementedStorageServiceServer struct{}
 func (UnimplementedStorageServiceServer) Boot(context.Context, *Empty) (*BootReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Boot not implemented")
 }
-func (UnimplementedStorageServiceServer) Commit(context.Context, *CommitRequest) (*CommitReply, error) {
-	return nil, status.Error(codes.Unimplemented, "method Commit not implemented")
+func (UnimplementedStorageServiceServer) Commit(grpc.BidiStreamingServer[Frame, Frame]) error {
+	return status.Error(codes.Unimplemented, "method Commit not implemented")
 }
 func (UnimplementedStorageServiceServer) Objects(context.Context, *StoredObjectsQuery) (*StoredObjects, error) {
 	return nil, status.Error(codes.Unimplemented, "method Objects not implemented")
@@ -390,23 +395,12 @@ func _StorageService_Boot_Handler(srv interface{}, ctx context.Context, dec func
 	return interceptor(ctx, in, info, handler)
 }
 
-func _StorageService_Commit_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(CommitRequest)
-	if err := dec(in); err != nil {
-		return nil, err
-	}
-	if interceptor == nil {
-		return srv.(StorageServiceServer).Commit(ctx, in)
-	}
-	info := &grpc.UnaryServerInfo{
-		Server:     srv,
-		FullMethod: StorageService_Commit_FullMethodName,
-	}
-	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(StorageServiceServer).Commit(ctx, req.(*CommitRequest))
-	}
-	return interceptor(ctx, in, info, handler)
+func _StorageService_Commit_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(StorageServiceServer).Commit(&grpc.GenericServerStream[Frame, Frame]{ServerStream: stream})
 }
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type StorageService_CommitServer = grpc.BidiStreamingServer[Frame, Frame]
 
 func _StorageService_Objects_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(StoredObjectsQuery)
@@ -622,10 +616,6 @@ var StorageService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _StorageService_Boot_Handler,
 		},
 		{
-			MethodName: "Commit",
-			Handler:    _StorageService_Commit_Handler,
-		},
-		{
 			MethodName: "Objects",
 			Handler:    _StorageService_Objects_Handler,
 		},
@@ -659,6 +649,12 @@ var StorageService_ServiceDesc = grpc.ServiceDesc{
 		},
 	},
 	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "Commit",
+			Handler:       _StorageService_Commit_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
 		{
 			StreamName:    "Load",
 			Handler:       _StorageService_Load_Handler,

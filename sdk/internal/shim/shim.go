@@ -25,12 +25,17 @@ import (
 // limit is 4 MiB.
 const MaxMessage = 128 << 20
 
+// maxFrame is the largest frame: the largest message and its number. It is the limit of
+// the serving side, whose callers hold to MaxMessage.
+const maxFrame = MaxMessage + headroom
+
 // NewServer gives the gRPC server of one side of a plugin's connection.
 func NewServer(opts []grpc.ServerOption) *grpc.Server {
 	return grpc.NewServer(append(opts,
-		grpc.MaxRecvMsgSize(MaxMessage),
-		grpc.MaxSendMsgSize(MaxMessage),
-		grpc.MaxConcurrentStreams(1<<20),
+		grpc.MaxRecvMsgSize(maxFrame),
+		grpc.MaxSendMsgSize(maxFrame),
+		grpc.ForceServerCodecV2(newCodec()),
+		grpc.MaxConcurrentStreams(maxCalls),
 		grpc.ChainUnaryInterceptor(serveUnary),
 		grpc.ChainStreamInterceptor(serveStream),
 	)...)
@@ -143,8 +148,17 @@ type connectionError struct{ error }
 // Unwrap gives gRPC's own error.
 func (e connectionError) Unwrap() error { return e.error }
 
-// FromPeer reports whether err was made by the other process itself, and not
-// by the connection to it.
+// Lost gives the error of a call that may have changed something: what is neither the
+// other side's own answer nor about a call that was surely not sent leaves that open.
+func Lost(err error, op string) error {
+	if err != nil && !FromPeer(err) && !errs.Is(err, errs.TooLarge) {
+		return &errs.Error{Kind: errs.Unknown, Op: op, Err: err}
+	}
+	return err
+}
+
+// FromPeer reports whether err was made by the other process itself, or is about a
+// call that was surely not sent, and not by the connection to it.
 func FromPeer(err error) bool {
 	_, connection := errors.AsType[connectionError](err)
 	return !connection
