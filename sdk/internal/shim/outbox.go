@@ -28,6 +28,7 @@ type outbox struct {
 	idle   bool          // the writer waits for wake
 	wake   chan struct{} // holds one
 	closed bool
+	limit  int // bytes of a message
 }
 
 type lane struct {
@@ -43,7 +44,7 @@ type queued struct {
 }
 
 func newOutbox() *outbox {
-	o := &outbox{wake: make(chan struct{}, 1)}
+	o := &outbox{wake: make(chan struct{}, 1), limit: MaxMessage}
 	for i := range o.lanes {
 		o.lanes[i].room = semaphore.NewWeighted(waitingSize)
 	}
@@ -81,8 +82,8 @@ func pack[T any](ctx context.Context, o *outbox, f *Format[T], v *T) (sealed, er
 		return sealed{}, unsent(err)
 	}
 	b, err := f.Append(*s.buffer, v)
-	if n := len(b) - headroom; err == nil && n > MaxMessage {
-		err = errs.New(errs.TooLarge, "", "A message of %d bytes is above the %d that a kernel and its plugins exchange.", n, MaxMessage)
+	if n := len(b) - headroom; err == nil && n > o.limit {
+		err = errs.New(errs.TooLarge, "", "A message of %d bytes is above the %d that a kernel and its plugins exchange.", n, o.limit)
 	}
 	if err != nil {
 		s.drop()
