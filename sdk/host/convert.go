@@ -9,64 +9,6 @@ import (
 	"github.com/dbbasic/station/sdk/storage"
 )
 
-func encodeFields(list []Field) []*pb.Field {
-	if len(list) == 0 {
-		return nil
-	}
-	out := make([]*pb.Field, len(list))
-	for i, f := range list {
-		out[i] = &pb.Field{Name: []byte(f.Name), Value: []byte(f.Value)}
-	}
-	return out
-}
-
-func decodeFields(list []*pb.Field) []Field {
-	if len(list) == 0 {
-		return nil
-	}
-	out := make([]Field, len(list))
-	for i, m := range list {
-		out[i] = Field{Name: string(m.GetName()), Value: string(m.GetValue())}
-	}
-	return out
-}
-
-func encodeCall(c *Call) *pb.HostCall {
-	m := &pb.HostCall{
-		Object: string(c.Object), Station: string(c.Station), Method: []byte(c.Method), Path: []byte(c.Path),
-		Query: encodeFields(c.Query), Header: encodeFields(c.Header), Form: encodeFields(c.Form),
-		Type: []byte(c.Type), Body: c.Body, RequestId: []byte(c.RequestID),
-		User: c.Caller.User, Roles: c.Caller.Roles, DeadlineUs: shim.Micro(c.Deadline), Uploads: encodeUploaded(c.Uploads),
-		FormToken: []byte(c.FormToken),
-	}
-	for _, o := range c.Chain {
-		m.Chain = append(m.Chain, string(o))
-	}
-	return m
-}
-
-func decodeCall(m *pb.HostCall) Call {
-	c := Call{
-		Object: id.Object(m.GetObject()), Station: id.Station(m.GetStation()), Method: string(m.GetMethod()), Path: string(m.GetPath()),
-		Query: decodeFields(m.GetQuery()), Header: decodeFields(m.GetHeader()), Form: decodeFields(m.GetForm()),
-		Type: string(m.GetType()), Body: shim.Bytes(m.GetBody()), RequestID: string(m.GetRequestId()),
-		Caller: id.Caller{User: m.GetUser(), Roles: m.GetRoles()}, Deadline: shim.FromMicro(m.GetDeadlineUs()),
-		Uploads: decodeUploaded(m.GetUploads()), FormToken: string(m.GetFormToken()),
-	}
-	for _, o := range m.GetChain() {
-		c.Chain = append(c.Chain, id.Object(o))
-	}
-	return c
-}
-
-func encodeResult(r *Result) *pb.HostResult {
-	return &pb.HostResult{Status: int32(r.Status), Header: encodeFields(r.Header), Body: r.Body, Station: string(r.Station), File: encodeFile(r.File)}
-}
-
-func decodeResult(m *pb.HostResult) Result {
-	return Result{Status: int(m.GetStatus()), Header: decodeFields(m.GetHeader()), Body: shim.Bytes(m.GetBody()), Station: id.Station(m.GetStation()), File: decodeFile(m.GetFile())}
-}
-
 func encodeObjects(p ObjectsPage) *pb.HostObjects {
 	m := &pb.HostObjects{More: p.More}
 	for _, names := range p.Methods {

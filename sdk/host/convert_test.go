@@ -5,13 +5,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/dbbasic/station/sdk/internal/pb"
 	"github.com/dbbasic/station/sdk/internal/plugintest"
 	"github.com/dbbasic/station/sdk/storage"
 )
 
 func TestConversionsKeepEveryField(t *testing.T) {
-	plugintest.RoundTrip(t, func(c Call) Call { return decodeCall(encodeCall(&c)) })
-	plugintest.RoundTrip(t, func(r Result) Result { return decodeResult(encodeResult(&r)) })
+	plugintest.RoundTrip(t, func(c Call) Call { return plugintest.Through[pb.HostCall](t, &invoke.Req, &c) })
+	plugintest.RoundTrip(t, func(r Result) Result { return plugintest.Through[pb.HostResult](t, &invoke.Result, &r) })
 	plugintest.RoundTrip(t, func(u UploadFor) UploadFor { return decodeUploadFor(encodeUploadFor(u)) })
 	plugintest.RoundTrip(t, func(u storage.Upload) storage.Upload { return decodeUpload(encodeUpload(u)) })
 	plugintest.RoundTrip(t, func(p ObjectsPage) ObjectsPage { return decodeObjects(encodeObjects(p)) })
@@ -42,7 +43,7 @@ func TestConversionsKeepEveryField(t *testing.T) {
 // What comes from outside need not be UTF-8 and must cross all the same.
 func TestFieldsAreBytes(t *testing.T) {
 	c := Call{Query: []Field{{Name: "\xff", Value: "\xfe"}}, Path: "/\xfd", Type: "\xfc", Body: []byte("\xfb")}
-	if d := cmp.Diff(c, decodeCall(encodeCall(&c))); d != "" {
+	if d := cmp.Diff(c, plugintest.Through[pb.HostCall](t, &invoke.Req, &c)); d != "" {
 		t.Errorf("(-sent +arrived):\n%s", d)
 	}
 }

@@ -146,15 +146,8 @@ func encodeUploaded(list []Uploaded) []*pb.HostUploaded {
 	return out
 }
 
-func decodeUploaded(list []*pb.HostUploaded) []Uploaded {
-	if len(list) == 0 {
-		return nil
-	}
-	out := make([]Uploaded, len(list))
-	for i, m := range list {
-		out[i] = Uploaded{Field: string(m.GetField()), Name: string(m.GetName()), Type: string(m.GetType()), Size: m.GetSize(), Upload: string(m.GetUpload())}
-	}
-	return out
+func decodeUploaded(m *pb.HostUploaded) Uploaded {
+	return Uploaded{Field: string(m.GetField()), Name: string(m.GetName()), Type: string(m.GetType()), Size: m.GetSize(), Upload: string(m.GetUpload())}
 }
 
 func encodeFile(f *File) *pb.HostFile {

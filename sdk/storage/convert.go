@@ -15,47 +15,6 @@ func decodeStamp(m *pb.Stamp) hlc.Stamp {
 	return hlc.Stamp{Time: hlc.Time(m.GetTime()), Station: id.Station(m.GetStation())}
 }
 
-func encodeCommit(c *Commit) *pb.Commit {
-	m := &pb.Commit{
-		Object: string(c.Object), Incarnation: c.Incarnation, Sequence: c.Sequence, Stamp: encodeStamp(c.Stamp),
-		RequestId: []byte(c.RequestID), Source: c.Source, HomeEpoch: c.HomeEpoch, Working: c.Working,
-	}
-	if len(c.State) > 0 {
-		m.State = make([]*pb.StateChange, len(c.State))
-		for i := range c.State {
-			m.State[i] = encodeChange(&c.State[i])
-		}
-	}
-	if len(c.Entries) > 0 {
-		m.Entries = make([]*pb.LogEntry, len(c.Entries))
-		for i := range c.Entries {
-			m.Entries[i] = encodeEntry(&c.Entries[i])
-		}
-	}
-	if c.Version != nil {
-		m.Version = EncodeVersion(c.Version)
-	}
-	for i := range c.Files {
-		m.Files = append(m.Files, &pb.FileChange{File: encodeFile(&c.Files[i].File), Upload: []byte(c.Files[i].Upload)})
-	}
-	return m
-}
-
-func decodeCommit(m *pb.Commit) Commit {
-	c := Commit{
-		Object: id.Object(m.GetObject()), Incarnation: m.GetIncarnation(), Sequence: m.GetSequence(), Stamp: decodeStamp(m.GetStamp()),
-		RequestID: string(m.GetRequestId()), Source: m.GetSource(), HomeEpoch: m.GetHomeEpoch(), Working: m.GetWorking(),
-		State: decodeState(m.GetState()), Entries: decodeEntries(m.GetEntries()),
-	}
-	if m.GetVersion() != nil {
-		c.Version = DecodeVersion(m.GetVersion())
-	}
-	for _, f := range m.GetFiles() {
-		c.Files = append(c.Files, FileChange{File: decodeFile(f.GetFile()), Upload: string(f.GetUpload())})
-	}
-	return c
-}
-
 func encodeChange(c *StateChange) *pb.StateChange {
 	m := &pb.StateChange{Key: []byte(c.Key), Value: c.Value, Deleted: c.Deleted, Stamp: encodeStamp(c.Stamp)}
 	if c.Was != (hlc.Stamp{}) {

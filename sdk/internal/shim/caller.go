@@ -148,7 +148,7 @@ func (s *calls[Res]) run(conn grpc.ClientConnInterface, method string) error {
 		return err
 	}
 	go func() {
-		defer cancel() // what cannot be written is not to be waited for
+		defer cancel()                                                     // what cannot be written is not to be waited for
 		_ = s.out.write(func(f *frame) error { return stream.SendMsg(f) }) // receive says why
 	}()
 	return receive(stream, s.answer)

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
 )
 
 // errMalformed is bytes that are no message of protobuf.
@@ -81,12 +82,29 @@ func (r *Reader) Skip() {
 	r.take(protowire.ConsumeFieldValue(0, r.typ, r.B))
 }
 
-// Err says whether what was read was a message. Each of rest is a Reader of a field of it.
+// Err says whether what was read was a message.
 func (r *Reader) Err() error {
 	if r.bad {
 		return errMalformed
 	}
 	return nil
+}
+
+// Each gives every message of a field that repeats one, or the one of a field that is a
+// message, to take, field by field.
+func (r *Reader) Each(take func(*Reader, protowire.Number)) {
+	inner := Reader{B: r.Bytes()}
+	for field := inner.Next(); field != 0; field = inner.Next() {
+		take(&inner, field)
+	}
+	r.bad = r.bad || inner.bad
+}
+
+// Message takes a field that is a message into m.
+func (r *Reader) Message(m proto.Message) {
+	if b := r.Bytes(); !r.bad && proto.Unmarshal(b, m) != nil {
+		r.take(-1)
+	}
 }
 
 // AppendNumber appends a field, but not one of 0.
@@ -104,4 +122,63 @@ func AppendText[T ~string | ~[]byte](b []byte, field protowire.Number, v T) []by
 	}
 	b = protowire.AppendVarint(protowire.AppendTag(b, field, protowire.BytesType), uint64(len(v)))
 	return append(b, v...)
+}
+
+// AppendTexts appends a field that repeats, empty ones too.
+func AppendTexts[T ~string](b []byte, field protowire.Number, list []T) []byte {
+	for _, v := range list {
+		b = protowire.AppendString(protowire.AppendTag(b, field, protowire.BytesType), string(v))
+	}
+	return b
+}
+
+// AppendMessage appends a field that is a message, which fill appends.
+func AppendMessage(b []byte, field protowire.Number, fill func([]byte) []byte) []byte {
+	b = append(protowire.AppendTag(b, field, protowire.BytesType), 0) // the length of most
+	start := len(b)
+	b = fill(b)
+	n := len(b) - start
+	more := protowire.SizeVarint(uint64(n)) - 1
+	if more > 0 {
+		var space [8]byte
+		b = append(b, space[:more]...)
+		copy(b[start+more:], b[start:start+n])
+	}
+	protowire.AppendVarint(b[:start-1], uint64(n))
+	return b
+}
+
+// One of the words that come all the time is the same string each time.
+var words = func() map[string]string {
+	m := map[string]string{}
+	for _, w := range []string{
+		"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "operator",
+		"Accept", "Accept-Encoding", "Accept-Language", "Cache-Control", "Content-Length", "Content-Type", "Dnt", "Host", "If-None-Match", "Origin", "Pragma", "Referer",
+		"Sec-Ch-Ua", "Sec-Ch-Ua-Mobile", "Sec-Ch-Ua-Platform", "Sec-Fetch-Dest", "Sec-Fetch-Mode", "Sec-Fetch-Site", "Sec-Fetch-User",
+		"Upgrade-Insecure-Requests", "User-Agent", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Request-Id",
+		"application/json", "text/html; charset=utf-8", "text/plain; charset=utf-8",
+	} {
+		m[w] = w
+	}
+	return m
+}()
+
+// Word takes a field of bytes as a string of its own, without memory of its own where it
+// is one of those that come all the time.
+func (r *Reader) Word() string {
+	b := r.Bytes()
+	if w, ok := words[string(b)]; ok {
+		return w
+	}
+	return string(b)
+}
+
+// AppendProto appends a field that is the message m.
+func AppendProto(b []byte, field protowire.Number, m proto.Message) ([]byte, error) {
+	var err error
+	b = AppendMessage(b, field, func(b []byte) []byte {
+		b, err = proto.MarshalOptions{}.MarshalAppend(b, m)
+		return b
+	})
+	return b, err
 }
