@@ -40,16 +40,18 @@ func appendFields(b []byte, field protowire.Number, list []Field) []byte {
 }
 
 func parseField(r *shim.Reader) (f Field) {
-	r.Each(func(r *shim.Reader, field protowire.Number) {
+	m := r.Inner()
+	for field := m.Next(); field != 0; field = m.Next() {
 		switch field {
 		case 1:
-			f.Name = r.Word()
+			f.Name = m.Word()
 		case 2:
-			f.Value = r.Word()
+			f.Value = m.Word()
 		default:
-			r.Skip()
+			m.Skip()
 		}
-	})
+	}
+	r.Close(&m)
 	return f
 }
 

@@ -129,7 +129,11 @@ func parseCommits(b []byte) ([]Commit, error) {
 			continue
 		}
 		p := commitParser{}
-		r.Each(p.field)
+		m := r.Inner()
+		for field := m.Next(); field != 0; field = m.Next() {
+			p.field(&m, field)
+		}
+		r.Close(&m)
 		commits = append(commits, p.c)
 	}
 	return commits, r.Err()
@@ -185,60 +189,66 @@ func (p *commitParser) stationOf(b []byte) id.Station {
 }
 
 func (p *commitParser) stamp(r *shim.Reader) (s hlc.Stamp) {
-	r.Each(func(r *shim.Reader, field protowire.Number) {
+	m := r.Inner()
+	for field := m.Next(); field != 0; field = m.Next() {
 		switch field {
 		case 1:
-			s.Time = hlc.Time(r.Number())
+			s.Time = hlc.Time(m.Number())
 		case 2:
-			s.Station = p.stationOf(r.Bytes())
+			s.Station = p.stationOf(m.Bytes())
 		default:
-			r.Skip()
+			m.Skip()
 		}
-	})
+	}
+	r.Close(&m)
 	return s
 }
 
 func (p *commitParser) change(r *shim.Reader) (s StateChange) {
-	r.Each(func(r *shim.Reader, field protowire.Number) {
+	m := r.Inner()
+	for field := m.Next(); field != 0; field = m.Next() {
 		switch field {
 		case 1:
-			s.Key = r.String()
+			s.Key = m.String()
 		case 2:
-			s.Value = r.Copy()
+			s.Value = m.Copy()
 		case 3:
-			s.Deleted = r.Number() != 0
+			s.Deleted = m.Number() != 0
 		case 4:
-			s.Stamp = p.stamp(r)
+			s.Stamp = p.stamp(&m)
 		case 5:
-			s.Was = p.stamp(r)
+			s.Was = p.stamp(&m)
 		default:
-			r.Skip()
+			m.Skip()
 		}
-	})
+	}
+	r.Close(&m)
 	return s
 }
 
 func (p *commitParser) entry(r *shim.Reader) (e Entry) {
-	r.Each(func(r *shim.Reader, field protowire.Number) {
+	m := r.Inner()
+	for field := m.Next(); field != 0; field = m.Next() {
 		switch field {
 		case 1:
-			e.ID.Station = p.stationOf(r.Bytes())
+			e.ID.Station = p.stationOf(m.Bytes())
 		case 2:
-			e.ID.Boot = r.Number()
+			e.ID.Boot = m.Number()
 		case 3:
-			e.ID.Sequence = r.Number()
+			e.ID.Sequence = m.Number()
 		case 4:
-			e.Time = shim.FromMicro(int64(r.Number()))
+			e.Time = shim.FromMicro(int64(m.Number()))
 		case 5:
-			e.Level = Level(r.Word())
+			e.Level = Level(m.Word())
 		case 6:
-			e.Message = r.String()
+			e.Message = m.String()
 		case 7:
-			e.Fields = r.Copy()
+			e.Fields = m.Copy()
 		default:
-			r.Skip()
+			m.Skip()
 		}
-	})
+	}
+	r.Close(&m)
 	return e
 }
 
@@ -275,15 +285,17 @@ func parseResults(b []byte) ([]error, error) {
 			continue
 		}
 		var result error
-		r.Each(func(r *shim.Reader, field protowire.Number) {
+		m := r.Inner()
+		for field := m.Next(); field != 0; field = m.Next() {
 			if field != 1 {
-				r.Skip()
-				return
+				m.Skip()
+				continue
 			}
-			var m pb.Error
-			r.Message(&m)
-			result = shim.DecodeError(&m)
-		})
+			var e pb.Error
+			m.Message(&e)
+			result = shim.DecodeError(&e)
+		}
+		r.Close(&m)
 		results = append(results, result)
 	}
 	return results, r.Err()

@@ -35,6 +35,7 @@ type Caller[Req, Res any] struct {
 	method *Method[Req, Res]
 	mu     sync.Mutex
 	stream *calls[Res] // nil where none is open
+	spare  sync.Pool   // of channels of answers
 }
 
 // NewCaller gives the Caller of a method over a connection.
@@ -55,15 +56,23 @@ func (c *Caller[Req, Res]) Call(ctx context.Context, req *Req) (res Res, err err
 	if deadline, ok := ctx.Deadline(); ok {
 		timeout = max(time.Until(deadline), time.Microsecond)
 	}
-	number, answered, err := s.send(&out, timeout)
+	got, ok := c.spare.Get().(chan answered[Res])
+	if !ok {
+		got = make(chan answered[Res], 1)
+	}
+	defer c.spare.Put(got) // nobody sends to it any more
+	number, err := s.send(&out, timeout, got)
 	if err != nil {
 		return res, unsent(err)
 	}
 	select {
-	case a := <-answered:
+	case a := <-got:
 		return a.result, a.err
 	case <-ctx.Done():
-		s.forget(number)
+		if !s.forget(number) {
+			a := <-got
+			return a.result, a.err
+		}
 		return res, FromStatus(status.FromContextError(ctx.Err()).Err())
 	}
 }
@@ -102,7 +111,7 @@ type calls[Res any] struct {
 }
 
 type waiting[Res any] struct {
-	answered chan answered[Res] // holds one
+	answered chan<- answered[Res] // holds one
 	lane     *lane
 	frame    uint64 // of the lane
 }
@@ -112,30 +121,31 @@ type answered[Res any] struct {
 	err    error
 }
 
-// send queues a call, or gives the error with which the stream has ended.
-func (s *calls[Res]) send(out *sealed, timeout time.Duration) (uint64, <-chan answered[Res], error) {
-	w := waiting[Res]{answered: make(chan answered[Res], 1), lane: out.lane}
+// send queues a call whose answer comes to got, or gives the error with which the stream has ended.
+func (s *calls[Res]) send(out *sealed, timeout time.Duration, got chan<- answered[Res]) (number uint64, err error) {
 	s.out.mu.Lock()
 	defer s.out.mu.Unlock()
 	if s.err != nil {
 		out.drop()
-		return 0, nil, s.err
+		return 0, s.err
 	}
 	s.last++
 	out.part = seal(*out.buffer, fieldMessage, s.last, timeout)
-	w.frame = s.out.put(out)
-	s.waiting[s.last] = w
-	return s.last, w.answered, nil
+	s.waiting[s.last] = waiting[Res]{answered: got, lane: out.lane, frame: s.out.put(out)}
+	return s.last, nil
 }
 
-// forget frees what a call holds on both sides, unless it was answered.
-func (s *calls[Res]) forget(number uint64) {
+// forget frees what a call holds on both sides. It gives false where the answer is there
+// or just coming.
+func (s *calls[Res]) forget(number uint64) bool {
 	s.out.mu.Lock()
 	defer s.out.mu.Unlock()
-	if _, ok := s.waiting[number]; ok {
-		delete(s.waiting, number)
-		s.out.putGone(number)
+	if _, ok := s.waiting[number]; !ok {
+		return false
 	}
+	delete(s.waiting, number)
+	s.out.putGone(number)
+	return true
 }
 
 // run opens the stream and serves it until it breaks; the error says why.

@@ -2,6 +2,7 @@ package shim
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"sync"
 
@@ -157,6 +158,7 @@ func (o *outbox) write(send func(*frame) error) error {
 		}
 		if l == nil {
 			<-o.wake
+			runtime.Gosched() // whoever can run now may have something for the same frame
 			continue
 		}
 		err := send(&frame{b: q.b})

@@ -90,15 +90,11 @@ func (r *Reader) Err() error {
 	return nil
 }
 
-// Each gives every message of a field that repeats one, or the one of a field that is a
-// message, to take, field by field.
-func (r *Reader) Each(take func(*Reader, protowire.Number)) {
-	inner := Reader{B: r.Bytes()}
-	for field := inner.Next(); field != 0; field = inner.Next() {
-		take(&inner, field)
-	}
-	r.bad = r.bad || inner.bad
-}
+// Inner takes a field that is a message, to be read in the same way and then closed.
+func (r *Reader) Inner() Reader { return Reader{B: r.Bytes()} }
+
+// Close says of what Inner gave that all was read; r is none where inner is none.
+func (r *Reader) Close(inner *Reader) { r.bad = r.bad || inner.bad }
 
 // Message takes a field that is a message into m.
 func (r *Reader) Message(m proto.Message) {
