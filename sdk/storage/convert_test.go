@@ -34,13 +34,10 @@ func TestConversionsKeepEveryField(t *testing.T) {
 }
 
 func TestResultsKeepEveryError(t *testing.T) {
-	sent := []error{
-		nil,
-		&errs.Error{Kind: errs.OutOfSequence, Code: "c", Message: "m\xff", Status: 409, Line: 1, Traceback: "t", Allow: []string{"GET"}, RetryAfter: time.Second, Op: "o"},
-		nil,
-	}
+	e := &errs.Error{Kind: errs.OutOfSequence, Code: "c", Message: "m\xff", Status: 409, Line: 1, Traceback: "t", Allow: []string{"GET"}, RetryAfter: time.Second, Op: "o"}
+	sent := []error{nil, e, nil}
 	got := plugintest.Through[pb.CommitReply](t, &commit.Result, &sent)
-	sent[1].(*errs.Error).Message = "m\uFFFD"
+	e.Message = "m\uFFFD"
 	if d := cmp.Diff(sent, got); d != "" {
 		t.Errorf("(-sent +arrived):\n%s", d)
 	}

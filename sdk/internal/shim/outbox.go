@@ -66,7 +66,7 @@ func (o *outbox) reserve(ctx context.Context, size int) (sealed, error) {
 	if size > frameSize {
 		l = &o.lanes[1]
 	}
-	s := sealed{lane: l, weight: min(int64(size), waitingSize)}
+	s := sealed{lane: l, weight: min(int64(headroom+size), waitingSize)}
 	if err := l.room.Acquire(ctx, s.weight); err != nil {
 		return sealed{}, err
 	}
