@@ -136,6 +136,17 @@ func until(t *testing.T, what string, ok func() bool) {
 	}
 }
 
+// within takes what comes from elsewhere.
+func within[T any](t *testing.T, c <-chan T) (v T) {
+	t.Helper()
+	select {
+	case v = <-c:
+	case <-time.After(time.Minute):
+		t.Fatal("nothing came within a minute")
+	}
+	return v
+}
+
 // Calls of every size, many at once, go over one stream, and each gets its own answer.
 func TestCallsShareAStream(t *testing.T) {
 	w := serve(t, &wire{}, echo, nil)
@@ -173,7 +184,7 @@ func TestWhatWaitsIsOneFrame(t *testing.T) {
 		put(t, o, "another!")
 	}
 	close(goOn)
-	if n := <-sending; n != 64 {
+	if n := within(t, sending); n != 64 {
 		t.Errorf("the second frame has %d messages, want 64", n)
 	}
 	o.mu.Lock()
@@ -238,10 +249,10 @@ func TestDeadline(t *testing.T) {
 	if !errors.Is(err, context.DeadlineExceeded) && !errs.Is(err, errs.Timeout) || !errs.Is(Lost(err, "op"), errs.Unknown) {
 		t.Errorf("the caller got %v", err)
 	}
-	if d := <-left; d <= 0 || d > 50*time.Millisecond {
+	if d := within(t, left); d <= 0 || d > 50*time.Millisecond {
 		t.Errorf("the call had %v left", d)
 	}
-	if err := <-ended; err == nil {
+	if err := within(t, ended); err == nil {
 		t.Error("the handler's context has not ended")
 	}
 	w.free(t)
@@ -267,7 +278,7 @@ func TestSilentSide(t *testing.T) {
 		return nil
 	})
 	defer close(release)
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
 	var sent, unsent atomic.Int64
 	var all sync.WaitGroup
@@ -329,7 +340,7 @@ func TestCancel(t *testing.T) {
 	if _, err := w.Call(ctx, new("x")); !errs.Is(Lost(err, "op"), errs.Unknown) {
 		t.Errorf("the caller got %v", err)
 	}
-	if err := <-ended; !errors.Is(err, context.Canceled) {
+	if err := within(t, ended); !errors.Is(err, context.Canceled) {
 		t.Errorf("the handler's context ended with %v", err)
 	}
 	w.free(t)
@@ -462,7 +473,7 @@ func TestStreamBreaks(t *testing.T) {
 	if _, err := w.Call(t.Context(), new("x")); !errs.Is(Lost(err, "op"), errs.Unknown) {
 		t.Errorf("the caller got %v, want errs.Unknown", err)
 	}
-	<-ended
+	within(t, ended)
 	if _, err := w.Call(t.Context(), new("x")); !errs.Is(Lost(err, "op"), errs.Unavailable) {
 		t.Errorf("a call without a server gives %v, want errs.Unavailable", err)
 	}
