@@ -26,6 +26,7 @@ const maxTrailer = 64 << 10
 
 // archives is what objects are exported from and imported into.
 type archives interface {
+	Boot(ctx context.Context) (storage.Boot, error)
 	Export(ctx context.Context, object id.Object) (io.ReadCloser, error)
 	Import(ctx context.Context, object id.Object, r io.Reader) (storage.ObjectInfo, error)
 }
@@ -65,10 +66,14 @@ func (h *Host) Import(ctx context.Context, object id.Object, r io.Reader) (host.
 // reserved meanwhile rather than locked: a client may take its time, and other
 // objects, and modules, must not wait for it.
 func (o *objects) receive(ctx context.Context, to archives, object id.Object, r io.Reader) (host.Published, error) {
+	boot, err := to.Boot(ctx)
+	if err != nil {
+		return host.Published{}, err
+	}
 	if err := o.reserve(ctx, object); err != nil {
 		return host.Published{}, err
 	}
-	e := &examiner{o: o, object: object}
+	e := &examiner{o: o, object: object, boot: boot.Number}
 	sent, err := pass(ctx, to, object, r, e)
 	// What was sent whole may be stored, and is then in service, whether or not
 	// the client is still there.

@@ -242,6 +242,7 @@ func TestImportRefused(t *testing.T) {
 		"a file of tomorrow":                  {func(c *contents) { c.file.Stamp = future }, "bad_archive", "in the future"},
 		"fields that are no object":           {func(c *contents) { c.entry.Fields = []byte("[1]") }, "bad_archive", "JSON object"},
 		"a boot that none can follow":         {func(c *contents) { c.entry.ID.Boot = 1<<64 - 1 }, "bad_archive", "log entry"},
+		"a boot that leaves few":              {func(c *contents) { c.entry.ID.Boot = 2 + maxBootAhead }, "bad_archive", "boot 4294967298"},
 		"an entry that none can follow":       {func(c *contents) { c.entry.ID.Sequence = 1<<64 - 1 }, "bad_archive", "log entry"},
 		"an entry that is too large":          {func(c *contents) { c.entry.Message = strings.Repeat("m", l.Staged+1) }, "import_too_large", "log entry"},
 		"a sequence that none can follow":     {func(c *contents) { c.Sequence = 1<<64 - 1 }, "bad_archive", ""},
@@ -304,6 +305,51 @@ func TestImportRefused(t *testing.T) {
 		t.Errorf("an archive in a whole block of tar gives %v", err)
 	}
 	b.expect("y", "7")
+}
+
+// TestImportAtTheLimits: an object with the highest numbers that an archive may name
+// goes on from them, and the station from the boot: it is called, has versions, is
+// exported and ends. A few below them it is imported again, on its station too.
+func TestImportAtTheLimits(t *testing.T) {
+	b := newBench(t)
+	b.rest()
+	high := func(less uint64, boot uint64) []byte {
+		return made(t, func(c *contents) {
+			c.Incarnation, c.Sequence, c.Head = maxNumber-less, maxNumber-less, maxNumber-less
+			c.versions[0].Number = maxNumber - less
+			c.entry.ID.Boot, c.entry.ID.Sequence = boot, maxNumber-less
+		})
+	}
+	at, err := b.objects.store.(frail).Boot(t.Context())
+	b.must(err)
+	for object, archive := range map[id.Object][]byte{
+		"most": high(0, at.Number+maxBootAhead), "now": high(0, at.Number), "nearly": high(100, at.Number+maxBootAhead),
+	} {
+		_, err := b.importAs(object, archive)
+		b.must(err)
+		for i := range 3 {
+			b.post(object)
+			b.expect(object, fmt.Sprint(8+i))
+			b.must(b.put(object, counting+fmt.Sprint("\n--", i)))
+			b.restart()
+		}
+		versions, err := b.objects.store.Versions(t.Context(), storage.VersionsQuery{Object: object, Limit: 10})
+		if err != nil || len(versions) != 4 || versions[0].Number != versions[3].Number+3 || versions[0].Number < maxNumber-97 || versions[0].Number >= 1<<53 {
+			t.Errorf("%s has the versions %+v, %v", object, versions, err)
+		}
+		whole := b.export(object)
+		if object == "nearly" {
+			_, err := b.importAs("again", whole)
+			b.must(err)
+			b.post("again")
+			b.expect("again", "11")
+		}
+		b.must(b.delete(t.Context(), host.Deletion{Object: object}))
+	}
+	now, err := b.objects.store.(frail).Boot(t.Context())
+	if err != nil || now.Number < at.Number+maxBootAhead || now.Number > at.Number+maxBootAhead+20 {
+		t.Errorf("the station is at boot %d, %v", now.Number, err)
+	}
 }
 
 // TestKilledAfterTheImport: what storage has of an import is in service after the
