@@ -242,6 +242,9 @@ func (c *client) unreachable(ctx context.Context, err error) error {
 	if ctx.Err() != nil && !errors.Is(context.Cause(ctx), errPause) { // an interrupt
 		return ctx.Err()
 	}
+	if e, ok := errors.AsType[*inputError](err); ok {
+		return e
+	}
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		err = e.Err // the rest says the address again
 	}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"mime"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -150,7 +149,7 @@ The content type is --type, else what the ending of the name stands for.`,
 			return err
 		}
 		r := request{method: http.MethodPut, path: path, header: http.Header{}}
-		r.header.Set("Content-Type", cmp.Or(media, mime.TypeByExtension(filepath.Ext(name)), "application/octet-stream"))
+		r.header.Set("Content-Type", cmp.Or(media, mediaOf(name)))
 		if !force {
 			r.header.Set("If-None-Match", "*")
 		}

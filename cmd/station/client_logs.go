@@ -76,7 +76,7 @@ station that goes away is waited for, and the log continued where it was left.`,
 		if err != nil {
 			return err
 		}
-		if q.fields, err = fieldsOf(args[1:]); err != nil {
+		if q.fields, err = fieldsOf(args[1:], "no FIELD=VALUE"); err != nil {
 			return err
 		}
 		for _, f := range q.fields {

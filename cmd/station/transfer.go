@@ -113,26 +113,14 @@ func checkHash(sum hash.Hash, tag string) error {
 
 // put sends a file, or the standard input where from is "-", as the body of r.
 func (c *client) put(cmd *cobra.Command, r request, label, from string) error {
-	r.body, r.size = cmd.InOrStdin(), -1
-	if from != "-" {
-		f, err := os.Open(from)
-		if err != nil {
-			return err
-		}
-		defer f.Close() //nolint:errcheck // it was only read
-		info, err := f.Stat()
-		switch {
-		case err != nil:
-			return err
-		case info.IsDir():
-			return usageError{fmt.Errorf("%s is a folder: name a file", from)}
-		case info.Mode().IsRegular():
-			r.size = info.Size()
-		}
-		r.body = f
+	in, err := openInput(cmd, from)
+	if err != nil {
+		return err
 	}
+	defer in.Close() //nolint:errcheck // it was only read
+	r.size = in.size
 	r.header = withHeader(r.header, "Expect", "100-continue") // what the station refuses is not sent
-	body, end := progress(cmd.ErrOrStderr(), label, r.size, r.body)
+	body, end := progress(cmd.ErrOrStderr(), label, r.size, in)
 	defer end()
 	r.body = body
 	var done struct{ Message string }

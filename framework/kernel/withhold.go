@@ -134,8 +134,8 @@ func (o *objects) withheld(object id.Object, text []byte, why error) *script {
 	p := o.script(text, nil)
 	p.withheld = true
 	p.once.Do(func() {
-		e := errs.Wrap(errs.Unavailable, "kernel.load", why, "The object %q is out of service: %s", object, errs.From(why).Text())
-		e.Code = "out_of_service"
+		e := errs.New(errs.Unavailable, "out_of_service", "The object %q is out of service: %s", object, errs.From(why).Text())
+		e.Op, e.Err = "kernel.load", why
 		p.err = e
 	})
 	return p

@@ -26,7 +26,7 @@ func (x *exchange) findFlag(query []host.Field) (string, error) {
 	found := ""
 	for _, f := range query {
 		value, is := last[f.Name]
-		if !is || f.Name == found || x.routes.flags[f.Name].value == "" && value != "true" {
+		if !is || f.Name == found || !x.routes.flags[f.Name].asks(value) {
 			continue
 		}
 		if found != "" {

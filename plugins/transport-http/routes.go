@@ -185,6 +185,17 @@ func newTable() table {
 	return t
 }
 
+// OwnParameter reports whether a parameter in the query of /objects/{id} asks the station
+// instead of the object, and what the station does then: "gives the log".
+func OwnParameter(name, value string) (does string, own bool) {
+	for i := range routes {
+		if r := &routes[i]; r.flag != "" && r.flag == name {
+			return r.does, r.asks(value)
+		}
+	}
+	return "", false
+}
+
 // route follows the path. There are few paths, and ServeMux would answer
 // unclean ones with a page of HTML.
 func (x *exchange) route() error {
@@ -252,6 +263,9 @@ func (x *exchange) run(r *route, object id.Object, query []host.Field) error {
 	}
 	return op.serve(x, ctx, object, a)
 }
+
+// asks reports whether a value of the row's flag asks for it.
+func (r *route) asks(value string) bool { return r.value != "" || value == "true" }
 
 // address is the row as documents write it.
 func (r *route) address() string {
