@@ -55,6 +55,10 @@ soak: ## the tests with full counts and their time limits, on a plain build
 	go test -count=1 -timeout 30m ./framework/luahost -run 'TestBenign$$|TestHostileScripts$$' -args -benign 10000 -hostile 0
 	go test -count=1 -timeout 30m ./framework/luahost -run 'TestPrograms$$' -v -args -programs 20000
 
-bench: ## what one call costs in the packages on its way, and what a large object's commits cost
+# CASE=counter-64 measures one case of a station; FIGURES=BENCHMARKS.md writes what
+# was measured into that file.
+bench: ## a station under load, what a large object's commits cost, and what one call costs in the packages on its way
+	go test -count=1 -timeout 3h -v ./cmd/station -run 'TestSpeed/$(CASE)' \
+		-args -speed-time 10s -speed-warm 5s -speed-runs 5 $(if $(FIGURES),-speed-file $(abspath $(FIGURES)))
 	go test -count=1 -timeout 30m -v ./cmd/station -run 'TestRates' -args $(BOUNDS) -pairs 10 -side 1500ms
 	go test -run '^$$' -bench . -benchmem ./framework/luahost ./plugins/...

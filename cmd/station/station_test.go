@@ -55,8 +55,15 @@ var binary = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
-// TestMain lets the test binary be the faulty plugins too.
+// helpers are what the test binary is too, by its first argument.
+var helpers = map[string]func() error{"bare-hello": bareHello}
+
+// TestMain lets the test binary be the faulty plugins and the helpers too.
 func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && helpers[os.Args[1]] != nil {
+		fmt.Fprintln(os.Stderr, helpers[os.Args[1]]())
+		os.Exit(1)
+	}
 	if len(os.Args) == 4 && os.Args[1] == "faulty-plugin" {
 		faultyPlugin(os.Args[2], faultFile(os.Args[3]))
 	}

@@ -92,7 +92,7 @@ func (x *exchange) openapi(ctx context.Context, _ id.Object, p args) error {
 			err = appendObjects(&text, page)
 		}
 		if err == nil {
-			_, err = x.w.Write(text.Bytes())
+			err = x.write(text.Bytes())
 		}
 		text.Reset()
 		if err != nil || !page.More {

@@ -33,6 +33,8 @@ const (
 	maxConns    = 4096                   // open connections, unless set otherwise; others wait in the listener's queue
 	maxBody     = 8 << 20                // bytes of a request body, unless set otherwise
 	maxBodies   = 256 << 20              // bytes of all large bodies that are in memory at once
+	maxAnswers  = 128 << 20              // bytes of all answers in memory that are not small and wait for their clients
+	smallAnswer = 4 << 10                // bytes that net/http has for each connection anyway
 	maxFields   = 10_000                 // of a query or a form
 	maxFiles    = 1 << 30                // bytes of all files of a form
 	maxUploads  = 100                    // files of a form
@@ -46,6 +48,9 @@ var schema = plugin.Schema{{
 }, {
 	Name: "max_body", Type: plugin.Integer, Default: strconv.Itoa(maxBody), Min: pieceBytes, Max: 32 << 20,
 	Doc: "Bytes that the body of a request may have, and of a multipart form all but its files. A file that is put is none.",
+}, {
+	Name: "call_log", Type: plugin.Bool, Default: "false",
+	Doc: "Whether the station's log gets an entry for each request: method, path without its query, status, bytes, duration, request id and object.",
 }, {
 	Name: "own_policy", Type: plugin.List, Default: "[]",
 	Doc: "Ids of objects whose own Content-Security-Policy stands in place of the sandbox. Without one their pages can do all that the API can.",
@@ -65,6 +70,7 @@ type settings struct {
 	station  id.Station
 	maxConns int
 	maxBody  int64
+	callLog  bool
 	policies policies
 }
 
@@ -100,7 +106,7 @@ func (t *Transport) Configure(_ context.Context, c plugin.Config) error {
 		}
 		own[object] = true
 	}
-	t.use.Store(&settings{station: c.Station, maxConns: int(v.Integer("max_connections")), maxBody: v.Integer("max_body"), policies: own})
+	t.use.Store(&settings{station: c.Station, maxConns: int(v.Integer("max_connections")), maxBody: v.Integer("max_body"), callLog: v.Bool("call_log"), policies: own})
 	return nil
 }
 
@@ -130,7 +136,7 @@ func (t *Transport) Serve(ctx context.Context, ln net.Listener, h host.Host) err
 	conns := limitConns(ln, use.maxConns)
 	conns.counts = &t.counts
 	handler := newHandler(t.log, use.station, h, calls)
-	handler.policy = use.policies
+	handler.policy, handler.callLog = use.policies, use.callLog
 	handler.serving, handler.counts, handler.maxBody = ctx, &t.counts, use.maxBody
 	srv := newServer(t.log, handler)
 	failed := make(chan error, 1)
@@ -172,6 +178,7 @@ func newServer(log *slog.Logger, h http.Handler) *http.Server {
 		IdleTimeout:                  idleTime,
 		MaxHeaderBytes:               headerBytes - 4096, // net/http adds 4096
 		Protocols:                    &protocols,
+		ConnContext:                  withConn,
 		ConnState: func(c net.Conn, s http.ConnState) {
 			if c, ok := c.(*conn); ok {
 				c.state(s)
