@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"runtime/debug"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -22,23 +24,24 @@ import (
 
 // The limits of the server. DESIGN.md says why they are what they are.
 const (
-	headerTime  = 10 * time.Second       // to send all headers of a request
-	headerBytes = 64 << 10               // request line and headers
-	idleTime    = 2 * time.Minute        // between two requests of a connection
-	callTime    = 35 * time.Second       // a call of the host; the kernel's own limit is 30 s
-	silentTime  = 100 * time.Millisecond // a connection without a request may say nothing for this while the station stops
-	queueTime   = 20 * time.Millisecond  // without a new connection, and the station that stops takes none
-	graceTime   = 10 * time.Second       // a body or an answer may take this and len/minRate
-	minRate     = 32 << 10               // bytes per second
-	maxConns    = 4096                   // open connections, unless set otherwise; others wait in the listener's queue
-	maxBody     = 8 << 20                // bytes of a request body, unless set otherwise
-	maxBodies   = 256 << 20              // bytes of all large bodies that are in memory at once
-	maxAnswers  = 128 << 20              // bytes of all answers in memory that are not small and wait for their clients
-	smallAnswer = 4 << 10                // bytes that net/http has for each connection anyway
-	maxFields   = 10_000                 // of a query or a form
-	maxFiles    = 1 << 30                // bytes of all files of a form
-	maxUploads  = 100                    // files of a form
-	maxName     = 1 << 10                // bytes of a file's name
+	headerTime  = 10 * time.Second                 // to send all headers of a request
+	headerBytes = 64 << 10                         // request line and headers
+	idleTime    = 2 * time.Minute                  // between two requests of a connection
+	callTime    = 35 * time.Second                 // a call of the host; the kernel's own limit is 30 s
+	silentTime  = 100 * time.Millisecond           // a connection without a request may say nothing for this while the station stops
+	queueTime   = 20 * time.Millisecond            // without a new connection, and the station that stops takes none
+	graceTime   = 10 * time.Second                 // a body or an answer may take this and len/minRate
+	minRate     = 32 << 10                         // bytes per second
+	maxConns    = 4096                             // open connections, unless set otherwise; others wait in the listener's queue
+	maxBody     = 8 << 20                          // bytes of a request body, unless set otherwise
+	maxBodies   = 256 << 20                        // bytes of all large bodies that are in memory at once
+	maxAnswers  = 128 << 20                        // bytes of all answers in memory that are not small and wait for their clients
+	smallAnswer = 4 << 10                          // bytes that net/http has for each connection anyway
+	heapLimit   = maxBodies + maxAnswers + 128<<20 // bytes to which the collector is held: without it as much garbage gathers as is alive
+	maxFields   = 10_000                           // of a query or a form
+	maxFiles    = 1 << 30                          // bytes of all files of a form
+	maxUploads  = 100                              // files of a form
+	maxName     = 1 << 10                          // bytes of a file's name
 )
 
 // schema declares the settings of the plugin.
@@ -127,6 +130,9 @@ func (t *Transport) Serve(ctx context.Context, ln net.Listener, h host.Host) err
 	use := t.use.Load()
 	if use == nil {
 		return errs.New(errs.Invalid, "", "The HTTP transport was not configured.")
+	}
+	if _, set := os.LookupEnv("GOMEMLIMIT"); !set {
+		defer debug.SetMemoryLimit(debug.SetMemoryLimit(heapLimit))
 	}
 	if u, ok := ln.(*net.UnixListener); ok {
 		u.SetUnlinkOnClose(false) // the socket file is the kernel's
