@@ -131,6 +131,9 @@ func driveWrk(t *testing.T, url string, w traffic, d time.Duration) (outcome, er
 	if connect+read+write+status > 0 {
 		return outcome{}, fmt.Errorf("%d connections failed, %d reads, %d writes, and %d answers were errors", connect, read, write, status)
 	}
+	if o.answered == 0 {
+		return o, fmt.Errorf("no answer came in %v", d)
+	}
 	o.took, o.p50, o.p99 = micros(took), micros(p50), micros(p99)
 	return o, nil
 }

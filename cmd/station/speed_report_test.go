@@ -18,6 +18,7 @@ type report struct {
 	began time.Time
 	load  string // of the machine before the first case
 	rows  []*figures
+	facts []string // figures that are no rate
 }
 
 // figures are those of one case, one of each run.
@@ -48,6 +49,11 @@ func (r *report) row(what string, connections int) *figures {
 func (r *figures) add(m measured) {
 	r.rates = append(r.rates, m.rate())
 	r.p50, r.p99, r.cpu = append(r.p50, m.p50), append(r.p99, m.p99), append(r.cpu, m.cpu)
+}
+
+// fact adds a figure that is no rate.
+func (r *report) fact(format string, args ...any) {
+	r.facts = append(r.facts, fmt.Sprintf(format, args...))
 }
 
 // end shows the figures, and writes them where the flag says and no case failed.
@@ -93,7 +99,27 @@ func (r *report) markdown() string {
 		fmt.Fprintf(&b, "| %s | %d | %s | %s | %s | %s | %s |\n", row.what, row.connections, spread(row.rates),
 			brief(median(row.p50)), brief(median(row.p99)), brief(median(row.cpu)), ratio)
 	}
+	b.WriteString("\n")
+	for _, fact := range append(r.hops(), r.facts...) {
+		fmt.Fprintf(&b, "- %s.\n", fact)
+	}
 	return b.String()
+}
+
+// hops compares what requests cost in a station and in the control.
+func (r *report) hops() (facts []string) {
+	cost := map[string]time.Duration{}
+	for _, row := range r.rows {
+		if row.whole && row.connections == 64 {
+			cost[row.what] = median(row.cpu)
+		}
+	}
+	for _, what := range []string{"hello", "counter"} {
+		if here, there := cost[what], cost[what+inProcess]; here > 0 && there > 0 {
+			facts = append(facts, fmt.Sprintf("%s: %s of CPU per request over the control", what, brief(here-there)))
+		}
+	}
+	return facts
 }
 
 // spread gives the median of rates, and the least and the most; it sorts them.

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -40,6 +41,17 @@ func TestSpeed(t *testing.T) {
 			s.end()
 		})
 	}
+	t.Run("control", r.control)
+	t.Run("reads", r.reads)
+	t.Run("mixed", r.mixed)
+	t.Run("sixteen", r.sixteen)
+	t.Run("keys", func(t *testing.T) { r.large(t, "keys", sizes().keys) })
+	t.Run("entries", func(t *testing.T) { r.large(t, "entries", sizes().entries) })
+	t.Run("post", r.post)
+	t.Run("nested", r.nested)
+	t.Run("start", r.start)
+	t.Run("objects", r.objects)
+	t.Run("memory", r.memory)
 	r.end(t)
 }
 
@@ -47,13 +59,19 @@ func TestSpeed(t *testing.T) {
 // and texts.
 func speedStation(t *testing.T, scripts ...string) *station {
 	t.Helper()
+	return launchIn(t, speedFolder(t, scripts...))
+}
+
+// speedFolder is a work folder with the bundled scripts and more.
+func speedFolder(t *testing.T, scripts ...string) string {
+	t.Helper()
 	work, folder := workFolder(t)
 	for i := 0; i < len(scripts); i += 2 {
-		if err := os.WriteFile(folder+"/"+scripts[i]+".lua", []byte(scripts[i+1]), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(folder, scripts[i]+".lua"), []byte(scripts[i+1]), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return launchIn(t, work)
+	return work
 }
 
 // subject is what is measured: an address, and the processes behind it.
@@ -148,6 +166,7 @@ type trial struct {
 	beside  *subject // measured in turns with it, where it is not nil
 	traffic traffic
 	counts  func() int // what was counted so far, one for each request; nil where nothing counts
+	brief   bool       // half as long, after a fifth of the time: one of many measurements in turns
 }
 
 // measure makes the runs of a case.
@@ -177,7 +196,11 @@ type measured struct {
 // run measures once, and checks what was answered.
 func (r *report) run(t *testing.T, c trial) measured {
 	t.Helper()
-	if _, err := drive(t, c.on.url, c.traffic, *speedWarm); err != nil {
+	warm, lasts := *speedWarm, *speedTime
+	if c.brief {
+		warm, lasts = warm/5, lasts/2
+	}
+	if _, err := drive(t, c.on.url, c.traffic, warm); err != nil {
 		t.Fatalf("void: %s, before it was measured: %v", c.what, err)
 	}
 	var counted, good, bad int
@@ -188,7 +211,7 @@ func (r *report) run(t *testing.T, c trial) measured {
 		good, bad = c.on.answered()
 	}
 	spent := cpuOf(c.on.pids)
-	o, err := drive(t, c.on.url, c.traffic, *speedTime)
+	o, err := drive(t, c.on.url, c.traffic, lasts)
 	spent = cpuOf(c.on.pids) - spent
 	if err != nil {
 		t.Fatalf("void: %s: %v", c.what, err)
@@ -204,8 +227,9 @@ func (r *report) run(t *testing.T, c trial) measured {
 			t.Fatalf("void: %s: of %d answers %d were of 2xx and %d were not", c.what, o.answered, goodNow-good, badNow-bad)
 		}
 	}
-	t.Logf("%s: %.0f/s, p50 %v, p99 %v, %v of CPU a request", c.what, o.rate(), o.p50, o.p99, (spent / time.Duration(o.answered)).Round(100*time.Nanosecond))
-	return measured{o, spent / time.Duration(o.answered)}
+	each := spent / time.Duration(o.answered)
+	t.Logf("%s: %.0f/s, p50 %v, p99 %v, %s of CPU a request", c.what, o.rate(), o.p50, o.p99, brief(each))
+	return measured{o, each}
 }
 
 // rests gives a count once requests that nobody waits for have ended.
