@@ -112,7 +112,8 @@ func TestSourceSchema(t *testing.T) {
 		t.Fatal(err)
 	}
 	put := string(document.Paths[objectPath]["put"])
-	body, _, _ := strings.Cut(put[strings.Index(put, `"requestBody"`):], `"responses"`)
+	_, rest, _ := strings.Cut(put, `"requestBody"`)
+	body, _, _ := strings.Cut(rest, `"responses"`)
 	for _, want := range []string{"SourceChange", "anyOf"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("the body of PUT has no %s: %s", want, body)

@@ -39,6 +39,7 @@ func TestSilentClients(t *testing.T) {
 				close(decent)
 				return
 			}
+			defer func() { _ = res.Body.Close() }()
 			got := 0
 			for piece := make([]byte, 32<<10); ; time.Sleep(time.Second / 4) {
 				n, err := io.ReadFull(res.Body, piece)
