@@ -47,7 +47,7 @@ func checkGenerator(t *testing.T, drive func(string, traffic, time.Duration) (ou
 	gets, posts := seen["GET /a "], seen["POST /b?c=d "+body]
 	kinds := len(seen)
 	mu.Unlock()
-	if all := gets + posts; kinds != 2 || o.answered < 20 || all < o.answered || all > o.answered+w.connections {
+	if all := gets + posts; kinds != 2 || o.answered < 20 || all < o.answered || all > o.answered+o.open {
 		t.Errorf("%d requests were answered, the server saw %d GETs and %d POSTs among %d kinds", o.answered, gets, posts, kinds)
 	}
 	if posts < 3*gets-4*w.connections || posts > 3*gets+4*w.connections {
