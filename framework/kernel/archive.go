@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"time"
 
 	"github.com/dbbasic/station/sdk/errs"
 	"github.com/dbbasic/station/sdk/host"
@@ -81,6 +82,7 @@ func (o *objects) receive(ctx context.Context, to archives, object id.Object, r 
 	defer cancel()
 	defer o.lock(newPlace(object))()
 	o.mu.Lock()
+	close(o.importing[object])
 	delete(o.importing, object)
 	o.mu.Unlock()
 	if err != nil && (!sent || !transient(err)) {
@@ -89,8 +91,38 @@ func (o *objects) receive(ctx context.Context, to archives, object id.Object, r 
 	return o.adopt(ctx, object, e, err)
 }
 
+// importPatience is how long an import waits for another one of the same object. One
+// whose client broke off may not have come to its end when that client sends it again.
+const importPatience = 2 * time.Second
+
 // reserve keeps everybody else from making an object that does not exist yet.
 func (o *objects) reserve(ctx context.Context, object id.Object) error {
+	late := time.After(importPatience)
+	for {
+		err := o.reserveNow(ctx, object)
+		o.mu.RLock()
+		runs := o.importing[object]
+		o.mu.RUnlock()
+		if err == nil || errs.From(err).CodeOf() != importRuns {
+			return err
+		}
+		if runs == nil { // it is over since it was looked at
+			continue
+		}
+		select {
+		case <-runs:
+		case <-late:
+			return err
+		case <-ctx.Done():
+			return errs.Wrap(errs.Unavailable, "kernel.Import", ctx.Err(), "The import was given up before it began.")
+		}
+	}
+}
+
+// importRuns is the code of the error that an object is being imported.
+const importRuns = "import_runs"
+
+func (o *objects) reserveNow(ctx context.Context, object id.Object) error {
 	defer o.lock(newPlace(object))()
 	if err := o.decide(ctx, object); err != nil {
 		return err
@@ -113,7 +145,7 @@ func (o *objects) reserve(ctx context.Context, object id.Object) error {
 	case info.Sequence > 0:
 		return exists("There was an object %q on this station, and what it was is not made again under its id. Import under another id.", object)
 	}
-	o.importing[object] = true
+	o.importing[object] = make(chan struct{})
 	return nil
 }
 

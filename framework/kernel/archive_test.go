@@ -398,3 +398,49 @@ func TestImportReserves(t *testing.T) {
 	b.must(b.put("b", counting+"\n-- two"))
 	b.wantVersions("b", counting, counting+"\n-- two")
 }
+
+// tidying is a storage that has to remove what an import left, until it is told.
+type tidying struct {
+	frail
+	begun chan struct{}
+	done  chan struct{}
+}
+
+func (s tidying) Import(ctx context.Context, object id.Object, r io.Reader) (storage.ObjectInfo, error) {
+	info, err := s.frail.Import(ctx, object, r)
+	if err != nil {
+		s.begun <- struct{}{}
+		<-s.done
+	}
+	return info, err
+}
+
+// TestImportAgain: a client that broke off may send its archive again at once. What is
+// left of the first time is waited for, and not longer than the client waits.
+func TestImportAgain(t *testing.T) {
+	b := newBench(t, "a.lua", counting)
+	b.rest()
+	whole := b.export("a")
+	h, s := b.porter(), tidying{b.objects.store.(frail), make(chan struct{}), make(chan struct{})}
+	h.archives = s
+	start := func(ctx context.Context, r io.Reader) <-chan error {
+		done := make(chan error, 1)
+		go func() { _, err := h.Import(ctx, "b", r); done <- err }()
+		return done
+	}
+	first := start(t.Context(), io.MultiReader(bytes.NewReader(whole[:2000]), failing{io.ErrUnexpectedEOF}))
+	<-s.begun
+	ctx, cancel := context.WithCancel(t.Context())
+	gone, second := start(ctx, untouched{t}), start(t.Context(), bytes.NewReader(whole))
+	b.until("three imports are there", func() bool { return len(h.streams.imports) == 3 })
+	cancel()
+	if err := <-gone; !errs.Is(err, errs.Unavailable) {
+		t.Errorf("an import whose client is gone gives %v", err)
+	}
+	close(s.done)
+	if err := <-first; !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("the first import gives %v", err)
+	}
+	b.must(<-second)
+	b.expect("b", "0")
+}
