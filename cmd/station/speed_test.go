@@ -217,7 +217,7 @@ func (r *report) run(t *testing.T, c trial) measured {
 		t.Fatalf("void: %s: %v", c.what, err)
 	}
 	if c.counts != nil {
-		if n := rests(t, c.counts) - counted; n < o.answered || n > o.answered+c.traffic.connections {
+		if n := rests(t, c.counts) - counted; n < o.answered || n > o.answered+o.open {
 			t.Fatalf("void: %s: %d requests were answered with 200, and %d were counted", c.what, o.answered, n)
 		}
 	}
