@@ -67,13 +67,13 @@ func (in *input) Read(p []byte) (int, error) {
 	if in.n == in.size && err == nil {
 		var more [1]byte
 		var m int
-		if m, err = in.r.Read(more[:]); err == io.EOF { //nolint:errorlint // as io.Reader says
+		if m, err = in.r.Read(more[:]); err == io.EOF {
 			err = nil // and comes again
 		}
 		in.n += int64(m)
 	}
 	switch {
-	case err != nil && err != io.EOF: //nolint:errorlint // as io.Reader says
+	case err != nil && err != io.EOF:
 		return 0, &inputError{fmt.Errorf("%s cannot be read to its end, so that the station keeps nothing of it: %w", in.label(), plainPath(err))}
 	case in.size >= 0 && (in.n > in.size || err != nil && in.n < in.size):
 		return 0, &inputError{fmt.Errorf("%s has changed its size while it was sent, so that the station keeps nothing of it: send it again once it is left alone", in.label())}
