@@ -64,7 +64,7 @@ func attack(s hostile.Script, limits Limits) (code string, err error) {
 }
 
 var (
-	hostiles    = flag.Int("hostile", 25, "scripts of TestHostileScripts, drawn; 0 for all")
+	hostiles    = flag.Int("hostile", hostilesDrawn, "scripts of TestHostileScripts, drawn; 0 for all")
 	hostileSeed = flag.Uint64("hostile-seed", 0, "of the draw, 0 for another one each time")
 )
 
@@ -112,6 +112,9 @@ func TestHostileScripts(t *testing.T) {
 // TestNearScripts runs what stays just below each limit, with a station's limits
 // but for the time.
 func TestNearScripts(t *testing.T) {
+	if underRace {
+		t.Skip("what takes all but the whole of a station's limits takes minutes with the race detector; the plain tests run it")
+	}
 	limits := DefaultLimits()
 	limits.Time = time.Minute
 	for _, s := range hostile.Near() {

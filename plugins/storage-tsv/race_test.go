@@ -1,0 +1,9 @@
+//go:build race
+
+package storagetsv
+
+// What the tests take by default with the race detector.
+const (
+	hotKeyTimes = 20_000
+	damageEvery = 151
+)
