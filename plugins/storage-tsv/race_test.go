@@ -6,4 +6,6 @@ package storagetsv
 const (
 	hotKeyTimes = 20_000
 	damageEvery = 151
+	crashOneIn  = 6
+	checks      = "4"
 )
