@@ -23,6 +23,12 @@ var builtins = map[string]func() plugin.Plugin{
 	"transport-http": func() plugin.Plugin { return transporthttp.New(sdk.Log(), version()) },
 }
 
+// ownParameter reports whether the station takes a parameter in the query of an object
+// for its own, and what it does then: "gives the log".
+func ownParameter(name, value string) (does string, own bool) {
+	return transporthttp.OwnParameter(name, value)
+}
+
 // bundled says how to run the plugins inside this binary.
 func bundled() (map[plugin.Kind]map[string]pluginhost.Command, error) {
 	self, err := os.Executable()

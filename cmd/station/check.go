@@ -28,8 +28,8 @@ whose path gives no id. No station is needed.
 
 With --url or ` + urlEnv + ` it then asks a running station about the same scripts, and
 prints what that one does not run of them: a text that it refused, a change of a
-version that is the newest no more (conflict), one that is not stored yet
-(pending), and a file that it could not bring up to date (behind). Without either
+version that is the newest no more (conflict), one that is not stored yet or whose
+object is damaged (pending), and a file that it could not bring up to date (behind). Without either
 the files alone are looked at, which cannot tell a conflict.
 
 PATH is a file or a folder; without one it is the scripts folder.

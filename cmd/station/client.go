@@ -242,6 +242,9 @@ func (c *client) unreachable(ctx context.Context, err error) error {
 	if ctx.Err() != nil && !errors.Is(context.Cause(ctx), errPause) { // an interrupt
 		return ctx.Err()
 	}
+	if e, ok := errors.AsType[*inputError](err); ok {
+		return e
+	}
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		err = e.Err // the rest says the address again
 	}
@@ -274,45 +277,3 @@ func (c *client) refusal(resp *http.Response, raw []byte) error {
 
 // fromObject reports whether the object is to blame for an error.
 func fromObject(resp *http.Response) bool { return resp.Header.Get(errorFrom) == "object" }
-
-// printList prints a list of the station: for JSON what it answers at path, else
-// rows with a head, which page fills.
-func (c *client) printList(cmd *cobra.Command, f format, path string, head []string, fill func(*rows) error) error {
-	if f == asJSON {
-		return c.printAnswer(cmd, path)
-	}
-	r := newRows(cmd.OutOrStdout(), f, head...)
-	if err := fill(r); err != nil {
-		return err
-	}
-	return r.end()
-}
-
-// printAnswer prints the JSON that the station answers at path.
-func (c *client) printAnswer(cmd *cobra.Command, path string) error {
-	resp, err := c.open(cmd.Context(), request{method: http.MethodGet, path: path})
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close() //nolint:errcheck // it was only read
-	return printJSON(cmd.OutOrStdout(), resp.Body)
-}
-
-// pages asks for a list page by page. get asks for the page at a path and gives the
-// cursor of the next, empty where there is none.
-func pages(path string, get func(path string) (next string, err error)) error {
-	for cursor := ""; ; {
-		at := path
-		if cursor != "" {
-			at += "&cursor=" + url.QueryEscape(cursor)
-		}
-		next, err := get(at)
-		if err != nil || next == "" {
-			return err
-		}
-		if next == cursor {
-			return errors.New("the station gives the same page again")
-		}
-		cursor = next
-	}
-}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -44,8 +45,15 @@ there; one that exists is replaced with --force alone.
 
 // importArchive makes an object of a running station of an exported one.
 func importArchive(cmd *cobra.Command, at, file, as string) error {
-	if as == "" {
+	label := file
+	switch {
+	case as == "" && file == "-":
+		return usageError{fmt.Errorf("the standard input has no name: say with --as what to call the object (see %s --help)", cmd.CommandPath())}
+	case as == "":
 		as = strings.TrimSuffix(filepath.Base(file), ".tar")
+	}
+	if file == "-" {
+		label = "the standard input"
 	}
 	if _, err := id.ParseObject(as); err != nil {
 		return usageError{fmt.Errorf("%w Name the object with --as", err)}
@@ -55,5 +63,17 @@ func importArchive(cmd *cobra.Command, at, file, as string) error {
 		return err
 	}
 	r := request{method: http.MethodPut, path: query("/objects/"+as, "import", "true"), header: http.Header{"Content-Type": {"application/x-tar"}}}
-	return station.put(cmd, r, as, file)
+	err = station.put(cmd, r, as, file)
+	if e, ok := errors.AsType[*answerError](err); ok && importAdvice[e.Code] != "" {
+		return fmt.Errorf("%s is not imported: %w %s", label, err, importAdvice[e.Code])
+	}
+	return err
+}
+
+// importAdvice says what to do where a station refuses an archive, by the code of its error.
+var importAdvice = map[string]string{
+	"bad_archive":      "Import a file that \"station export\" has written, or export the object again",
+	"object_exists":    "--as says how to call it",
+	"import_runs":      "Try again once that has ended, or say with --as how else to call it",
+	"import_too_large": "Make that smaller in the object, and export it again",
 }

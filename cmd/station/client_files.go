@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"mime"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -52,18 +51,14 @@ the last change and SHA-256. With PREFIX it lists those whose name begins so.`,
 		if err != nil {
 			return err
 		}
-		path = query(path, "files", "true", "prefix", append(args, "")[1])
-		return station.printList(cmd, *out, path, []string{"name", "size", "type", "time", "hash"}, func(r *rows) error {
-			return pages(path+"&limit=1000", func(path string) (string, error) {
-				var page filesPage
-				if err := station.ask(cmd.Context(), path, &page); err != nil {
-					return "", err
-				}
-				for _, f := range page.Files {
-					r.add(f.Name, strconv.FormatInt(f.Size, 10), f.Type, f.Time, f.Hash)
-				}
-				return page.Next, nil
-			})
+		l := list{path: query(path, "files", "true", "prefix", append(args, "")[1]), name: "files", atOnce: 1000, head: []string{"name", "size", "type", "time", "hash"}}
+		return station.printList(cmd, *out, l, func(path string, r *rows) (int, string, error) {
+			var page filesPage
+			err := station.ask(cmd.Context(), path, &page)
+			for _, f := range page.Files {
+				r.add(f.Name, strconv.FormatInt(f.Size, 10), f.Type, f.Time, f.Hash)
+			}
+			return len(page.Files), page.Next, err
 		})
 	})
 	out = outputFlag(cmd)
@@ -150,7 +145,7 @@ The content type is --type, else what the ending of the name stands for.`,
 			return err
 		}
 		r := request{method: http.MethodPut, path: path, header: http.Header{}}
-		r.header.Set("Content-Type", cmp.Or(media, mime.TypeByExtension(filepath.Ext(name)), "application/octet-stream"))
+		r.header.Set("Content-Type", cmp.Or(media, mediaOf(name)))
 		if !force {
 			r.header.Set("If-None-Match", "*")
 		}

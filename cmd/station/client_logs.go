@@ -2,11 +2,9 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -27,29 +25,17 @@ type entry struct {
 // UnmarshalJSON implements json.Unmarshaler.
 func (e *entry) UnmarshalJSON(raw []byte) error {
 	e.raw = append(json.RawMessage(nil), raw...)
-	d := json.NewDecoder(strings.NewReader(string(raw)))
-	if t, err := d.Token(); err != nil || t != json.Delim('{') {
-		return errors.New("an entry of the log is no JSON object")
+	var all answerObject
+	if err := json.Unmarshal(raw, &all); err != nil {
+		return err
 	}
 	own := map[string]*string{"entry_id": &e.id, "timestamp": &e.timestamp, "level": &e.level, "message": &e.text}
-	for d.More() {
-		name, err := d.Token()
-		if err != nil {
+	for _, m := range all {
+		if to := own[m.name]; to == nil {
+			e.fields = append(e.fields, field{name: m.name, text: string(m.value), value: m.value})
+		} else if err := json.Unmarshal(m.value, to); err != nil {
 			return err
 		}
-		var f field
-		f.name, _ = name.(string) // it is: More has said so
-		if to := own[f.name]; to != nil {
-			if err := d.Decode(to); err != nil {
-				return err
-			}
-			continue
-		}
-		if err := d.Decode(&f.value); err != nil {
-			return err
-		}
-		f.text = string(f.value)
-		e.fields = append(e.fields, f)
 	}
 	return nil
 }
@@ -76,7 +62,7 @@ station that goes away is waited for, and the log continued where it was left.`,
 		if err != nil {
 			return err
 		}
-		if q.fields, err = fieldsOf(args[1:]); err != nil {
+		if q.fields, err = fieldsOf(args[1:], "no FIELD=VALUE"); err != nil {
 			return err
 		}
 		for _, f := range q.fields {
@@ -130,27 +116,22 @@ func (c *client) logs(cmd *cobra.Command, path string, q *logsQuery) error {
 	if q.limit == 0 {
 		order = "asc"
 	}
-	params := append([]string{"logs", "true", "order", order, "limit", strconv.Itoa(pageOf(q.limit, entriesAtOnce))}, q.filters()...)
+	params := append([]string{"logs", "true", "order", order}, q.filters()...)
 	var newest []entry
-	err := pages(query(path, params...), func(path string) (string, error) {
+	err := pages(query(path, params...), q.limit, entriesAtOnce, func(path string) (int, string, error) {
 		var page struct {
 			Logs []entry
 			Next string `json:"next_cursor"`
 		}
-		if err := c.ask(cmd.Context(), path, &page); err != nil {
-			return "", err
-		}
+		err := c.ask(cmd.Context(), path, &page)
 		if q.limit > 0 {
-			newest = append(newest, page.Logs[:min(len(page.Logs), q.limit-len(newest))]...)
-			if len(newest) == q.limit {
-				return "", nil
-			}
-			return page.Next, nil
+			newest = append(newest, page.Logs...)
+			return len(page.Logs), page.Next, err
 		}
 		for i := range page.Logs {
 			p.print(&page.Logs[i])
 		}
-		return page.Next, nil
+		return len(page.Logs), page.Next, err
 	})
 	if err != nil {
 		return err

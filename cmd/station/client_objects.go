@@ -2,8 +2,10 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -24,18 +26,14 @@ below the scripts folder. With PREFIX it lists those whose id begins so.`,
 		Args:              rangeArgs(0, 1),
 		ValidArgsFunction: arguments(objectIDs),
 	}, func(cmd *cobra.Command, station *client, args []string) error {
-		prefix := append(args, "")[0]
-		return station.printList(cmd, *out, query("/objects", "prefix", prefix), []string{"object_id", "version", "path"}, func(r *rows) error {
-			return pages(query("/objects", "prefix", prefix, "limit", "1000"), func(path string) (string, error) {
-				var page objectsPage
-				if err := station.ask(cmd.Context(), path, &page); err != nil {
-					return "", err
-				}
-				for _, o := range page.Objects {
-					r.add(o.ID, strconv.FormatUint(o.Version, 10), o.Path)
-				}
-				return page.Next, nil
-			})
+		l := list{path: query("/objects", "prefix", append(args, "")[0]), name: "objects", atOnce: 1000, head: []string{"object_id", "version", "path"}}
+		return station.printList(cmd, *out, l, func(path string, r *rows) (int, string, error) {
+			var page objectsPage
+			err := station.ask(cmd.Context(), path, &page)
+			for _, o := range page.Objects {
+				r.add(o.ID, strconv.FormatUint(o.Version, 10), o.Path)
+			}
+			return len(page.Objects), page.Next, err
 		})
 	})
 	out = outputFlag(cmd)
@@ -99,19 +97,43 @@ func ifMatch(h http.Header, hash string) http.Header {
 	return withHeader(h, "If-Match", `"`+hash+`"`)
 }
 
-// confirm asks on a terminal whether to go on. Any other answer than yes is an error.
+// confirm asks on a terminal whether to go on. Any other answer than yes is an error,
+// and so are an interrupt and the end of the input.
 func confirm(cmd *cobra.Command, question string) error {
 	if !isTerminal(cmd.InOrStdin()) {
 		return usageError{fmt.Errorf("there is no terminal to ask on: say --yes (see %s --help)", cmd.CommandPath())}
 	}
-	fmt.Fprint(cmd.ErrOrStderr(), question, " [y/N] ")
-	line, err := bufio.NewReader(cmd.InOrStdin()).ReadString('\n')
-	if err != nil {
-		return fmt.Errorf("no answer: %w", err)
+	return agree(cmd.Context(), cmd.InOrStdin(), cmd.ErrOrStderr(), question)
+}
+
+var errNothingChanged = errors.New("nothing was changed")
+
+// agree asks a question. What is read of the answer after ctx has ended is lost.
+func agree(ctx context.Context, in io.Reader, out io.Writer, question string) error {
+	fmt.Fprint(out, question, " [y/N] ")
+	type answer struct {
+		line string
+		err  error
 	}
-	switch strings.ToLower(strings.TrimSpace(line)) {
-	case "y", "yes":
-		return nil
+	answers := make(chan answer, 1)
+	go func() { // which nobody can interrupt as it reads
+		line, err := bufio.NewReader(in).ReadString('\n')
+		answers <- answer{line, err}
+	}()
+	select {
+	case <-ctx.Done():
+	case a := <-answers:
+		if said := strings.ToLower(strings.TrimSpace(a.line)); a.err == nil && ctx.Err() == nil {
+			if said == "y" || said == "yes" {
+				return nil
+			}
+			return errNothingChanged
+		}
+		if ctx.Err() == nil && !errors.Is(a.err, io.EOF) {
+			fmt.Fprintln(out)
+			return fmt.Errorf("%w, since the answer cannot be read: %w", errNothingChanged, a.err)
+		}
 	}
-	return errors.New("nothing was changed")
+	fmt.Fprintln(out) // the cursor is still behind the question
+	return errNothingChanged
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -24,15 +25,19 @@ func runCommand() *cobra.Command {
 	var data string
 	var include bool
 	cmd := asks(&cobra.Command{
-		Use:   "run ID [METHOD] [KEY=VALUE | KEY:=JSON]...",
+		Use:   "run ID [METHOD] [KEY=VALUE | KEY:=JSON | KEY@FILE]...",
 		Short: "Call an object of a running station",
 		Long: `Run calls an object and prints the body of its answer as the object sent it; on a
 terminal JSON is indented. ID@STATION names the station too.
 
-METHOD is GET where none is named, and POST with -d. KEY=VALUE is a field of the
-request, a text; KEY:=JSON is one of any type. GET, HEAD and OPTIONS send fields in the
-query, which has texts only, and so does any method with -d; else they are a JSON body.
+METHOD is GET where none is named, and POST with -d or a file. KEY=VALUE is a field of
+the request, a text; KEY:=JSON is one of any type. GET, HEAD and OPTIONS send fields in
+the query, which has texts only, and so does any method with -d; else they are a JSON body.
 -d is a body of JSON: the text itself, @FILE, or - for the standard input.
+
+KEY@FILE sends a file, which a script finds in call.files: the body is a form then, and
+fields are texts in it. The ending of the name says its content type; "-" is the
+standard input.
 
 The exit code is 5 if the object answered with an error, its script failed or does
 not load; 4 if the station has no such object. What the object itself answered is
@@ -41,15 +46,26 @@ printed then too.`,
   station run tutorial_02_hello_with_logging user_id=ada
   station run guestbook POST text="Hello!" -i
   station run echo POST a:='[1, 2]' b=text
-  station run echo -d '{"a": {"b": null}}'`,
+  station run echo -d '{"a": {"b": null}}'
+  station run basics_image_gallery image@cat.png`,
 		Args:              minArgs(1),
 		ValidArgsFunction: arguments(objectIDs, objectMethods),
 	}, func(cmd *cobra.Command, station *client, args []string) error {
-		r, err := callOf(cmd, args, data)
+		r, files, err := callOf(cmd, args, data)
+		defer func() {
+			for _, f := range files {
+				_ = f.file.Close() // it was only read
+			}
+		}()
 		if err != nil {
 			return err
 		}
+		end := func() {}
+		if len(files) > 0 {
+			r.body, end = progress(cmd.ErrOrStderr(), args[0], r.size, r.body)
+		}
 		resp, err := station.send(cmd.Context(), r)
+		end()
 		if err != nil {
 			return err
 		}
@@ -71,43 +87,52 @@ func minArgs(n int) cobra.PositionalArgs {
 	}
 }
 
-// callOf gives the request of a call.
-func callOf(cmd *cobra.Command, args []string, data string) (request, error) {
+// callOf gives the request of a call, and the files that it sends, which are to be
+// closed after an error too.
+func callOf(cmd *cobra.Command, args []string, data string) (r request, files []attachment, err error) {
 	path, err := objectPath(args[0])
 	if err != nil {
-		return request{}, err
+		return request{}, nil, err
 	}
-	method, args := methodOf(args[1:], cmd.Flags().Changed("data"))
-	fields, err := fieldsOf(args)
+	hasData := cmd.Flags().Changed("data")
+	hasFiles := slices.ContainsFunc(args[1:], isAttachment)
+	method, args := methodOf(args[1:], hasData || hasFiles)
+	texts := slices.DeleteFunc(slices.Clone(args), isAttachment)
+	fields, err := fieldsOf(texts, "neither a method ("+strings.Join(methods, ", ")+") nor KEY=VALUE, KEY:=JSON or KEY@FILE")
 	if err != nil {
-		return request{}, err
+		return request{}, nil, err
 	}
 	bare := method == "GET" || method == "HEAD" || method == "OPTIONS"
-	if bare && cmd.Flags().Changed("data") {
-		return request{}, usageError{fmt.Errorf("%s has no body, so -d cannot be sent with it", method)}
-	}
-	var r request
 	switch {
-	case cmd.Flags().Changed("data"):
-		if r, err = dataOf(cmd, data); err != nil {
-			return request{}, err
+	case bare && hasData:
+		return request{}, nil, usageError{fmt.Errorf("%s has no body, so -d cannot be sent with it", method)}
+	case bare && hasFiles:
+		return request{}, nil, usageError{fmt.Errorf("%s has no body, so no file can be sent with it: use POST or PUT", method)}
+	case hasData && hasFiles:
+		return request{}, nil, usageError{errors.New("a body is what -d says or a form with files: leave one of them out")}
+	case hasFiles:
+		if files, err = attachmentsOf(cmd, slices.DeleteFunc(slices.Clone(args), func(arg string) bool { return !isAttachment(arg) })); err == nil {
+			r, err = formBody(fields, files)
 		}
-		path, err = fieldsInQuery(path, "-d", fields)
+	case hasData:
+		if r, err = dataOf(cmd, data); err == nil {
+			path, err = fieldsInQuery(path, "-d", fields)
+		}
 	case bare:
 		path, err = fieldsInQuery(path, method, fields)
 	case len(fields) > 0:
 		r, err = fieldsInBody(fields)
 	}
 	r.method, r.path = method, path
-	return r, err
+	return r, files, err
 }
 
 // methodOf takes the method from the front of arguments, in any case of letters.
-func methodOf(args []string, data bool) (method string, rest []string) {
+func methodOf(args []string, body bool) (method string, rest []string) {
 	if len(args) > 0 && slices.Contains(methods, strings.ToUpper(args[0])) {
 		return strings.ToUpper(args[0]), args[1:]
 	}
-	if data {
+	if body {
 		return "POST", args
 	}
 	return "GET", args
@@ -120,12 +145,13 @@ type field struct {
 	value json.RawMessage // nil for a text
 }
 
-func fieldsOf(args []string) ([]field, error) {
+// fieldsOf reads fields; otherwise says of what is none that it is that.
+func fieldsOf(args []string, otherwise string) ([]field, error) {
 	list := make([]field, 0, len(args))
 	for _, arg := range args {
 		name, text, ok := strings.Cut(arg, "=")
 		if !ok || name == "" || name == ":" {
-			return nil, usageError{fmt.Errorf("%q is neither a method (%s) nor KEY=VALUE nor KEY:=JSON", visible(arg, ""), strings.Join(methods, ", "))}
+			return nil, usageError{fmt.Errorf("%q is %s", visible(arg, ""), otherwise)}
 		}
 		if !utf8.ValidString(arg) {
 			return nil, usageError{fmt.Errorf("the field %q is not UTF-8, as texts are", visible(name, ""))}
@@ -142,12 +168,38 @@ func fieldsOf(args []string) ([]field, error) {
 	return list, nil
 }
 
+// commandsFor are the commands that do what the station does where the query of an object
+// has one of its own parameters. The others are asked for with curl.
+var commandsFor = map[string]string{
+	"source": "source", "versions": "versions", "version": "source --version", "diff": "diff", "state": "state ls", "files": "files ls", "file": "files get",
+	"logs": "logs", "tail": "logs -f", "export": "export", "import": "import", "object": "rm",
+}
+
+// notOwn refuses a field that the station would take for its own in the query.
+func notOwn(with string, f field) error {
+	does, own := ownParameter(f.name, f.text)
+	if !own {
+		return nil
+	}
+	use, instead := "", fmt.Sprintf("as JSON, with POST %s=%s", f.name, visible(f.text, ""))
+	if command := commandsFor[f.name]; command != "" {
+		use = fmt.Sprintf("use \"station %s\" for that, or ", command)
+	}
+	if with == "-d" {
+		instead = "in the JSON of -d"
+	}
+	return usageError{fmt.Errorf("%s=%s in the query never reaches the object, since the station itself %s then: %ssend it %s", f.name, visible(f.text, ""), does, use, instead)}
+}
+
 // fieldsInQuery adds fields to a path. A repeated one is sent again.
 func fieldsInQuery(path, with string, fields []field) (string, error) {
 	sep := "?"
 	for _, f := range fields {
 		if f.value != nil {
 			return "", usageError{fmt.Errorf("with %s fields are texts: write %s=VALUE", with, visible(f.name, ""))}
+		}
+		if err := notOwn(with, f); err != nil {
+			return "", err
 		}
 		path += sep + url.QueryEscape(f.name) + "=" + url.QueryEscape(f.text)
 		sep = "&"

@@ -171,25 +171,17 @@ func versionsCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		path = query(path, "versions", "true", "limit", strconv.Itoa(pageOf(limit, 1000)))
-		return station.printList(cmd, *out, path, []string{"version", "timestamp", "author", "message", "hash"}, func(r *rows) error {
-			left := limit
-			return pages(path, func(path string) (string, error) {
-				var page struct {
-					Versions []versionRow
-					Next     string `json:"next_cursor"`
-				}
-				if err := station.ask(cmd.Context(), path, &page); err != nil {
-					return "", err
-				}
-				for _, v := range page.Versions {
-					r.add(strconv.FormatUint(v.Number, 10), v.Timestamp, v.Author, v.Message, v.Hash)
-					if left--; left == 0 {
-						return "", nil
-					}
-				}
-				return page.Next, nil
-			})
+		l := list{path: query(path, "versions", "true"), name: "versions", limit: limit, atOnce: 1000, head: []string{"version", "timestamp", "author", "message", "hash"}}
+		return station.printList(cmd, *out, l, func(path string, r *rows) (int, string, error) {
+			var page struct {
+				Versions []versionRow
+				Next     string `json:"next_cursor"`
+			}
+			err := station.ask(cmd.Context(), path, &page)
+			for _, v := range page.Versions {
+				r.add(strconv.FormatUint(v.Number, 10), v.Timestamp, v.Author, v.Message, v.Hash)
+			}
+			return len(page.Versions), page.Next, err
 		})
 	})
 	limitFlag(cmd, &limit, 10, "versions")
@@ -221,14 +213,6 @@ func (c *count) String() string { return strconv.Itoa(int(*c)) }
 
 // Type implements pflag.Value.
 func (c *count) Type() string { return "number" }
-
-// pageOf gives the size of a page of a list that has a limit, 0 for none.
-func pageOf(limit, most int) int {
-	if limit == 0 {
-		return most
-	}
-	return min(limit, most)
-}
 
 func diffCommand() *cobra.Command {
 	cmd := asks(&cobra.Command{

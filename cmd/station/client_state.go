@@ -31,7 +31,7 @@ type statePage struct {
 }
 
 // stateKeysAtOnce bounds a page: a value has up to 256 KiB.
-const stateKeysAtOnce = "100"
+const stateKeysAtOnce = 100
 
 func stateListCommand() *cobra.Command {
 	var out *format
@@ -49,18 +49,14 @@ as JSON. With PREFIX it lists those that begin so.`,
 		if err != nil {
 			return err
 		}
-		path = query(path, "state", "true", "prefix", append(args, "")[1])
-		return station.printList(cmd, *out, path, []string{"key", "value"}, func(r *rows) error {
-			return pages(path+"&limit="+stateKeysAtOnce, func(path string) (string, error) {
-				var page statePage
-				if err := station.ask(cmd.Context(), path, &page); err != nil {
-					return "", err
-				}
-				for _, key := range slices.Sorted(maps.Keys(page.State)) {
-					r.add(key, string(page.State[key]))
-				}
-				return page.Next, nil
-			})
+		l := list{path: query(path, "state", "true", "prefix", append(args, "")[1]), name: "state", atOnce: stateKeysAtOnce, head: []string{"key", "value"}}
+		return station.printList(cmd, *out, l, func(path string, r *rows) (int, string, error) {
+			var page statePage
+			err := station.ask(cmd.Context(), path, &page)
+			for _, key := range slices.Sorted(maps.Keys(page.State)) {
+				r.add(key, string(page.State[key]))
+			}
+			return len(page.State), page.Next, err
 		})
 	})
 	out = outputFlag(cmd)

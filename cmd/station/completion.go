@@ -167,7 +167,7 @@ func versionNumbers(cmd *cobra.Command, args []string, begun string) []cobra.Com
 func stateKeys(cmd *cobra.Command, args []string, begun string) []cobra.Completion {
 	path, err := objectPath(args[0])
 	var page statePage
-	if err != nil || !lookUp(cmd, query(path, "state", "true", "prefix", begun, "limit", stateKeysAtOnce), &page) {
+	if err != nil || !lookUp(cmd, query(path, "state", "true", "prefix", begun, "limit", strconv.Itoa(stateKeysAtOnce)), &page) {
 		return nil
 	}
 	return completed(slices.Sorted(maps.Keys(page.State)), begun)

@@ -30,6 +30,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	data := filepath.Join(dir, "data")
 	s := start(t, data)
+	leaveFree(t, dir, 128<<10)
 	c := client(t)
 	count := 0
 	for end := time.Now().Add(patience); ; {
@@ -57,6 +58,9 @@ func TestFullDisk(t *testing.T) {
 	if a := get(t.Context(), c, s.url+"/health"); a.status != http.StatusOK {
 		t.Errorf("with a full disk the station is not alive: %d %s", a.status, a.body)
 	}
+	if count < 10 {
+		t.Errorf("the disk was full after %d calls, which tests nothing", count)
+	}
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
@@ -74,9 +78,24 @@ func TestFullDisk(t *testing.T) {
 	again.end()
 }
 
+// leaveFree fills a file system but for so many bytes, so that calls do the rest.
+func leaveFree(t *testing.T, dir string, bytes int64) {
+	t.Helper()
+	var disk syscall.Statfs_t
+	if err := syscall.Statfs(dir, &disk); err != nil {
+		t.Fatal(err)
+	}
+	if fill := int64(disk.Bavail)*disk.Bsize - bytes; fill > 0 {
+		if err := os.WriteFile(filepath.Join(dir, "fill"), make([]byte, fill), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestFolderInUse starts a second station on the data folder of one that runs:
 // it waits, then names the holder and exits with 1.
 func TestFolderInUse(t *testing.T) {
+	t.Parallel() // it waits
 	data := t.TempDir()
 	s := start(t, data)
 	holder := s.plugins()["storage-tsv"]

@@ -160,6 +160,9 @@ func checkCommands(t *testing.T, s *station, work string, all []block) {
 			list := strings.Split(strings.TrimSpace(b.text), "\n")
 			for n, line := range list {
 				out := shell(t, work, s.url, strings.ReplaceAll(line, "http://127.0.0.1:8001", s.url))
+				for end := time.Now().Add(patience); strings.Contains(out, `"code":"time_limit"`) && time.Now().Before(end); { // a busy machine
+					out = shell(t, work, s.url, strings.ReplaceAll(line, "http://127.0.0.1:8001", s.url))
+				}
 				if n+1 == len(list) && i+1 < len(all) && all[i+1].language != "sh" && all[i+1].language != "lua" {
 					compareAnswer(t, line, out, all[i+1])
 				} else if out == "" || strings.Contains(out, `"status":"error"`) {

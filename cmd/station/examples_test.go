@@ -33,6 +33,7 @@ end`,
 	"scripts/notes.lua":                   `function GET() return files.list() end`,
 	"greeter.lua":                         `function GET() return "Hello again" end`,
 	"plan.txt":                            "Buy milk\n",
+	"cat.png":                             "\x89PNG\r\n\x1a\n",
 	"../prototype/data/state/a/state.tsv": "key\tvalue\nn\t1\n",
 }
 

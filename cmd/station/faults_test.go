@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-var faultRounds = flag.Int("faults", 5, "how often each fault is committed by each plugin, and the kernel killed")
+var faultRounds = flag.Int("faults", faultsOfEach, "how often each fault is committed by each plugin, and the kernel killed")
 
 // fault is what goes wrong with a plugin in one round, while clients count. Its
 // run gives when the process was killed, or the fault was over.

@@ -223,16 +223,22 @@ func TestStopDrains(t *testing.T) {
 	}
 }
 
-// checkCounter compares the counter's state and log with what was answered: a
-// count between least and most (-1: any), one log entry per unit of it, and every
-// acknowledged count among them.
+// checkCounter compares the bundled counter with what was answered, see checkCounterAt.
 func (s *station) checkCounter(acknowledged map[int]bool, least, most int) {
 	s.t.Helper()
-	final := s.storedCount()
+	s.checkCounterAt(counterPath, acknowledged, least, most)
+}
+
+// checkCounterAt compares a counter's state and log with what was answered: a
+// count between least and most (-1: any), one log entry per unit of it, and every
+// acknowledged count among them.
+func (s *station) checkCounterAt(path string, acknowledged map[int]bool, least, most int) {
+	s.t.Helper()
+	final := s.countOf(path)
 	if final < least || most >= 0 && final > most {
 		s.t.Errorf("the count is %d; want %d to %d", final, least, most)
 	}
-	logged := s.logged()
+	logged := s.logged(path)
 	for n := 1; n <= final; n++ {
 		if logged[n] != 1 {
 			s.t.Fatalf("count %d of %d is in the log %d times", n, final, logged[n])

@@ -33,16 +33,14 @@ a wrong call, 3 if no station answers.`,
   station plugin ls -o json --url http://127.0.0.1:9000`,
 		Args: exactArgs(0),
 	}, func(cmd *cobra.Command, station *client, _ []string) error {
-		head := []string{"kind", "name", "version", "pid", "up_for", "restarts", "health"}
-		return station.printList(cmd, *out, "/plugins", head, func(r *rows) error {
+		l := list{path: "/plugins", name: "plugins", head: []string{"kind", "name", "version", "pid", "up_for", "restarts", "health"}}
+		return station.printList(cmd, *out, l, func(path string, r *rows) (int, string, error) {
 			var answer struct{ Plugins []pluginRow }
-			if err := station.ask(cmd.Context(), "/plugins", &answer); err != nil {
-				return err
-			}
+			err := station.ask(cmd.Context(), path, &answer)
 			for i := range answer.Plugins {
 				r.add(answer.Plugins[i].cells()...)
 			}
-			return nil
+			return len(answer.Plugins), "", err
 		})
 	})
 	out = outputFlag(cmd)

@@ -55,8 +55,18 @@ var binary = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
-// TestMain lets the test binary be the faulty plugins too.
+// helpers are what the test binary is too, by its first argument.
+var helpers = map[string]func() error{"bare-hello": bareHello, "control": control}
+
+// TestMain lets the test binary be the faulty plugins and the helpers too.
 func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && helpers[os.Args[1]] != nil {
+		if err := helpers[os.Args[1]](); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	if len(os.Args) == 4 && os.Args[1] == "faulty-plugin" {
 		faultyPlugin(os.Args[2], faultFile(os.Args[3]))
 	}
@@ -360,13 +370,19 @@ func client(t *testing.T) *http.Client {
 // storedCount reads the counter's state.
 func (s *station) storedCount() int {
 	s.t.Helper()
+	return s.countOf(counterPath)
+}
+
+// countOf reads the state of a counter.
+func (s *station) countOf(path string) int {
+	s.t.Helper()
 	var v struct{ State struct{ Count int } }
-	s.read(counterPath+"?state=true", &v)
+	s.read(path+"?state=true&prefix=count", &v)
 	return v.State.Count
 }
 
-// logged walks the counter's log and gives how often each count was logged.
-func (s *station) logged() map[int]int {
+// logged walks a counter's log and gives how often each count was logged.
+func (s *station) logged(path string) map[int]int {
 	s.t.Helper()
 	times := map[int]int{}
 	for cursor := ""; ; {
@@ -377,7 +393,7 @@ func (s *station) logged() map[int]int {
 			}
 			NextCursor string `json:"next_cursor"`
 		}
-		s.read(counterPath+"?logs=true&order=asc&limit=1000&cursor="+cursor, &page)
+		s.read(path+"?logs=true&order=asc&limit=1000&cursor="+cursor, &page)
 		for _, e := range page.Logs {
 			if e.Message == "Counter incremented" {
 				times[e.Count]++

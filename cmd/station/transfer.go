@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -37,10 +38,36 @@ func writeFile(path string, force bool, write func(io.Writer) error) (err error)
 	if err := errors.Join(write(f), f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	if err := mayWrite(path, force); err != nil { // somebody may have been faster
-		return err
+	if force {
+		if err := mayWrite(path, force); err != nil { // it may have become a folder or a link
+			return err
+		}
+		return os.Rename(part, path)
 	}
-	return os.Rename(part, path)
+	return place(part, path, os.Link)
+}
+
+// place gives a file its name if nothing has it, however late that has appeared.
+// Where link does not work, as on some file systems, the name is taken with an empty
+// file first, which the rename replaces.
+func place(part, path string, link func(part, path string) error) error {
+	err := link(part, path)
+	if err == nil {
+		return os.Remove(part)
+	}
+	if !errors.Is(err, fs.ErrExist) {
+		var name *os.File
+		if name, err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600); err == nil {
+			if err = errors.Join(name.Close(), os.Rename(part, path)); err != nil {
+				err = errors.Join(err, os.Remove(path))
+			}
+			return err
+		}
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return cmp.Or(mayWrite(path, false), err)
+	}
+	return err
 }
 
 func mayWrite(path string, force bool) error {
@@ -113,26 +140,14 @@ func checkHash(sum hash.Hash, tag string) error {
 
 // put sends a file, or the standard input where from is "-", as the body of r.
 func (c *client) put(cmd *cobra.Command, r request, label, from string) error {
-	r.body, r.size = cmd.InOrStdin(), -1
-	if from != "-" {
-		f, err := os.Open(from)
-		if err != nil {
-			return err
-		}
-		defer f.Close() //nolint:errcheck // it was only read
-		info, err := f.Stat()
-		switch {
-		case err != nil:
-			return err
-		case info.IsDir():
-			return usageError{fmt.Errorf("%s is a folder: name a file", from)}
-		case info.Mode().IsRegular():
-			r.size = info.Size()
-		}
-		r.body = f
+	in, err := openInput(cmd, from)
+	if err != nil {
+		return err
 	}
+	defer in.Close() //nolint:errcheck // it was only read
+	r.size = in.size
 	r.header = withHeader(r.header, "Expect", "100-continue") // what the station refuses is not sent
-	body, end := progress(cmd.ErrOrStderr(), label, r.size, r.body)
+	body, end := progress(cmd.ErrOrStderr(), label, r.size, in)
 	defer end()
 	r.body = body
 	var done struct{ Message string }

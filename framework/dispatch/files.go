@@ -189,8 +189,12 @@ func uploadGone(err error) error {
 	if !errs.Is(err, errs.NotFound) {
 		return err
 	}
+	return uploadLost("dispatch.PutUpload", err)
+}
+
+func uploadLost(op string, err error) error {
 	e := errs.New(errs.Unavailable, "upload_lost", "The uploaded bytes are not there any more; nothing was changed. Send them again.")
-	e.Op, e.Err = "dispatch.PutUpload", err
+	e.Op, e.Err = op, err
 	return e
 }
 

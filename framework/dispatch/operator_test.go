@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -295,5 +297,40 @@ func TestOperatorsFileOfADeletedObject(t *testing.T) {
 		if err != nil || len(list) > 0 || len(w.dropped) != 1 || w.dropped[0] != u.ID {
 			t.Errorf("made again %v: files %v, %v, dropped %v of %v", again, list, err, w.dropped, u.ID)
 		}
+	}
+}
+
+// A file whose bytes are gone when it is to be made, as they are after a restart of
+// storage, is the sender's to send again, and no fault of the station.
+func TestOperatorsFileIsLost(t *testing.T) {
+	s, said := newStation(t, dispatch.DefaultLimits(), nil), &strings.Builder{}
+	o := s.Options
+	o.Log = slog.New(slog.NewTextHandler(said, nil))
+	if err := s.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.Dispatcher = dispatch.New(o)
+	s.put(t, "a", drive)
+	f := host.NewFile{Object: "a", Name: "x"}
+	life, err := s.TakesFile(t.Context(), f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := s.disk.WriteFile(t.Context(), "a", strings.NewReader("content"))
+	if err == nil {
+		err = s.disk.DropUpload(t.Context(), "a", u.ID)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.PutFile(t.Context(), f, life, u)
+	if e := errs.From(err); e.CodeOf() != "upload_lost" || e.HTTPStatus() != http.StatusServiceUnavailable {
+		t.Errorf("the file is %v, want upload_lost", err)
+	}
+	if _, err := s.write(t, f, "again"); err != nil {
+		t.Errorf("sent again it is %v", err)
+	}
+	if err := s.Close(t.Context()); err != nil || said.Len() > 0 {
+		t.Errorf("%v; the station's log says %s", err, said)
 	}
 }

@@ -184,10 +184,15 @@ func (p *pipeline) resolve(list []*pending) {
 // uncertain gives the error of a commit as its callers get it: a 503, whatever
 // storage called it. Only a kind that says "not stored" says so to them.
 func (p *pipeline) uncertain(c *storage.Commit, err error) error {
-	switch errs.KindOf(err) {
+	e := errs.From(err)
+	switch e.Kind {
 	case errs.Unavailable, errs.Unknown, errs.OutOfSequence, errs.StaleEpoch:
 		return err
-	case errs.Invalid, errs.TooLarge: // the kernel made a commit that it should not have
+	case errs.Invalid, errs.TooLarge:
+		if e.Code == "no_upload" { // storage was started again since the bytes came, or an hour has passed
+			return uploadLost("dispatch.Commit", err)
+		}
+		// The kernel made a commit that it should not have.
 		p.log.Error("storage refused a commit", "object", c.Object, "sequence", c.Sequence, "request_id", c.RequestID, "error", err)
 		return errs.Wrap(errs.Unavailable, "dispatch.Commit", err, "The storage refused the change; the station's log says why.")
 	}

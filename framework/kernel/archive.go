@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"time"
 
 	"github.com/dbbasic/station/sdk/errs"
 	"github.com/dbbasic/station/sdk/host"
@@ -26,6 +27,7 @@ const maxTrailer = 64 << 10
 
 // archives is what objects are exported from and imported into.
 type archives interface {
+	Boot(ctx context.Context) (storage.Boot, error)
 	Export(ctx context.Context, object id.Object) (io.ReadCloser, error)
 	Import(ctx context.Context, object id.Object, r io.Reader) (storage.ObjectInfo, error)
 }
@@ -65,10 +67,14 @@ func (h *Host) Import(ctx context.Context, object id.Object, r io.Reader) (host.
 // reserved meanwhile rather than locked: a client may take its time, and other
 // objects, and modules, must not wait for it.
 func (o *objects) receive(ctx context.Context, to archives, object id.Object, r io.Reader) (host.Published, error) {
+	boot, err := to.Boot(ctx)
+	if err != nil {
+		return host.Published{}, err
+	}
 	if err := o.reserve(ctx, object); err != nil {
 		return host.Published{}, err
 	}
-	e := &examiner{o: o, object: object}
+	e := &examiner{o: o, object: object, boot: boot.Number}
 	sent, err := pass(ctx, to, object, r, e)
 	// What was sent whole may be stored, and is then in service, whether or not
 	// the client is still there.
@@ -76,6 +82,7 @@ func (o *objects) receive(ctx context.Context, to archives, object id.Object, r 
 	defer cancel()
 	defer o.lock(newPlace(object))()
 	o.mu.Lock()
+	close(o.importing[object])
 	delete(o.importing, object)
 	o.mu.Unlock()
 	if err != nil && (!sent || !transient(err)) {
@@ -84,8 +91,38 @@ func (o *objects) receive(ctx context.Context, to archives, object id.Object, r 
 	return o.adopt(ctx, object, e, err)
 }
 
+// importPatience is how long an import waits for another one of the same object. One
+// whose client broke off may not have come to its end when that client sends it again.
+const importPatience = 2 * time.Second
+
 // reserve keeps everybody else from making an object that does not exist yet.
 func (o *objects) reserve(ctx context.Context, object id.Object) error {
+	late := time.After(importPatience)
+	for {
+		err := o.reserveNow(ctx, object)
+		o.mu.RLock()
+		runs := o.importing[object]
+		o.mu.RUnlock()
+		if err == nil || errs.From(err).CodeOf() != importRuns {
+			return err
+		}
+		if runs == nil { // it is over since it was looked at
+			continue
+		}
+		select {
+		case <-runs:
+		case <-late:
+			return err
+		case <-ctx.Done():
+			return errs.Wrap(errs.Unavailable, "kernel.Import", ctx.Err(), "The import was given up before it began.")
+		}
+	}
+}
+
+// importRuns is the code of the error that an object is being imported.
+const importRuns = "import_runs"
+
+func (o *objects) reserveNow(ctx context.Context, object id.Object) error {
 	defer o.lock(newPlace(object))()
 	if err := o.decide(ctx, object); err != nil {
 		return err
@@ -108,7 +145,7 @@ func (o *objects) reserve(ctx context.Context, object id.Object) error {
 	case info.Sequence > 0:
 		return exists("There was an object %q on this station, and what it was is not made again under its id. Import under another id.", object)
 	}
-	o.importing[object] = true
+	o.importing[object] = make(chan struct{})
 	return nil
 }
 

@@ -242,6 +242,7 @@ func TestImportRefused(t *testing.T) {
 		"a file of tomorrow":                  {func(c *contents) { c.file.Stamp = future }, "bad_archive", "in the future"},
 		"fields that are no object":           {func(c *contents) { c.entry.Fields = []byte("[1]") }, "bad_archive", "JSON object"},
 		"a boot that none can follow":         {func(c *contents) { c.entry.ID.Boot = 1<<64 - 1 }, "bad_archive", "log entry"},
+		"a boot that leaves few":              {func(c *contents) { c.entry.ID.Boot = 2 + maxBootAhead }, "bad_archive", "boot 4294967298"},
 		"an entry that none can follow":       {func(c *contents) { c.entry.ID.Sequence = 1<<64 - 1 }, "bad_archive", "log entry"},
 		"an entry that is too large":          {func(c *contents) { c.entry.Message = strings.Repeat("m", l.Staged+1) }, "import_too_large", "log entry"},
 		"a sequence that none can follow":     {func(c *contents) { c.Sequence = 1<<64 - 1 }, "bad_archive", ""},
@@ -306,6 +307,51 @@ func TestImportRefused(t *testing.T) {
 	b.expect("y", "7")
 }
 
+// TestImportAtTheLimits: an object with the highest numbers that an archive may name
+// goes on from them, and the station from the boot: it is called, has versions, is
+// exported and ends. A few below them it is imported again, on its station too.
+func TestImportAtTheLimits(t *testing.T) {
+	b := newBench(t)
+	b.rest()
+	high := func(less uint64, boot uint64) []byte {
+		return made(t, func(c *contents) {
+			c.Incarnation, c.Sequence, c.Head = maxNumber-less, maxNumber-less, maxNumber-less
+			c.versions[0].Number = maxNumber - less
+			c.entry.ID.Boot, c.entry.ID.Sequence = boot, maxNumber-less
+		})
+	}
+	at, err := b.objects.store.(frail).Boot(t.Context())
+	b.must(err)
+	for object, archive := range map[id.Object][]byte{
+		"most": high(0, at.Number+maxBootAhead), "now": high(0, at.Number), "nearly": high(100, at.Number+maxBootAhead),
+	} {
+		_, err := b.importAs(object, archive)
+		b.must(err)
+		for i := range 3 {
+			b.post(object)
+			b.expect(object, fmt.Sprint(8+i))
+			b.must(b.put(object, counting+fmt.Sprint("\n--", i)))
+			b.restart()
+		}
+		versions, err := b.objects.store.Versions(t.Context(), storage.VersionsQuery{Object: object, Limit: 10})
+		if err != nil || len(versions) != 4 || versions[0].Number != versions[3].Number+3 || versions[0].Number < maxNumber-97 || versions[0].Number >= 1<<53 {
+			t.Errorf("%s has the versions %+v, %v", object, versions, err)
+		}
+		whole := b.export(object)
+		if object == "nearly" {
+			_, err := b.importAs("again", whole)
+			b.must(err)
+			b.post("again")
+			b.expect("again", "11")
+		}
+		b.must(b.delete(t.Context(), host.Deletion{Object: object}))
+	}
+	now, err := b.objects.store.(frail).Boot(t.Context())
+	if err != nil || now.Number < at.Number+maxBootAhead || now.Number > at.Number+maxBootAhead+20 {
+		t.Errorf("the station is at boot %d, %v", now.Number, err)
+	}
+}
+
 // TestKilledAfterTheImport: what storage has of an import is in service after the
 // next start, with its file.
 func TestKilledAfterTheImport(t *testing.T) {
@@ -351,4 +397,50 @@ func TestImportReserves(t *testing.T) {
 	b.must(errors.Join(err, w.Close(), <-done))
 	b.must(b.put("b", counting+"\n-- two"))
 	b.wantVersions("b", counting, counting+"\n-- two")
+}
+
+// tidying is a storage that has to remove what an import left, until it is told.
+type tidying struct {
+	frail
+	begun chan struct{}
+	done  chan struct{}
+}
+
+func (s tidying) Import(ctx context.Context, object id.Object, r io.Reader) (storage.ObjectInfo, error) {
+	info, err := s.frail.Import(ctx, object, r)
+	if err != nil {
+		s.begun <- struct{}{}
+		<-s.done
+	}
+	return info, err
+}
+
+// TestImportAgain: a client that broke off may send its archive again at once. What is
+// left of the first time is waited for, and not longer than the client waits.
+func TestImportAgain(t *testing.T) {
+	b := newBench(t, "a.lua", counting)
+	b.rest()
+	whole := b.export("a")
+	h, s := b.porter(), tidying{b.objects.store.(frail), make(chan struct{}), make(chan struct{})}
+	h.archives = s
+	start := func(ctx context.Context, r io.Reader) <-chan error {
+		done := make(chan error, 1)
+		go func() { _, err := h.Import(ctx, "b", r); done <- err }()
+		return done
+	}
+	first := start(t.Context(), io.MultiReader(bytes.NewReader(whole[:2000]), failing{io.ErrUnexpectedEOF}))
+	<-s.begun
+	ctx, cancel := context.WithCancel(t.Context())
+	gone, second := start(ctx, untouched{t}), start(t.Context(), bytes.NewReader(whole))
+	b.until("three imports are there", func() bool { return len(h.streams.imports) == 3 })
+	cancel()
+	if err := <-gone; !errs.Is(err, errs.Unavailable) {
+		t.Errorf("an import whose client is gone gives %v", err)
+	}
+	close(s.done)
+	if err := <-first; !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("the first import gives %v", err)
+	}
+	b.must(<-second)
+	b.expect("b", "0")
 }

@@ -40,6 +40,7 @@ type bench struct {
 	memory *storagetest.Memory
 	log    *lockedLog
 	down   atomic.Bool
+	lost   lost
 	end    func()
 
 	before, after atomic.Pointer[hook] // of each batch of commits, see storagetest.Memory
@@ -73,10 +74,26 @@ func (l *lockedLog) String() string {
 	return l.b.String()
 }
 
-// frail is a store that can be taken down.
+// frail is a store that can be taken down, and whose versions can be damaged.
 type frail struct {
 	storage.Storage
 	down *atomic.Bool
+	lost *lost
+}
+
+// lost are the versions whose texts cannot be read, and what is said of them.
+type lost struct{ sync.Map }
+
+func (f frail) Version(ctx context.Context, object id.Object, number uint64) (storage.Version, error) {
+	if err, ok := f.lost.Load(lostVersion{object, number}); ok {
+		return storage.Version{}, err.(error)
+	}
+	return f.Storage.Version(ctx, object, number)
+}
+
+type lostVersion struct {
+	object id.Object
+	number uint64
 }
 
 func (f frail) Up() bool { return !f.down.Load() }
@@ -96,7 +113,13 @@ func newBench(t *testing.T, files ...string) *bench {
 
 func (b *bench) start() {
 	b.t.Helper()
-	store := frail{b.memory.Open(b.t, plugin.Config{Station: "s1", DataDir: "d"}), &b.down}
+	b.must(b.begin())
+}
+
+// begin starts, or says why it does not.
+func (b *bench) begin() error {
+	b.t.Helper()
+	store := frail{b.memory.Open(b.t, plugin.Config{Station: "s1", DataDir: "d"}), &b.down, &b.lost}
 	log := slog.New(slog.NewTextHandler(b.log, nil))
 	d := dispatch.New(dispatch.Options{
 		Station: "s1", Store: store, Cluster: cluster.None{}, Clock: hlc.NewClock(time.Now, 0), Log: log, Limits: dispatch.DefaultLimits(),
@@ -116,8 +139,12 @@ func (b *bench) start() {
 	}
 	b.objects = newObjects(d, store, folder, log)
 	b.limits = luahost.DefaultLimits()
-	b.must(b.load(b.t.Context(), l))
-	stop := b.live(context.Background())
+	b.onePatience = 100 * time.Millisecond
+	stop := func() {}
+	began := b.load(b.t.Context(), l)
+	if began == nil {
+		stop = b.live(context.Background())
+	}
 	b.end = func() {
 		stop()
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -128,6 +155,7 @@ func (b *bench) start() {
 		b.memory.Crash()
 		b.end = func() {}
 	}
+	return began
 }
 
 func (b *bench) restart() {

@@ -97,8 +97,8 @@ func (o *objects) decide(ctx context.Context, object id.Object) error {
 	s, serves := o.all[object]
 	importing := o.importing[object]
 	o.mu.RUnlock()
-	if importing {
-		return errs.New(errs.Conflict, "import_runs", "The object %q is being imported.", object)
+	if importing != nil {
+		return errs.New(errs.Conflict, importRuns, "The object %q is being imported.", object)
 	}
 	if !open {
 		return nil

@@ -14,8 +14,13 @@ import (
 )
 
 // maxNumber is the highest number that an archive may name: of a sequence, a version,
-// a boot and so on. Those that follow must have numbers too, also in JSON.
-const maxNumber = 1 << 53
+// a boot and so on. JSON holds numbers up to twice of it, so that as many may follow.
+const maxNumber = 1 << 52
+
+// maxBootAhead is how far the boots of this station that an archive names may be ahead
+// of its present one: the next boot, which every entry of every object has in its id,
+// follows them, and all archives that are made later have to be good ones.
+const maxBootAhead = 1 << 32
 
 // maxAhead is how far the stamps of an archive may be ahead of the station's clock,
 // which follows them: one of the year 9999 would stop it for good.
@@ -26,6 +31,7 @@ const maxAhead = time.Minute
 type examiner struct {
 	o      *objects
 	object id.Object
+	boot   uint64 // the present one of this station
 
 	header archive.Header
 	high   hlc.Time // the highest stamp
@@ -165,6 +171,9 @@ func (e *examiner) Entry(entry storage.Entry) error {
 	}
 	if err := numbers("a log entry", entry.ID.Boot, entry.ID.Sequence); err != nil {
 		return err
+	}
+	if most := e.boot + maxBootAhead; entry.ID.Station == e.o.dispatch.Station && entry.ID.Boot > most {
+		return badArchive("The archive names the boot %d of this station, which is at its boot %d; the highest that it can go on from is %d.", entry.ID.Boot, e.boot, most)
 	}
 	if limit := e.o.dispatch.Limits.Staged; len(entry.Message)+len(entry.Fields) > limit {
 		return importTooLarge("The log entry %s is larger than %d bytes.", entry.ID, limit)

@@ -10,7 +10,6 @@ import (
 	"github.com/dbbasic/station/framework/catalogue"
 	"github.com/dbbasic/station/sdk/host"
 	"github.com/dbbasic/station/sdk/id"
-	"github.com/dbbasic/station/sdk/storage"
 )
 
 const (
@@ -41,6 +40,9 @@ func (o *objects) live(ctx context.Context) (end func()) {
 func (o *objects) watch(ctx context.Context) {
 	var all sync.WaitGroup
 	all.Go(func() { o.watcher.Run(ctx) })
+	for _, path := range o.pending() {
+		o.watcher.Again(ctx, path, retryPause)
+	}
 	for range watchers {
 		all.Go(func() {
 			for {
@@ -129,7 +131,7 @@ func (o *objects) written(ctx context.Context, at place) error {
 	case errors.Is(err, catalogue.ErrChanging):
 		return nil // it will be told, and then it is a conflict
 	case errors.Is(err, fs.ErrNotExist): // also where it was removed: the object is wanted again
-		return o.refresh(ctx, at, storage.Version{}, info)
+		return o.refresh(ctx, at, nil, info)
 	case err != nil:
 		o.trouble(ctx, at, host.Trouble{Kind: host.Behind, File: at.path, Serving: info.Head, Message: "the file cannot be read: " + err.Error()})
 		return nil //nolint:nilerr // the version is stored and serves

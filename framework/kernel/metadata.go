@@ -30,6 +30,9 @@ func (h *Host) Metadata(ctx context.Context, q host.MetadataQuery) (host.Metadat
 		}
 		m.Trouble = &t
 	}
+	if s.program != nil && s.program.withheld { // what is stored of it may be what is wrong
+		return m, nil
+	}
 	if m.Versions, err = h.countVersions(ctx, q.Object); err != nil {
 		return host.Metadata{}, err
 	}
@@ -66,7 +69,7 @@ func (h *Host) declared(ctx context.Context, s *script) (*declared, error) {
 	switch {
 	case waited != nil:
 		return nil, waited
-	case err != nil && !errs.Is(err, errs.Source):
+	case err != nil && !errs.Is(err, errs.Source) && !s.withheld:
 		return nil, err
 	}
 	s.declared.Store(d)

@@ -45,7 +45,9 @@ type objects struct {
 	troubles map[id.Object]host.Trouble    // of objects and modules
 	ending   map[id.Object]catalogue.Aside // the files of objects that are being deleted
 
-	importing map[id.Object]bool // objects that are being made of archives
+	importing map[id.Object]chan struct{} // objects that are being made of archives; closed when that is over
+
+	onePatience time.Duration // as the constant says, but for tests
 }
 
 // sources is what objects are brought into service from.
@@ -60,8 +62,8 @@ func newObjects(d *dispatch.Dispatcher, s sources, f *catalogue.Folder, log *slo
 	return &objects{
 		dispatch: d, store: s, log: log, folder: f, all: map[id.Object]served{}, paths: map[id.Object]string{},
 		inside: map[id.Object]bool{}, second: map[string]id.Object{}, troubles: map[id.Object]host.Trouble{}, library: map[id.Object]served{}, ending: map[id.Object]catalogue.Aside{},
-		importing: map[id.Object]bool{},
-		modules:   modules{newest: luahost.Modules{}, versions: map[id.Object]uint64{}, loose: map[id.Object]bool{}},
+		importing: map[id.Object]chan struct{}{}, onePatience: onePatience,
+		modules: modules{newest: luahost.Modules{}, versions: map[id.Object]uint64{}, loose: map[id.Object]bool{}},
 	}
 }
 
@@ -99,26 +101,31 @@ func (o *objects) load(ctx context.Context, l catalogue.Listing) error {
 		}
 		o.setModule(placeOf(s), luahost.CompileModule(s.Module, s.Text), s.Text, heads[s.Object].Head)
 	}
+	begin := beginning{o: o, until: time.Now().Add(patience)}
 	for _, s := range found {
 		if s.Module != "" {
-			if err := persist(ctx, func() error { return o.begin(ctx, placeOf(s), &s, heads[s.Object]) }); err != nil {
+			if err := begin.one(ctx, o.listed(s, heads[s.Object])); err != nil {
 				return fmt.Errorf("module %s (%s): %w", s.Module, s.Path, err)
 			}
 		}
 	}
-	var work, all []func() error
+	work := o.fileless(l, heads)
 	for _, s := range scripts {
-		work = append(work, func() error { return o.begin(ctx, placeOf(s), &s, heads[s.Object]) })
+		work = append(work, o.listed(s, heads[s.Object]))
 	}
-	for _, f := range append(work, o.fileless(ctx, l, heads)...) {
-		all = append(all, func() error { return persist(ctx, f) })
+	var all []func() error
+	for _, w := range work {
+		all = append(all, func() error { return begin.one(ctx, w) })
 	}
-	return together(ctx, all)
+	if err := together(ctx, all); err != nil {
+		return err
+	}
+	return begin.failed()
 }
 
 // fileless gives what is to be done for objects without a script that can be read:
 // what was stored before its file was, and what serves until the file can be read.
-func (o *objects) fileless(ctx context.Context, l catalogue.Listing, heads map[id.Object]storage.ObjectInfo) (work []func() error) {
+func (o *objects) fileless(l catalogue.Listing, heads map[id.Object]storage.ObjectInfo) (all []beginner) {
 	without := 0
 	unread := map[id.Object]place{}
 	for _, s := range l.Skipped {
@@ -132,13 +139,14 @@ func (o *objects) fileless(ctx context.Context, l catalogue.Listing, heads map[i
 		case info.Hash == "" || o.paths[object] != "":
 		case skipped:
 			o.paths[object] = at.path
-			work = append(work, func() error {
+			all = append(all, beginner{at, nil, info, func(ctx context.Context) error {
 				_, err := o.keep(ctx, at, nil, info)
 				return err
-			})
+			}})
 		case strings.HasPrefix(string(object), modulePrefix): // its file is where its versions come from
 		case info.Head > info.Working:
-			work = append(work, func() error { return o.reconcile(ctx, newPlace(object), nil, info) })
+			at := newPlace(object)
+			all = append(all, beginner{at, nil, info, func(ctx context.Context) error { return o.reconcile(ctx, at, nil, info) }})
 		default:
 			without++
 		}
@@ -146,7 +154,7 @@ func (o *objects) fileless(ctx context.Context, l catalogue.Listing, heads map[i
 	if o.folder == nil && without > 0 {
 		o.log.Warn("objects are out of service: their scripts lie in a folder that this station was not started with", "objects", without)
 	}
-	return work
+	return all
 }
 
 // newPlace is where the script of an object is written that has no file.
@@ -155,7 +163,6 @@ func newPlace(object id.Object) place { return place{object: object, path: strin
 // begin reconciles a script that was listed. An edit counts once it rests, as it
 // would while the station runs; one that is being written is left to the watch.
 func (o *objects) begin(ctx context.Context, at place, s *catalogue.Script, info storage.ObjectInfo) error {
-	info.Object = s.Object
 	if o.folder != nil && s.Hash != info.Hash {
 		if !sleep(ctx, s.Unrest(time.Now())) {
 			return context.Cause(ctx)
@@ -367,6 +374,7 @@ type script struct {
 	names   []string // of the modules that it runs with
 	err     error
 
+	withheld bool                     // err is why the object is out of service, and of no text
 	declared atomic.Pointer[declared] // nil until somebody asks
 }
 

@@ -85,7 +85,7 @@ func (o *objects) reconcile(ctx context.Context, at place, file *catalogue.Scrip
 		}
 		return o.serveNewest(ctx, at, file.Text, info, true)
 	case behind:
-		return o.refresh(ctx, at, held, info)
+		return o.refresh(ctx, at, file, info)
 	case edited:
 		return o.take(ctx, at, *file, info)
 	case conflict:
@@ -125,12 +125,21 @@ func (o *objects) held(ctx context.Context, info storage.ObjectInfo) (storage.Ve
 	if info.Working == 0 {
 		return storage.Version{}, nil
 	}
-	return o.store.Version(ctx, info.Object, info.Working)
+	v, err := o.store.Version(ctx, info.Object, info.Working)
+	if !errs.Is(err, errs.Corrupt) {
+		return v, err
+	}
+	// Its text is lost, and what the file holds is told by its hash.
+	list, err := o.store.Versions(ctx, storage.VersionsQuery{Object: info.Object, Before: info.Working + 1, Limit: 1})
+	if err != nil || len(list) == 0 || list[0].Number != info.Working {
+		return storage.Version{}, err
+	}
+	return list[0], nil
 }
 
-// refresh writes the newest version into the file, which holds an older one, and
-// serves it.
-func (o *objects) refresh(ctx context.Context, at place, held storage.Version, info storage.ObjectInfo) error {
+// refresh writes the newest version into the file, which holds an older one or is not
+// there, and serves it.
+func (o *objects) refresh(ctx context.Context, at place, file *catalogue.Script, info storage.ObjectInfo) error {
 	head, err := o.store.Version(ctx, at.object, info.Head)
 	if err != nil {
 		return err
@@ -150,17 +159,17 @@ func (o *objects) refresh(ctx context.Context, at place, held storage.Version, i
 	if o.folder == nil { // nothing can be written, and the newest version serves
 		return o.serveNewest(ctx, at, head.Text, info, true)
 	}
-	old := held.Text
-	if !o.folder.Has(at.path) {
-		old = nil
+	var old catalogue.Script
+	if file != nil && o.folder.Has(at.path) {
+		old = *file
 	}
-	switch err := o.folder.Replace(at.path, old, head.Text); {
+	switch err := o.folder.Replace(at.path, old.Text, head.Text); {
 	case errors.Is(err, catalogue.ErrNotReplaced): // it was written just now, and will be told
 	case err != nil:
 		if err := o.serveNewest(ctx, at, head.Text, info, false); err != nil {
 			return err
 		}
-		o.trouble(ctx, at, host.Trouble{Kind: host.Behind, Hash: held.Hash, File: at.path, Serving: info.Head, Message: fmt.Sprintf("the file could not be replaced by version %d: %v", info.Head, err)})
+		o.trouble(ctx, at, host.Trouble{Kind: host.Behind, Hash: old.Hash, File: at.path, Serving: info.Head, Message: fmt.Sprintf("the file could not be replaced by version %d: %v", info.Head, err)})
 		return nil
 	default:
 		if err := o.dispatch.SetWorking(ctx, at.object, info.Head); err != nil {
@@ -333,26 +342,32 @@ func (o *objects) keep(ctx context.Context, at place, text []byte, info storage.
 	if s, err := o.find(at.object); err == nil && s.source.Version > 0 {
 		return s.source.Version, nil
 	}
-	if info.Hash != "" {
-		old, err := o.store.Version(ctx, at.object, info.Head)
-		if err != nil {
-			return 0, err
-		}
-		loads, err := o.loads(ctx, old)
-		if err != nil {
-			return 0, err
-		}
-		if loads {
-			p, err := o.pinnedScript(ctx, old)
-			if err != nil {
-				return 0, err
-			}
-			o.serve(at, old.Number, old.Hash, old.Uses, p)
-			return old.Number, nil
-		}
+	serving, err := o.serveStored(ctx, at, info)
+	if err == nil && serving == 0 {
+		o.serve(at, 0, storage.Hash(text), nil, o.script(text, o.newestModules()))
 	}
-	o.serve(at, 0, storage.Hash(text), nil, o.script(text, o.newestModules()))
-	return 0, nil
+	return serving, err
+}
+
+// serveStored serves the newest version of an object, with the modules that it ran
+// with, and gives its number; 0 where there is none that loads.
+func (o *objects) serveStored(ctx context.Context, at place, info storage.ObjectInfo) (uint64, error) {
+	if info.Hash == "" || at.module != "" {
+		return 0, nil
+	}
+	old, err := o.store.Version(ctx, at.object, info.Head)
+	if err != nil {
+		return 0, err
+	}
+	if loads, err := o.loads(ctx, old); err != nil || !loads {
+		return 0, err
+	}
+	p, err := o.pinnedScript(ctx, old)
+	if err != nil {
+		return 0, err
+	}
+	o.serve(at, old.Number, old.Hash, old.Uses, p)
+	return old.Number, nil
 }
 
 // pinnedScript gives a version's program, with the modules that it ran with.

@@ -12,7 +12,7 @@ import (
 )
 
 var (
-	benign     = flag.Int("benign", 500, "inputs of TestBenign for each function")
+	benign     = flag.Int("benign", benignInputs, "inputs of TestBenign for each function")
 	benignSeed = flag.Uint64("benign-seed", 0, "of the inputs of TestBenign, 0 for another one each time")
 )
 

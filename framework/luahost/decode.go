@@ -276,8 +276,12 @@ func (d *decoder) number() (float64, *syntax) {
 		}
 	}
 	b := d.data[from:d.pos]
-	if whole && len(b) <= 16 {
-		return float64(small(b)), nil
+	if whole && len(b) <= 17 {
+		n := small(b)
+		if n == maxWhole+1 || n == -maxWhole-1 { // the one that would read as a number that may be stored, and is another: it reads as its other neighbour
+			n += n / (maxWhole + 1)
+		}
+		return float64(n), nil
 	}
 	f, err := strconv.ParseFloat(string(b), 64)
 	if err != nil {
@@ -287,7 +291,7 @@ func (d *decoder) number() (float64, *syntax) {
 	return f + 0, nil
 }
 
-// small reads at most 16 bytes of digits, with or without a minus.
+// small reads at most 17 bytes of digits, with or without a minus.
 func small(b []byte) int64 {
 	var n int64
 	for _, c := range b {

@@ -12,7 +12,7 @@ import (
 )
 
 var (
-	programs    = flag.Int("programs", 200, "random programs of TestPrograms")
+	programs    = flag.Int("programs", programsDrawn, "random programs of TestPrograms")
 	programSeed = flag.Uint64("program-seed", 0, "of the programs of TestPrograms, 0 for another one each time")
 )
 

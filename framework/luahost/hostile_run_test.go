@@ -64,7 +64,7 @@ func attack(s hostile.Script, limits Limits) (code string, err error) {
 }
 
 var (
-	hostiles    = flag.Int("hostile", 25, "scripts of TestHostileScripts, drawn; 0 for all")
+	hostiles    = flag.Int("hostile", hostilesDrawn, "scripts of TestHostileScripts, drawn; 0 for all")
 	hostileSeed = flag.Uint64("hostile-seed", 0, "of the draw, 0 for another one each time")
 )
 
@@ -95,7 +95,8 @@ func TestHostileScripts(t *testing.T) {
 			began := time.Now()
 			code, err := attack(s, limits)
 			took := time.Since(began)
-			if !s.Wants(code) {
+			late := underRace && code == "time_limit" && strings.HasPrefix(s.Name, "load_") // the second of a load comes first then
+			if !s.Wants(code) && !late {
 				t.Errorf("ended with %q (%.200v), want %s", code, err, strings.Join(s.Codes, " or "))
 			}
 			if took > limits.Time+time.Second {
@@ -112,6 +113,9 @@ func TestHostileScripts(t *testing.T) {
 // TestNearScripts runs what stays just below each limit, with a station's limits
 // but for the time.
 func TestNearScripts(t *testing.T) {
+	if underRace {
+		t.Skip("what takes all but the whole of a station's limits takes minutes with the race detector; the plain tests run it")
+	}
 	limits := DefaultLimits()
 	limits.Time = time.Minute
 	for _, s := range hostile.Near() {

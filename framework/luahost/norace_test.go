@@ -2,5 +2,11 @@
 
 package luahost
 
-// bombsDrawn is the default of -bombs.
-const bombsDrawn = 0
+// What the tests take by default.
+const (
+	underRace     = false
+	bombsDrawn    = 0 // all
+	hostilesDrawn = 25
+	benignInputs  = 500
+	programsDrawn = 200
+)

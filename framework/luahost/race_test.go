@@ -2,5 +2,12 @@
 
 package luahost
 
-// bombsDrawn is the default of -bombs: all take three minutes with the race detector.
-const bombsDrawn = 12
+// What the tests take by default with the race detector, with which scripts run some ten
+// times as long.
+const (
+	underRace     = true
+	bombsDrawn    = 6
+	hostilesDrawn = 8
+	benignInputs  = 100
+	programsDrawn = 50
+)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -53,6 +54,7 @@ func (s *sink) Accept(name string, level hclog.Level, msg string, args ...any) {
 		if len(pair) == 2 && pair[0] == "timestamp" {
 			raw = false // go-plugin has read the line as one of the log; the station's own has a time
 		} else if len(pair) == 2 {
+			pair[1] = whole(pair[1])
 			pairs = append(pairs, pair)
 		}
 	}
@@ -74,6 +76,15 @@ func (s *sink) Accept(name string, level hclog.Level, msg string, args ...any) {
 	}
 	s.tell(left)
 	s.log.Log(ctx, to, msg, slices.Concat(pairs...)...)
+}
+
+// whole gives a number without a fraction as one: JSON, through which it came, knows
+// floating-point numbers alone, and 1048576 would be logged as 1.048576e+06.
+func whole(v any) any {
+	if f, ok := v.(float64); ok && f == math.Trunc(f) && math.Abs(f) < 1<<53 {
+		return int64(f)
+	}
+	return v
 }
 
 // close is for the end of the process.

@@ -56,7 +56,7 @@ func TestPluginLogs(t *testing.T) {
 	var s pluginhost.Storage
 	supervise(t, h, "talks", s.Use(config))
 	for _, want := range []string{
-		`level=INFO msg="a line of the log" plugin=told a=1 b=2 c=3 d=4 key=value`,
+		`level=INFO msg="a line of the log" plugin=told a=1 b=2 c=0.5 d=4000000 key=value`,
 		`level=INFO msg="a line of text" plugin=told`,
 		`level=INFO msg="long long `,
 	} {

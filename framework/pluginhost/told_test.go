@@ -60,7 +60,7 @@ func behave(how string) {
 		fmt.Fprintln(os.Stderr, "a line of text")
 		fmt.Fprintln(os.Stderr, "[DEBUG] not for everybody")
 		fmt.Fprintln(os.Stderr, strings.Repeat("long ", 100_000))
-		sdk.Log().Info("a line of the log", "key", "value", "d", 4, "b", 2, "a", 1, "c", 3)
+		sdk.Log().Info("a line of the log", "key", "value", "d", 4_000_000, "b", 2, "a", 1, "c", 0.5)
 	case "babbles":
 		for n := range 10_000 {
 			fmt.Fprintln(os.Stderr, "babble", n)

@@ -102,8 +102,8 @@ func (s *Store) stage(commits []storage.Commit, results []error) {
 	for i := range commits {
 		c := &commits[i]
 		g := s.stagedOf(c.Object)
-		if s.importing[c.Object] {
-			results[i] = importRuns(c.Object)
+		if s.importing[c.Object] != nil {
+			results[i] = errs.New(errs.Unavailable, "", "Object %q is being imported; nothing was stored. Try again.", c.Object)
 		} else {
 			results[i] = g.check(c)
 		}

@@ -452,10 +452,11 @@ func crashRun(t testing.TB, seed uint64, at int, f fate, renamed map[string]int)
 
 var (
 	crashSeeds  = flag.Int("crash-seeds", 1, "workloads of TestCrashEverywhere")
+	crashEvery  = flag.Int("crash-every", crashOneIn, "TestCrashEverywhere crashes at one operation of so many, drawn")
 	crashPoints = flag.Int("crash-points", 0, "crashes that TestCrashEverywhere must reach")
 )
 
-// TestCrashEverywhere crashes at every operation of a workload: each commit
+// TestCrashEverywhere crashes at every operation of a workload, or at one of -crash-every: each commit
 // that was acknowledged is there, whole, and nothing else is; where commits are
 // not synced one by one, a power cut takes only the last of them.
 func TestCrashEverywhere(t *testing.T) {
@@ -466,7 +467,7 @@ func TestCrashEverywhere(t *testing.T) {
 	runs, renamed := 0, map[string]int{}
 	for seed := range seeds {
 		for _, f := range []fate{lost, killed, mixed} {
-			for at := 1; ; at++ {
+			for at := 1 + rand.IntN(*crashEvery); ; at += *crashEvery {
 				came := false
 				name := fmt.Sprintf("seed %d, fate %d, operation %d", seed, f, at)
 				if !t.Run(name, func(t *testing.T) { came = crashRun(t, seed, at, f, renamed) }) || !came {

@@ -19,7 +19,7 @@ import (
 	"github.com/dbbasic/station/sdk/storage"
 )
 
-var damageStride = flag.Int("damage-stride", 23, "TestEveryByte damages one byte of so many")
+var damageStride = flag.Int("damage-stride", damageEvery, "TestEveryByte damages one byte of so many")
 
 // stroke is one damage: a byte of a file changed, or the file cut before it.
 type stroke struct {

@@ -33,7 +33,7 @@ func (s *Store) Import(ctx context.Context, name id.Object, r io.Reader) (storag
 	if _, err := id.ParseObject(string(name)); err != nil {
 		return storage.ObjectInfo{}, err
 	}
-	if err := s.reserve(name); err != nil {
+	if err := s.reserve(ctx, name); err != nil {
 		return storage.ObjectInfo{}, err
 	}
 	defer s.unreserve(name)
@@ -63,34 +63,54 @@ func (in *importer) failed(err error) error {
 	return errs.Wrap(errs.Unavailable, "storage.Import", err, "%s; nothing of object %q was imported.", diskSays(err), in.name)
 }
 
+// importPatience is how long an import waits for another one of the same object. One
+// whose client broke off still removes what it wrote when that client sends it again.
+const importPatience = 2 * time.Second
+
 // reserve keeps the name of an object that there is not for an import.
-func (s *Store) reserve(name id.Object) error {
+func (s *Store) reserve(ctx context.Context, name id.Object) error {
+	late := time.After(importPatience)
+	for {
+		runs, err := s.reserved(name)
+		if err != nil || runs == nil {
+			return err
+		}
+		select {
+		case <-runs:
+		case <-late:
+			return errs.New(errs.Conflict, "import_runs", "Object %q is being imported.", name)
+		case <-ctx.Done():
+			return errs.Wrap(errs.Unavailable, "storage.Import", ctx.Err(), "The import was given up before it began.")
+		}
+	}
+}
+
+// reserved keeps the name, or gives the import that has it: a channel that is closed
+// when that is over.
+func (s *Store) reserved(name id.Object) (runs <-chan struct{}, err error) {
 	if err := s.enter(); err != nil {
-		return err
+		return nil, err
 	}
 	defer s.leave()
 	s.journalMu.Lock()
 	defer s.journalMu.Unlock()
 	if s.objects.get(name) != nil {
-		return errs.New(errs.Conflict, "object_exists", "There is an object %q already. Import under another id.", name)
+		return nil, errs.New(errs.Conflict, "object_exists", "There is an object %q already. Import under another id.", name)
 	}
-	if s.importing[name] {
-		return importRuns(name)
+	if runs := s.importing[name]; runs != nil {
+		return runs, nil
 	}
 	if s.importing == nil {
-		s.importing = map[id.Object]bool{}
+		s.importing = map[id.Object]chan struct{}{}
 	}
-	s.importing[name] = true
-	return nil
-}
-
-func importRuns(name id.Object) error {
-	return errs.New(errs.Conflict, "import_runs", "Object %q is being imported.", name)
+	s.importing[name] = make(chan struct{})
+	return nil, nil
 }
 
 func (s *Store) unreserve(name id.Object) {
 	s.journalMu.Lock()
 	defer s.journalMu.Unlock()
+	close(s.importing[name])
 	delete(s.importing, name)
 }
 

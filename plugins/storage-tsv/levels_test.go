@@ -298,7 +298,7 @@ func TestUnusableLevel(t *testing.T) {
 	}
 }
 
-var hotKey = flag.Int("hot-key", 100_000, "times that TestHotKey increments its counter")
+var hotKey = flag.Int("hot-key", hotKeyTimes, "times that TestHotKey increments its counter")
 
 // TestHotKey increments one counter many times, a million in a soak: what is left
 // on disk is bounded by the figures, and not by the count.

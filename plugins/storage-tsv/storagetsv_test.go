@@ -13,10 +13,6 @@ import (
 	"github.com/dbbasic/station/sdk/storage/storagetest"
 )
 
-// checks is how often each property is tried here where -rapid.checks is not
-// given: the suite runs the same ones seven times over.
-const checks = "15"
-
 func TestMain(m *testing.M) {
 	flag.Parse()
 	given := false

@@ -78,8 +78,8 @@ type Store struct {
 	damage  damage
 	rowsMu  sync.Mutex // guards objects.tsv and carrier.rows; taken before journalMu
 
-	importing map[id.Object]bool // guarded by journalMu
-	bootFloor uint64             // boots up to this one are not given out; guarded by rowsMu
+	importing map[id.Object]chan struct{} // closed when the import is over; guarded by journalMu
+	bootFloor uint64                      // boots up to this one are not given out; guarded by rowsMu
 
 	uploads uploads
 

@@ -30,6 +30,14 @@ func fileRowOf(f *host.File) fileRow {
 	return fileRow{f.Name, f.Size, f.Type, f.Hash, f.Time.UTC().Format(timestamp)}
 }
 
+type filesAnswer struct {
+	Status   string    `json:"status"`
+	ObjectID id.Object `json:"object_id"`
+	Files    []fileRow `json:"files"`
+	Count    int       `json:"count"`
+	Next     string    `json:"next_cursor,omitempty"`
+}
+
 // files answers GET ?files=true. Its cursor is the last name in base64.
 func (x *exchange) files(ctx context.Context, object id.Object, p args) error {
 	var err error
@@ -44,13 +52,7 @@ func (x *exchange) files(ctx context.Context, object id.Object, p args) error {
 	if err != nil {
 		return err
 	}
-	answer := struct {
-		Status   string    `json:"status"`
-		ObjectID id.Object `json:"object_id"`
-		Files    []fileRow `json:"files"`
-		Count    int       `json:"count"`
-		Next     string    `json:"next_cursor,omitempty"`
-	}{"ok", object, make([]fileRow, len(page.Files)), len(page.Files), ""}
+	answer := filesAnswer{"ok", object, make([]fileRow, len(page.Files)), len(page.Files), ""}
 	for i := range page.Files {
 		answer.Files[i] = fileRowOf(&page.Files[i])
 	}
@@ -125,13 +127,15 @@ func (x *exchange) putFile(ctx context.Context, object id.Object, p args) error 
 	if stored.New {
 		status, message = http.StatusCreated, "The file is stored"
 	}
-	x.sendJSON(status, struct {
-		Status   string    `json:"status"`
-		Message  string    `json:"message"`
-		ObjectID id.Object `json:"object_id"`
-		fileRow
-	}{"ok", message, object, fileRowOf(&stored.File)})
+	x.sendJSON(status, storedAnswer{"ok", message, object, fileRowOf(&stored.File)})
 	return nil
+}
+
+type storedAnswer struct {
+	Status   string    `json:"status"`
+	Message  string    `json:"message"`
+	ObjectID id.Object `json:"object_id"`
+	fileRow
 }
 
 // fileType gives the media type of a body that is a file. What curl says where nobody
@@ -218,13 +222,15 @@ func (x *exchange) deleteFile(ctx context.Context, object id.Object, p args) err
 	if err := x.host.DeleteFile(ctx, host.FileDeletion{Object: object, Name: p["file"], IfMatch: match, RequestID: x.id}); err != nil {
 		return err
 	}
-	x.sendJSON(http.StatusOK, struct {
-		Status   string    `json:"status"`
-		Message  string    `json:"message"`
-		ObjectID id.Object `json:"object_id"`
-		Name     string    `json:"name"`
-	}{"ok", "The file is deleted", object, p["file"]})
+	x.sendJSON(http.StatusOK, fileDeletedAnswer{"ok", "The file is deleted", object, p["file"]})
 	return nil
+}
+
+type fileDeletedAnswer struct {
+	Status   string    `json:"status"`
+	Message  string    `json:"message"`
+	ObjectID id.Object `json:"object_id"`
+	Name     string    `json:"name"`
 }
 
 // setState answers PUT ?state=true&key=K: the body is the value. Its type is not looked
@@ -267,12 +273,23 @@ func (x *exchange) deleteState(ctx context.Context, object id.Object, p args) er
 }
 
 func (x *exchange) sendKey(message string, object id.Object, key string) {
-	x.sendJSON(http.StatusOK, struct {
-		Status   string    `json:"status"`
-		Message  string    `json:"message"`
-		ObjectID id.Object `json:"object_id"`
-		Key      string    `json:"key"`
-	}{"ok", message, object, key})
+	x.sendJSON(http.StatusOK, keyAnswer{"ok", message, object, key})
+}
+
+type keyAnswer struct {
+	Status   string    `json:"status"`
+	Message  string    `json:"message"`
+	ObjectID id.Object `json:"object_id"`
+	Key      string    `json:"key"`
+}
+
+type statusAnswer struct {
+	Status    string     `json:"status"`
+	ObjectID  id.Object  `json:"object_id"`
+	Running   bool       `json:"running"`
+	Queued    int        `json:"queued"`
+	Warm      bool       `json:"warm"`
+	Schedules []struct{} `json:"schedules"`
 }
 
 // status answers GET ?status=true. Objects have no schedules in this version.
@@ -281,13 +298,6 @@ func (x *exchange) status(ctx context.Context, object id.Object, _ args) error {
 	if err != nil {
 		return err
 	}
-	x.sendJSON(http.StatusOK, struct {
-		Status    string     `json:"status"`
-		ObjectID  id.Object  `json:"object_id"`
-		Running   bool       `json:"running"`
-		Queued    int        `json:"queued"`
-		Warm      bool       `json:"warm"`
-		Schedules []struct{} `json:"schedules"`
-	}{"ok", object, s.Running, s.Queued, s.Warm, []struct{}{}})
+	x.sendJSON(http.StatusOK, statusAnswer{"ok", object, s.Running, s.Queued, s.Warm, []struct{}{}})
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 type counts struct {
 	open, accepted atomic.Int64 // connections
 	received, sent atomic.Int64 // bytes
+	broken         atomic.Int64 // answers that were broken off, see waiting
 	statuses       [6]atomic.Int64
 }
 
@@ -34,6 +35,7 @@ func (t *Transport) Figures(context.Context) []plugin.Figure {
 		requests,
 		total("received_bytes_total", "Bytes that clients sent, headers included.", &c.received),
 		total("sent_bytes_total", "Bytes that were sent to clients, headers included.", &c.sent),
+		total("answers_broken_off_total", "Answers that were broken off since their clients did not read while many others waited.", &c.broken),
 	}
 }
 
@@ -41,16 +43,26 @@ func (t *Transport) Figures(context.Context) []plugin.Figure {
 type counted struct {
 	http.ResponseWriter
 	counts *counts
-	done   bool
+	status int   // the final one; 0 before it has left
+	bytes  int64 // of the body that have left
+	failed bool  // the connection took no more
 }
 
 // WriteHeader implements http.ResponseWriter.
 func (w *counted) WriteHeader(status int) {
-	if status >= 200 && !w.done {
-		w.done = true
+	if status >= 200 && w.status == 0 {
+		w.status = status
 		w.counts.statuses[min(status/100, 5)].Add(1)
 	}
 	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (w *counted) Write(b []byte) (int, error) {
+	n, err := w.ResponseWriter.Write(b)
+	w.bytes += int64(n)
+	w.failed = w.failed || err != nil
+	return n, err
 }
 
 // Unwrap lets an http.ResponseController reach the connection.

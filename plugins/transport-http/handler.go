@@ -27,8 +27,10 @@ type handler struct {
 	origin  *http.CrossOriginProtection
 	forms   *forms
 	policy  policies
+	callLog bool         // each request is logged
 	maxBody int64        // bytes of a body
 	bodies  atomic.Int64 // bytes held by large bodies
+	answers waiting
 	counts  *counts
 }
 
@@ -46,10 +48,12 @@ type exchange struct {
 	w     http.ResponseWriter // out
 	out   counted
 	r     *http.Request
-	id    string // of the request
-	held  int64  // bytes taken from handler.bodies
-	begun bool   // the status line has left
-	ran   bool   // an object was called
+	id    string    // of the request
+	held  int64     // bytes taken from handler.bodies
+	begun bool      // the status line has left
+	ran   bool      // an object was called
+	named id.Object // by the path
+	began time.Time // where requests are logged
 
 	byForm bool // a page of the object sent it, which may do nothing but call that object
 }
@@ -59,6 +63,9 @@ type exchange struct {
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := exchange{handler: h, r: r, id: requestID(r.Header["X-Request-Id"]), out: counted{ResponseWriter: w, counts: h.counts}}
 	x.w = &x.out
+	if h.callLog {
+		x.began = time.Now()
+	}
 	defer x.end()
 	header := w.Header()
 	header["X-Request-Id"] = []string{x.id}
@@ -94,11 +101,14 @@ func (x *exchange) end() {
 	p := recover()
 	switch {
 	case p == nil:
+		x.logRequest(false)
 		return
 	case p == http.ErrAbortHandler: //nolint:errorlint // the value itself: what has left must not look whole, and the log says why
+		x.logRequest(true)
 		panic(p)
 	}
 	x.log.Error("panic in the HTTP transport", "request_id", x.id, "panic", p, "stack", string(debug.Stack()))
+	defer x.logRequest(x.begun)
 	if x.begun {
 		panic(http.ErrAbortHandler) // half an answer must not look whole
 	}
@@ -122,9 +132,11 @@ func requestID(sent []string) string {
 }
 
 // clip shortens what a client wrote before it is quoted in a message.
-func clip(s string) string {
-	if len(s) > 64 {
-		return strings.ToValidUTF8(s[:64], "") + "…"
+func clip(s string) string { return clipTo(s, 64) }
+
+func clipTo(s string, n int) string {
+	if len(s) > n {
+		return strings.ToValidUTF8(s[:n], "") + "…"
 	}
 	return s
 }

@@ -62,10 +62,11 @@ func TestLimitsOfThePage(t *testing.T) {
 		"connections":                           fmt.Sprintf("%d,%03d", maxConns/1000, maxConns%1000) + " (`max_connections`)",
 		"a call, waiting included":              kernels,
 		"body of a script's answer":             kernels,
-		"calls that wait for one object, with commits that are not durable yet": kernels,
-		fmt.Sprintf("all bodies above %d KiB together", pieceBytes>>10):         fmt.Sprintf("%d MiB", maxBodies>>20),
-		"tests of a script, waiting included":                                   kernels,
-		"scripts whose tests run at the same time":                              kernels,
+		"calls that wait for one object, with commits that are not durable yet":              kernels,
+		fmt.Sprintf("all bodies above %d KiB together", pieceBytes>>10):                      fmt.Sprintf("%d MiB", maxBodies>>20),
+		fmt.Sprintf("all answers above %d KiB that wait for their clients", smallAnswer>>10): fmt.Sprintf("%d MiB", maxAnswers>>20),
+		"tests of a script, waiting included":                                                kernels,
+		"scripts whose tests run at the same time":                                           kernels,
 	}
 	_, limits, _ := strings.Cut(string(page), "\n## Limits\n")
 	for line := range strings.Lines(limits) {

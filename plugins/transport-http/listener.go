@@ -1,6 +1,7 @@
 package transporthttp
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"sync"
@@ -168,6 +169,27 @@ func (c *conn) Write(b []byte) (int, error) {
 	n, err := c.Conn.Write(b)
 	c.of.counts.sent.Add(int64(n))
 	return n, err
+}
+
+// cut closes the connection, and drops what the system holds for it.
+func (c *conn) cut() {
+	if lingers, ok := c.Conn.(interface{ SetLinger(int) error }); ok {
+		_ = lingers.SetLinger(0) // one that is closed has nothing left
+	}
+	_ = c.Close()
+}
+
+type connKey struct{}
+
+// withConn lets connOf find the connection of a request.
+func withConn(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, c)
+}
+
+// connOf gives the connection of a request, nil in a test without one.
+func connOf(r *http.Request) *conn {
+	c, _ := r.Context().Value(connKey{}).(*conn)
+	return c
 }
 
 // CloseWrite lets net/http close gently: the client reads the answer to a

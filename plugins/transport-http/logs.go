@@ -42,25 +42,40 @@ func (x *exchange) logs(ctx context.Context, object id.Object, p args) error {
 	if err != nil {
 		return err
 	}
-	rows := make([]json.RawMessage, len(page.Entries))
+	rows := make(logRows, len(page.Entries))
 	for i, e := range page.Entries {
 		if rows[i], err = logRow(e); err != nil {
 			return errs.Wrap(errs.Internal, "http.logRow "+e.ID.String(), err, "")
 		}
 	}
-	answer := struct {
-		Status   string            `json:"status"`
-		ObjectID id.Object         `json:"object_id"`
-		Logs     []json.RawMessage `json:"logs"`
-		Count    int               `json:"count"`
-		Next     string            `json:"next_cursor,omitempty"`
-		Scanned  int               `json:"scanned,omitempty"`
-	}{"ok", object, rows, len(rows), page.Next, 0}
+	answer := logsAnswer{"ok", object, rows, len(rows), page.Next, 0}
 	if page.Next != "" && len(rows) < q.Limit {
 		answer.Scanned = page.Scanned // the scan was cut short
 	}
 	x.sendJSON(http.StatusOK, answer)
 	return nil
+}
+
+type logsAnswer struct {
+	Status   string    `json:"status"`
+	ObjectID id.Object `json:"object_id"`
+	Logs     logRows   `json:"logs"`
+	Count    int       `json:"count"`
+	Next     string    `json:"next_cursor,omitempty"`
+	Scanned  int       `json:"scanned,omitempty"`
+}
+
+// logRows are entries as logRow gives them.
+type logRows []json.RawMessage
+
+func (logRows) jsonSchema() map[string]any {
+	properties := map[string]any{}
+	for _, name := range columns {
+		properties[name] = map[string]any{"type": "string"}
+	}
+	return map[string]any{"type": "array", "items": map[string]any{
+		"type": "object", "properties": properties, "required": columns, "additionalProperties": map[string]any{}, // the fields of the entry
+	}}
 }
 
 // fieldPrefix stands before the name of a field that is also that of a parameter

@@ -29,6 +29,13 @@ type known struct {
 	Trouble    *troubleRow `json:"trouble,omitempty"`
 }
 
+// metadataAnswer is what metadata gives beside what the script declares, as
+// /openapi.json describes it.
+type metadataAnswer struct {
+	Status   string `json:"status"`
+	Metadata known  `json:"metadata"`
+}
+
 // troubleRow is what is wrong with the file of a script.
 type troubleRow struct {
 	Kind      host.TroubleKind `json:"kind"`

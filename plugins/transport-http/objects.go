@@ -23,6 +23,7 @@ func (x *exchange) object(name string) error {
 	if err != nil {
 		return err
 	}
+	x.named = object
 	if !slices.Contains(methods, x.r.Method) {
 		return notAllowed(x.r.Method, methods)
 	}
@@ -62,6 +63,7 @@ func (x *exchange) invoke(object id.Object, station id.Station, query []host.Fie
 	defer cancel()
 	x.ran = true
 	res, err := x.host.Invoke(ctx, c)
+	x.release() // the answer may wait for its client, and nothing refers to the body of the request any more
 	if err != nil {
 		return err
 	}

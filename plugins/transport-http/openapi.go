@@ -16,7 +16,7 @@ import (
 
 // OpenAPI tells operations apart by path and method alone, so that the rows of
 // /objects/{id} become one operation for each method, whose parameters are all
-// flags with what belongs to them. Which row has which stands in x-flags.
+// flags with what belongs to them. Which row has which, and what it takes and gives, stands in x-flags.
 
 type apiOperation struct {
 	ID         string                 `json:"operationId"`
@@ -37,7 +37,7 @@ type apiParameter struct {
 
 type apiBody struct {
 	Description string              `json:"description"`
-	Content     map[string]struct{} `json:"content"`
+	Content     map[string]apiMedia `json:"content"`
 }
 
 type apiResponse struct {
@@ -46,7 +46,7 @@ type apiResponse struct {
 }
 
 type apiMedia struct {
-	Schema map[string]any `json:"schema"`
+	Schema map[string]any `json:"schema,omitempty"` // none for what is not the station's JSON
 }
 
 // apiFlag is a row that a query parameter asks for.
@@ -55,14 +55,21 @@ type apiFlag struct {
 	Value   string   `json:"value"`
 	Summary string   `json:"summary"`
 	Params  []string `json:"parameters,omitempty"`
-	Open    bool     `json:"open,omitempty"` // parameters of any other name are taken too
+
+	Request  map[string]apiMedia `json:"request,omitempty"`  // by media type
+	Response map[string]apiMedia `json:"response,omitempty"` // where it succeeds
+
+	Open bool `json:"open,omitempty"` // parameters of any other name are taken too
 }
 
 // apiHead is the document before its paths.
 const apiHead = `{"openapi":"3.1.0","info":{"title":"dbbasic station","version":%s,"description":"The HTTP API of the station %s and of the objects that it has in service. An operation of /objects/{id} runs the object's function, unless one of the parameters in x-flags is there: that asks the station instead."},` +
-	`"servers":[{"url":"/"}],"components":{"schemas":{"Error":{"type":"object","required":["status","error","code"],"properties":{` +
+	`"servers":[{"url":"/"}],"components":{"schemas":%s},"paths":{`
+
+// errorSchema is that of failure.
+const errorSchema = `{"type":"object","required":["status","error","code"],"properties":{` +
 	`"status":{"const":"error"},"error":{"type":"string","description":"One sentence for people."},"code":{"type":"string","description":"For programs, in snake_case."},` +
-	`"line":{"type":"integer","description":"Of the script, where one caused it."},"traceback":{"type":"string"}}}}},"paths":{`
+	`"line":{"type":"integer","description":"Of the script, where one caused it."},"traceback":{"type":"string"}}}`
 
 // openapi answers /openapi.json: the routes, then the objects in service page by
 // page, so that ten thousand objects need the memory of a hundred.
@@ -92,7 +99,7 @@ func (x *exchange) openapi(ctx context.Context, _ id.Object, p args) error {
 			err = appendObjects(&text, page)
 		}
 		if err == nil {
-			_, err = x.w.Write(text.Bytes())
+			err = x.write(text.Bytes())
 		}
 		text.Reset()
 		if err != nil || !page.More {
@@ -133,8 +140,7 @@ func (x *exchange) apiRoutes(who host.Identity) (bytes.Buffer, error) {
 	if err != nil {
 		return b, err
 	}
-	head := strings.Replace(apiHead, "%s", string(version), 1)
-	b.WriteString(strings.Replace(head, "%s", string(who.Station), 1))
+	schemas := map[string]any{"Error": json.RawMessage(errorSchema)}
 	var paths []string
 	byPath := map[string]map[string]any{}
 	for i := range x.routes.all {
@@ -145,8 +151,17 @@ func (x *exchange) apiRoutes(who host.Identity) (bytes.Buffer, error) {
 			byPath[r.path] = item
 			paths = append(paths, r.path)
 		}
-		describe(item, r)
+		describe(item, r, schemas)
 	}
+	all, err := json.Marshal(schemas)
+	if err != nil {
+		return b, err
+	}
+	head := apiHead
+	for _, part := range []string{string(version), string(who.Station), string(all)} {
+		head = strings.Replace(head, "%s", part, 1)
+	}
+	b.WriteString(head)
 	for i, path := range paths {
 		if i > 0 {
 			b.WriteByte(',')
@@ -158,8 +173,8 @@ func (x *exchange) apiRoutes(who host.Identity) (bytes.Buffer, error) {
 	return b, nil
 }
 
-// describe adds a row to the operations of its path.
-func describe(item map[string]any, r *route) {
+// describe adds a row to the operations of its path, and what it takes and gives to schemas.
+func describe(item map[string]any, r *route, schemas map[string]any) {
 	if r.path == objectPath {
 		item["parameters"] = []apiParameter{{
 			Name: "id", In: "path", Required: true, Description: "An object, or one of another station as id@station.",
@@ -175,9 +190,9 @@ func describe(item map[string]any, r *route) {
 	for i := range r.ops {
 		o := &r.ops[i]
 		op := operationAt(item, o.method, r.path, r.does)
-		op.describe(r, o)
+		op.describe(r, o, contentMap(o.takes, schemas), contentMap(o.gives, schemas))
 		if o.method == http.MethodGet {
-			operationAt(item, http.MethodHead, r.path, r.does).describe(r, o)
+			operationAt(item, http.MethodHead, r.path, r.does).describe(r, o, nil, nil)
 		}
 	}
 	if r.flag == "" {
@@ -202,10 +217,40 @@ var operationName = strings.NewReplacer("/", "_", "{", "", "}", "")
 // sentenceOf turns "lists the objects" into "Lists the objects.".
 func sentenceOf(s string) string { return strings.ToUpper(s[:1]) + s[1:] + "." }
 
+// contentMap gives a body as OpenAPI has it, nil for none.
+func contentMap(v any, schemas map[string]any) map[string]apiMedia {
+	if v == nil {
+		return nil
+	}
+	mediaType, schema := contentOf(v, schemas)
+	return map[string]apiMedia{mediaType: {schema}}
+}
+
+// also adds the JSON of a flag to what an object itself takes or answers.
+func also(content, more map[string]apiMedia) {
+	const mediaType = "application/json"
+	m, is := more[mediaType]
+	if !is || m.Schema["$ref"] == nil {
+		return // anything is JSON, or stands for any type
+	}
+	list, _ := content[mediaType].Schema["anyOf"].([]any)
+	if list == nil {
+		list = []any{map[string]any{"description": "Of the object itself."}}
+	}
+	if !slices.ContainsFunc(list, func(s any) bool { return s.(map[string]any)["$ref"] == m.Schema["$ref"] }) {
+		list = append(list, m.Schema)
+	}
+	content[mediaType] = apiMedia{map[string]any{"anyOf": list}}
+}
+
 // describe adds what a row's operation takes and gives.
-func (op *apiOperation) describe(r *route, o *operation) {
+func (op *apiOperation) describe(r *route, o *operation, takes, gives map[string]apiMedia) {
 	if r.flag != "" {
-		f := apiFlag{Flag: r.flag, Value: cmp.Or(r.value, "true"), Summary: sentenceOf(r.does), Open: o.open}
+		f := apiFlag{Flag: r.flag, Value: cmp.Or(r.value, "true"), Summary: sentenceOf(r.does), Open: o.open, Request: takes, Response: gives}
+		if op.Body != nil {
+			also(op.Body.Content, takes)
+		}
+		also(op.Responses["default"].Content, gives)
 		schema := map[string]any{"type": "string"}
 		if r.value == "" {
 			schema["const"] = "true"
@@ -216,7 +261,7 @@ func (op *apiOperation) describe(r *route, o *operation) {
 		}
 		op.Flags = append(op.Flags, f)
 	} else {
-		op.Responses["200"] = apiResponse{Description: sentenceOf(r.does)}
+		op.Responses["200"] = apiResponse{Description: sentenceOf(r.does), Content: gives}
 		op.Responses["default"] = apiResponse{Description: "An error of the station.", Content: map[string]apiMedia{
 			"application/json": {Schema: map[string]any{"$ref": "#/components/schemas/Error"}},
 		}}
@@ -269,7 +314,7 @@ func (op *apiOperation) runs(method string) {
 		Content:     map[string]apiMedia{"*/*": {Schema: map[string]any{}}},
 	}
 	if method == http.MethodPost || method == http.MethodPut || method == http.MethodPatch {
-		op.Body = &apiBody{Description: "What the object takes.", Content: map[string]struct{}{
+		op.Body = &apiBody{Description: "What the object takes.", Content: map[string]apiMedia{
 			"application/json": {}, "application/x-www-form-urlencoded": {}, "multipart/form-data": {}, "*/*": {},
 		}}
 	}

@@ -26,7 +26,7 @@ func (x *exchange) findFlag(query []host.Field) (string, error) {
 	found := ""
 	for _, f := range query {
 		value, is := last[f.Name]
-		if !is || f.Name == found || x.routes.flags[f.Name].value == "" && value != "true" {
+		if !is || f.Name == found || !x.routes.flags[f.Name].asks(value) {
 			continue
 		}
 		if found != "" {
@@ -99,6 +99,13 @@ func objectsBody(page host.ObjectsPage) objectsAnswer {
 	return a
 }
 
+type stateAnswer struct {
+	Status   string                     `json:"status"`
+	ObjectID id.Object                  `json:"object_id"`
+	State    map[string]json.RawMessage `json:"state"`
+	Next     string                     `json:"next_cursor,omitempty"`
+}
+
 // state answers ?state=true. Its cursor is the last key in base64.
 func (x *exchange) state(ctx context.Context, object id.Object, p args) error {
 	var err error
@@ -116,12 +123,7 @@ func (x *exchange) state(ctx context.Context, object id.Object, p args) error {
 	if err != nil {
 		return err
 	}
-	answer := struct {
-		Status   string                     `json:"status"`
-		ObjectID id.Object                  `json:"object_id"`
-		State    map[string]json.RawMessage `json:"state"`
-		Next     string                     `json:"next_cursor,omitempty"`
-	}{"ok", object, make(map[string]json.RawMessage, len(page.Items)), ""}
+	answer := stateAnswer{"ok", object, make(map[string]json.RawMessage, len(page.Items)), ""}
 	for _, item := range page.Items {
 		answer.State[item.Key] = item.Value
 	}

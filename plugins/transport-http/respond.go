@@ -89,12 +89,6 @@ func (x *exchange) sendJSON(status int, v any) {
 		x.fail(errs.Wrap(errs.Internal, "http.sendJSON", err, ""))
 		return
 	}
-	if b.Len() > pieceBytes {
-		if err := x.hold(int64(b.Len())); err != nil {
-			x.fail(err)
-			return
-		}
-	}
 	x.w.Header()["Content-Type"] = []string{"application/json"}
 	x.send(status, b.Bytes())
 }
@@ -117,13 +111,24 @@ func (x *exchange) send(status int, body []byte) {
 	x.begun = true
 	x.w.WriteHeader(status)
 	if !bare && !head {
-		x.write(body)
+		_ = x.write(body) // the client is gone
 	}
 }
 
 // write sends a body in pieces, so that a client that reads nothing is given up
-// after the time of one and not after that of all.
-func (x *exchange) write(body []byte) {
+// after the time of one and not after that of all. Errors: those of a connection that
+// is closed, by the client or since too much waits for slow ones.
+func (x *exchange) write(body []byte) error {
+	took := func() {}
+	if len(body) > smallAnswer {
+		e, over := x.answers.begin(connOf(x.r), cap(body))
+		defer x.answers.end(e)
+		for _, c := range over {
+			x.counts.broken.Add(1)
+			c.cut()
+		}
+		took = func() { x.answers.took(e) }
+	}
 	start := time.Now()
 	for sent := 0; sent < len(body); {
 		if sent > 0 && time.Since(start) > allowance(sent) {
@@ -131,10 +136,12 @@ func (x *exchange) write(body []byte) {
 		}
 		n, err := x.w.Write(body[sent:min(sent+pieceBytes, len(body))])
 		if err != nil {
-			return // the client is gone
+			return err
 		}
 		sent += n
+		took()
 	}
+	return nil
 }
 
 // sendResult sends what a script answered, as it is but for the headers that

@@ -3,6 +3,7 @@ package transporthttp
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
@@ -21,47 +22,47 @@ import (
 // OPTIONS with everything; unknown parameters are refused before it is called.
 var routes = []route{
 	{path: "/objects", does: "lists the objects", ops: []operation{
-		{method: http.MethodGet, serve: (*exchange).objects, params: []param{
+		{method: http.MethodGet, serve: (*exchange).objects, gives: objectsAnswer{}, params: []param{
 			{name: "prefix", doc: "Only ids that begin so."}, pageLimit(0), pageCursor},
 		}}},
 	{path: objectPath, does: "runs the object's function for the method"},
 	{path: objectPath, flag: "source", does: "gives the source that is in service, or puts another into service", ops: []operation{
-		{method: http.MethodGet, serve: (*exchange).source},
-		{method: http.MethodPut, serve: (*exchange).putSource},
+		{method: http.MethodGet, serve: (*exchange).source, gives: sourceAnswer{}},
+		{method: http.MethodPut, serve: (*exchange).putSource, takes: sourceChange{}, gives: publishedAnswer{}},
 	}},
 	{path: objectPath, flag: "versions", does: "lists the versions of the source", ops: []operation{
-		{method: http.MethodGet, serve: (*exchange).versions, params: []param{pageLimit(10), pageCursor}},
+		{method: http.MethodGet, serve: (*exchange).versions, gives: versionsAnswer{}, params: []param{pageLimit(10), pageCursor}},
 	}},
 	{path: objectPath, flag: "version", value: "N", does: "gives one version with its text", ops: []operation{
-		{method: http.MethodGet, serve: (*exchange).version},
+		{method: http.MethodGet, serve: (*exchange).version, gives: versionAnswer{}},
 	}},
 	{path: objectPath, flag: "diff", value: "A..B", does: "gives what changed between two versions, as a unified diff", ops: []operation{
-		{method: http.MethodGet, serve: (*exchange).diff},
+		{method: http.MethodGet, serve: (*exchange).diff, gives: media("text/plain")},
 	}},
 	{path: objectPath, flag: "metadata", does: "gives what the script says of itself, what the station knows, and what is wrong with its file", ops: []operation{
-		{method: http.MethodGet, serve: (*exchange).metadata},
+		{method: http.MethodGet, serve: (*exchange).metadata, gives: metadataAnswer{}},
 	}},
 	{path: objectPath, flag: "state", does: "gives the state, or sets or deletes a key of it", ops: []operation{
-		{method: http.MethodGet, serve: (*exchange).state, params: []param{
+		{method: http.MethodGet, serve: (*exchange).state, gives: stateAnswer{}, params: []param{
 			{name: "key", doc: "This key alone."}, {name: "prefix", doc: "Only keys that begin so."}, pageLimit(0), pageCursor},
 		},
-		{method: http.MethodPut, serve: (*exchange).setState, params: []param{theKey}},
-		{method: http.MethodDelete, serve: (*exchange).deleteState, params: []param{theKey}},
+		{method: http.MethodPut, serve: (*exchange).setState, takes: json.RawMessage{}, gives: keyAnswer{}, params: []param{theKey}},
+		{method: http.MethodDelete, serve: (*exchange).deleteState, gives: keyAnswer{}, params: []param{theKey}},
 	}},
 	{path: objectPath, flag: "files", does: "lists the files", ops: []operation{
-		{method: http.MethodGet, serve: (*exchange).files, params: []param{
+		{method: http.MethodGet, serve: (*exchange).files, gives: filesAnswer{}, params: []param{
 			{name: "prefix", doc: "Only names that begin so."}, pageLimit(0), pageCursor},
 		}}},
 	{path: objectPath, flag: "file", value: "NAME", does: "gives, stores or deletes one file", ops: []operation{
-		{method: http.MethodGet, serve: (*exchange).file},
-		{method: http.MethodPut, serve: (*exchange).putFile, time: untimed},
-		{method: http.MethodDelete, serve: (*exchange).deleteFile},
+		{method: http.MethodGet, serve: (*exchange).file, gives: media("*/*")},
+		{method: http.MethodPut, serve: (*exchange).putFile, takes: media("*/*"), gives: storedAnswer{}, time: untimed},
+		{method: http.MethodDelete, serve: (*exchange).deleteFile, gives: fileDeletedAnswer{}},
 	}},
 	{path: objectPath, flag: "status", does: "says what the object does now", ops: []operation{
-		{method: http.MethodGet, serve: (*exchange).status},
+		{method: http.MethodGet, serve: (*exchange).status, gives: statusAnswer{}},
 	}},
 	{path: objectPath, flag: "logs", does: "gives the log", ops: []operation{
-		{method: http.MethodGet, serve: (*exchange).logs, open: true, params: []param{
+		{method: http.MethodGet, serve: (*exchange).logs, gives: logsAnswer{}, open: true, params: []param{
 			entryLevel, entryText,
 			{name: "since", doc: "Entries from this time on: RFC 3339, or seconds since 1970."},
 			{name: "until", doc: "Entries before this time."},
@@ -69,48 +70,48 @@ var routes = []route{
 			pageLimit(100), pageCursor},
 		}}},
 	{path: objectPath, flag: "tail", does: "sends the entries of the log as they are written", ops: []operation{
-		{method: http.MethodGet, serve: (*exchange).tail, open: true, time: untimed, params: []param{
+		{method: http.MethodGet, serve: (*exchange).tail, gives: media("text/event-stream"), open: true, time: untimed, params: []param{
 			entryLevel, entryText,
 			{name: "last", doc: "How many of the newest entries come first, 10 without it."},
 			{name: "since", doc: "Instead of last: entries from this time on come first."},
 			{name: "cursor", doc: "The id of the last event that was received; the header Last-Event-ID goes before it."},
 		}}}},
 	{path: objectPath, flag: "test", does: "runs the tests of the script", ops: []operation{
-		{method: http.MethodGet, serve: (*exchange).test},
+		{method: http.MethodGet, serve: (*exchange).test, gives: testsAnswer{}},
 	}},
 	{path: objectPath, flag: "export", does: "gives the whole object as a tar file", ops: []operation{
-		{method: http.MethodGet, serve: (*exchange).exportObject, time: untimed},
+		{method: http.MethodGet, serve: (*exchange).exportObject, gives: media(tarType), time: untimed},
 	}},
 	{path: objectPath, flag: "import", does: "makes an object of such a file", ops: []operation{
-		{method: http.MethodPut, serve: (*exchange).importObject, time: untimed},
+		{method: http.MethodPut, serve: (*exchange).importObject, takes: media(tarType), gives: publishedAnswer{}, time: untimed},
 	}},
 	{path: objectPath, flag: "object", does: "deletes the object", ops: []operation{
-		{method: http.MethodDelete, serve: (*exchange).deleteObject},
+		{method: http.MethodDelete, serve: (*exchange).deleteObject, gives: deletedAnswer{}},
 	}},
 	{path: "/plugins", does: "lists the plugins of the station, and how they are", ops: []operation{
-		{method: http.MethodGet, serve: (*exchange).plugins, time: healthTime},
+		{method: http.MethodGet, serve: (*exchange).plugins, gives: pluginsAnswer{}, time: healthTime},
 	}},
 	{path: "/openapi.json", does: "describes this API and the objects in service as OpenAPI 3.1", ops: []operation{
-		{method: http.MethodGet, serve: (*exchange).openapi, time: untimed, params: []param{
+		{method: http.MethodGet, serve: (*exchange).openapi, gives: json.RawMessage{}, time: untimed, params: []param{
 			{name: "prefix", doc: "Only objects whose ids begin so."}},
 		}}},
 	{path: "/metrics", does: "gives what the station counts and measures, for Prometheus", ops: []operation{
-		{method: http.MethodGet, serve: (*exchange).metrics},
+		{method: http.MethodGet, serve: (*exchange).metrics, gives: media("text/plain")},
 	}},
 	{path: "/cluster/info", does: "says which station this is, and whether it leads", ops: []operation{
-		{method: http.MethodGet, serve: (*exchange).clusterInfo, time: healthTime},
+		{method: http.MethodGet, serve: (*exchange).clusterInfo, gives: infoAnswer{}, time: healthTime},
 	}},
 	{path: "/cluster/stations", does: "lists the stations and how they are", ops: []operation{
-		{method: http.MethodGet, serve: (*exchange).clusterStations, time: healthTime},
+		{method: http.MethodGet, serve: (*exchange).clusterStations, gives: stationsAnswer{}, time: healthTime},
 	}},
 	{path: "/cluster/migrate", does: "moves an object to another station, which needs a cluster", ops: []operation{
 		{method: http.MethodPost, serve: (*exchange).migrate},
 	}},
 	{path: "/health", does: "says whether the kernel answers", ops: []operation{
-		{method: http.MethodGet, serve: (*exchange).health, time: healthTime},
+		{method: http.MethodGet, serve: (*exchange).health, gives: healthAnswer{}, time: healthTime},
 	}},
 	{path: "/health/ready", does: "says whether the station has what it needs", ops: []operation{
-		{method: http.MethodGet, serve: (*exchange).ready, time: healthTime},
+		{method: http.MethodGet, serve: (*exchange).ready, gives: healthAnswer{}, time: healthTime},
 	}},
 }
 
@@ -131,6 +132,8 @@ type operation struct {
 	method string
 	serve  func(*exchange, context.Context, id.Object, args) error
 	params []param       // beside the flag
+	takes  any           // its body, for contentOf; nil where it has none
+	gives  any           // the answer where it succeeds, for contentOf; nil where it never does
 	open   bool          // parameters of other names are taken too
 	time   time.Duration // of the context; 0 means callTime, untimed none
 }
@@ -183,6 +186,17 @@ func newTable() table {
 		}
 	}
 	return t
+}
+
+// OwnParameter reports whether a parameter in the query of /objects/{id} asks the station
+// instead of the object, and what the station does then: "gives the log".
+func OwnParameter(name, value string) (does string, own bool) {
+	for i := range routes {
+		if r := &routes[i]; r.flag != "" && r.flag == name {
+			return r.does, r.asks(value)
+		}
+	}
+	return "", false
 }
 
 // route follows the path. There are few paths, and ServeMux would answer
@@ -252,6 +266,9 @@ func (x *exchange) run(r *route, object id.Object, query []host.Field) error {
 	}
 	return op.serve(x, ctx, object, a)
 }
+
+// asks reports whether a value of the row's flag asks for it.
+func (r *route) asks(value string) bool { return r.value != "" || value == "true" }
 
 // address is the row as documents write it.
 func (r *route) address() string {

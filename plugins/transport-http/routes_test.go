@@ -37,6 +37,48 @@ func TestRoutesOfThePage(t *testing.T) {
 	}
 }
 
+// TestParametersOfThePage: the table of parameters in HTTP.md has a row for each look,
+// which names all of its parameters.
+func TestParametersOfThePage(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "HTTP.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(page), "\n| | parameters |\n|---|---|\n")
+	text, _, _ := strings.Cut(rest, "\n\n")
+	rows := map[string]string{}
+	for line := range strings.SplitSeq(text, "\n") {
+		looks, params, _ := strings.Cut(strings.Trim(line, "| "), " | ")
+		for _, look := range strings.Split(looks, ", ") {
+			rows[strings.Trim(look, "`")] = params
+		}
+	}
+	for i := range routes {
+		r := &routes[i]
+		op := r.operation(http.MethodGet)
+		if op == nil || r.flag == "" && len(op.params) == 0 {
+			continue
+		}
+		_, look, _ := strings.Cut(r.address(), "?")
+		if r.flag == "" {
+			look = r.path
+		}
+		row, is := rows[look]
+		if !is || len(op.params) == 0 && row != "none" {
+			t.Errorf("HTTP.md has no row of %s, or one that is wrong: %q", look, row)
+		}
+		for _, p := range op.params {
+			if !strings.Contains(row, "`"+p.name+"`") {
+				t.Errorf("the row of %s lacks %s: %q", look, p.name, row)
+			}
+		}
+		delete(rows, look)
+	}
+	for look := range rows {
+		t.Errorf("HTTP.md has a row of %s, which takes no parameters", look)
+	}
+}
+
 // TestRoutesAreServed asks for each row: OPTIONS tells its methods, and those
 // that it does not have are refused.
 func TestRoutesAreServed(t *testing.T) {

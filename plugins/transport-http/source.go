@@ -22,14 +22,16 @@ func (x *exchange) source(ctx context.Context, object id.Object, _ args) error {
 		return err
 	}
 	x.setETag(s.Hash)
-	x.sendJSON(http.StatusOK, struct {
-		Status   string    `json:"status"`
-		ObjectID id.Object `json:"object_id"`
-		Source   string    `json:"source"`
-		Version  uint64    `json:"version"`
-		Hash     string    `json:"hash"`
-	}{"ok", s.Object, string(s.Text), s.Version, s.Hash})
+	x.sendJSON(http.StatusOK, sourceAnswer{"ok", s.Object, string(s.Text), s.Version, s.Hash})
 	return nil
+}
+
+type sourceAnswer struct {
+	Status   string    `json:"status"`
+	ObjectID id.Object `json:"object_id"`
+	Source   string    `json:"source"`
+	Version  uint64    `json:"version"`
+	Hash     string    `json:"hash"`
 }
 
 func (x *exchange) setETag(hash string) { x.w.Header()["Etag"] = []string{`"` + hash + `"`} }
@@ -45,6 +47,14 @@ type versionRow struct {
 
 func versionRowOf(v *storage.Version) versionRow {
 	return versionRow{v.Number, v.Time.UTC().Format(timestamp), v.Author, v.Message, v.Hash}
+}
+
+type versionsAnswer struct {
+	Status   string       `json:"status"`
+	ObjectID id.Object    `json:"object_id"`
+	Versions []versionRow `json:"versions"`
+	Count    int          `json:"count"`
+	Next     string       `json:"next_cursor,omitempty"`
 }
 
 // versions answers ?versions=true. Its cursor is the last number.
@@ -63,13 +73,7 @@ func (x *exchange) versions(ctx context.Context, object id.Object, p args) error
 	if err != nil {
 		return err
 	}
-	answer := struct {
-		Status   string       `json:"status"`
-		ObjectID id.Object    `json:"object_id"`
-		Versions []versionRow `json:"versions"`
-		Count    int          `json:"count"`
-		Next     string       `json:"next_cursor,omitempty"`
-	}{"ok", object, make([]versionRow, len(list)), len(list), ""}
+	answer := versionsAnswer{"ok", object, make([]versionRow, len(list)), len(list), ""}
 	for i := range list {
 		answer.Versions[i] = versionRowOf(&list[i])
 	}
@@ -90,16 +94,20 @@ func (x *exchange) version(ctx context.Context, object id.Object, p args) error 
 	if err != nil {
 		return err
 	}
-	type row struct {
-		versionRow
-		Content string `json:"content"`
-	}
-	x.sendJSON(http.StatusOK, struct {
-		Status   string    `json:"status"`
-		ObjectID id.Object `json:"object_id"`
-		Version  row       `json:"version"`
-	}{"ok", object, row{versionRowOf(&v), string(v.Text)}})
+	x.sendJSON(http.StatusOK, versionAnswer{"ok", object, versionText{versionRowOf(&v), string(v.Text)}})
 	return nil
+}
+
+type versionAnswer struct {
+	Status   string      `json:"status"`
+	ObjectID id.Object   `json:"object_id"`
+	Version  versionText `json:"version"`
+}
+
+// versionText is a version with its source.
+type versionText struct {
+	versionRow
+	Content string `json:"content"`
 }
 
 // diff answers ?diff=A..B, which is text and no JSON: people read it, and patch does.
@@ -128,6 +136,13 @@ func versionNumber(s string) (uint64, error) {
 		return 0, errs.New(errs.Invalid, "bad_version", "%q is not the number of a version: they begin at 1.", clip(s))
 	}
 	return n, nil
+}
+
+// sourceChange is the body of PUT ?source=true, as /openapi.json describes it.
+type sourceChange struct {
+	Code    string `json:"code"`
+	Author  string `json:"author,omitempty"`
+	Message string `json:"message,omitempty"`
 }
 
 // putSource answers PUT ?source=true.
@@ -176,12 +191,14 @@ func (x *exchange) putSource(ctx context.Context, object id.Object, _ args) erro
 // sendPublished answers with the version that is live now.
 func (x *exchange) sendPublished(message string, done host.Published, object id.Object) {
 	x.setETag(done.Hash)
-	x.sendJSON(http.StatusOK, struct {
-		Status    string    `json:"status"`
-		Message   string    `json:"message"`
-		VersionID uint64    `json:"version_id"`
-		ObjectID  id.Object `json:"object_id"`
-	}{"ok", message, done.Version, object})
+	x.sendJSON(http.StatusOK, publishedAnswer{"ok", message, done.Version, object})
+}
+
+type publishedAnswer struct {
+	Status    string    `json:"status"`
+	Message   string    `json:"message"`
+	VersionID uint64    `json:"version_id"`
+	ObjectID  id.Object `json:"object_id"`
 }
 
 // jsonFields reads fields of a JSON object, by their exact names, to where fields
@@ -255,12 +272,14 @@ func (x *exchange) deleteObject(ctx context.Context, object id.Object, _ args) e
 	if err := x.host.Delete(ctx, host.Deletion{Object: object, IfMatch: match}); err != nil {
 		return err
 	}
-	x.sendJSON(http.StatusOK, struct {
-		Status   string    `json:"status"`
-		Message  string    `json:"message"`
-		ObjectID id.Object `json:"object_id"`
-	}{"ok", "The object is deleted", object})
+	x.sendJSON(http.StatusOK, deletedAnswer{"ok", "The object is deleted", object})
 	return nil
+}
+
+type deletedAnswer struct {
+	Status   string    `json:"status"`
+	Message  string    `json:"message"`
+	ObjectID id.Object `json:"object_id"`
 }
 
 // unconditional refuses conditions that would be passed over.

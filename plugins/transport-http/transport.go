@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"runtime/debug"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -22,21 +24,24 @@ import (
 
 // The limits of the server. DESIGN.md says why they are what they are.
 const (
-	headerTime  = 10 * time.Second       // to send all headers of a request
-	headerBytes = 64 << 10               // request line and headers
-	idleTime    = 2 * time.Minute        // between two requests of a connection
-	callTime    = 35 * time.Second       // a call of the host; the kernel's own limit is 30 s
-	silentTime  = 100 * time.Millisecond // a connection without a request may say nothing for this while the station stops
-	queueTime   = 20 * time.Millisecond  // without a new connection, and the station that stops takes none
-	graceTime   = 10 * time.Second       // a body or an answer may take this and len/minRate
-	minRate     = 32 << 10               // bytes per second
-	maxConns    = 4096                   // open connections, unless set otherwise; others wait in the listener's queue
-	maxBody     = 8 << 20                // bytes of a request body, unless set otherwise
-	maxBodies   = 256 << 20              // bytes of all large bodies that are in memory at once
-	maxFields   = 10_000                 // of a query or a form
-	maxFiles    = 1 << 30                // bytes of all files of a form
-	maxUploads  = 100                    // files of a form
-	maxName     = 1 << 10                // bytes of a file's name
+	headerTime  = 10 * time.Second                 // to send all headers of a request
+	headerBytes = 64 << 10                         // request line and headers
+	idleTime    = 2 * time.Minute                  // between two requests of a connection
+	callTime    = 35 * time.Second                 // a call of the host; the kernel's own limit is 30 s
+	silentTime  = 100 * time.Millisecond           // a connection without a request may say nothing for this while the station stops
+	queueTime   = 20 * time.Millisecond            // without a new connection, and the station that stops takes none
+	graceTime   = 10 * time.Second                 // a body or an answer may take this and len/minRate
+	minRate     = 32 << 10                         // bytes per second
+	maxConns    = 4096                             // open connections, unless set otherwise; others wait in the listener's queue
+	maxBody     = 8 << 20                          // bytes of a request body, unless set otherwise
+	maxBodies   = 256 << 20                        // bytes of all large bodies that are in memory at once
+	maxAnswers  = 128 << 20                        // bytes of all answers in memory that are not small and wait for their clients
+	smallAnswer = 4 << 10                          // bytes that net/http has for each connection anyway
+	heapLimit   = maxBodies + maxAnswers + 128<<20 // bytes to which the collector is held: without it as much garbage gathers as is alive
+	maxFields   = 10_000                           // of a query or a form
+	maxFiles    = 1 << 30                          // bytes of all files of a form
+	maxUploads  = 100                              // files of a form
+	maxName     = 1 << 10                          // bytes of a file's name
 )
 
 // schema declares the settings of the plugin.
@@ -46,6 +51,9 @@ var schema = plugin.Schema{{
 }, {
 	Name: "max_body", Type: plugin.Integer, Default: strconv.Itoa(maxBody), Min: pieceBytes, Max: 32 << 20,
 	Doc: "Bytes that the body of a request may have, and of a multipart form all but its files. A file that is put is none.",
+}, {
+	Name: "call_log", Type: plugin.Bool, Default: "false",
+	Doc: "Whether the station's log gets an entry for each request: method, path without its query, status, bytes, duration, request id and object.",
 }, {
 	Name: "own_policy", Type: plugin.List, Default: "[]",
 	Doc: "Ids of objects whose own Content-Security-Policy stands in place of the sandbox. Without one their pages can do all that the API can.",
@@ -65,6 +73,7 @@ type settings struct {
 	station  id.Station
 	maxConns int
 	maxBody  int64
+	callLog  bool
 	policies policies
 }
 
@@ -100,7 +109,7 @@ func (t *Transport) Configure(_ context.Context, c plugin.Config) error {
 		}
 		own[object] = true
 	}
-	t.use.Store(&settings{station: c.Station, maxConns: int(v.Integer("max_connections")), maxBody: v.Integer("max_body"), policies: own})
+	t.use.Store(&settings{station: c.Station, maxConns: int(v.Integer("max_connections")), maxBody: v.Integer("max_body"), callLog: v.Bool("call_log"), policies: own})
 	return nil
 }
 
@@ -122,6 +131,9 @@ func (t *Transport) Serve(ctx context.Context, ln net.Listener, h host.Host) err
 	if use == nil {
 		return errs.New(errs.Invalid, "", "The HTTP transport was not configured.")
 	}
+	if _, set := os.LookupEnv("GOMEMLIMIT"); !set {
+		defer debug.SetMemoryLimit(debug.SetMemoryLimit(heapLimit))
+	}
 	if u, ok := ln.(*net.UnixListener); ok {
 		u.SetUnlinkOnClose(false) // the socket file is the kernel's
 	}
@@ -130,7 +142,7 @@ func (t *Transport) Serve(ctx context.Context, ln net.Listener, h host.Host) err
 	conns := limitConns(ln, use.maxConns)
 	conns.counts = &t.counts
 	handler := newHandler(t.log, use.station, h, calls)
-	handler.policy = use.policies
+	handler.policy, handler.callLog = use.policies, use.callLog
 	handler.serving, handler.counts, handler.maxBody = ctx, &t.counts, use.maxBody
 	srv := newServer(t.log, handler)
 	failed := make(chan error, 1)
@@ -172,6 +184,7 @@ func newServer(log *slog.Logger, h http.Handler) *http.Server {
 		IdleTimeout:                  idleTime,
 		MaxHeaderBytes:               headerBytes - 4096, // net/http adds 4096
 		Protocols:                    &protocols,
+		ConnContext:                  withConn,
 		ConnState: func(c net.Conn, s http.ConnState) {
 			if c, ok := c.(*conn); ok {
 				c.state(s)

@@ -2,6 +2,8 @@ package transporthttp
 
 import (
 	"log/slog"
+	"os"
+	"runtime/debug"
 	"testing"
 
 	"github.com/dbbasic/station/sdk/transport"
@@ -22,4 +24,17 @@ func TestConformanceOverUnix(t *testing.T) {
 	h := harness()
 	h.Network = "unix"
 	transporttest.Run(t, h)
+}
+
+// TestCollectorIsHeld: while it serves, the transport keeps garbage from gathering beside
+// the bodies and answers that it may hold.
+func TestCollectorIsHeld(t *testing.T) {
+	if _, set := os.LookupEnv("GOMEMLIMIT"); set {
+		t.Skip("GOMEMLIMIT is set, which counts before the transport's own limit")
+	}
+	s := serve(t)
+	s.do("GET", "/health", "")
+	if got := debug.SetMemoryLimit(-1); got != heapLimit {
+		t.Errorf("the limit is %d bytes, want %d", got, heapLimit)
+	}
 }

@@ -60,7 +60,7 @@ type TroubleKind string
 const (
 	Refused  TroubleKind = "refused"  // the text does not compile or load
 	Conflict TroubleKind = "conflict" // it is a change of a version that is the newest no more
-	Pending  TroubleKind = "pending"  // it could not be stored, and is proposed again
+	Pending  TroubleKind = "pending"  // it could not be stored, or its object not be read; that is tried again
 	Behind   TroubleKind = "behind"   // the file could not be replaced by the newest version
 )
 

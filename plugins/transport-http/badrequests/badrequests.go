@@ -91,7 +91,7 @@ func All() []Request {
 	var all []Request
 	for _, family := range [][]Request{
 		ids(), paths(), targets(), methods(), queries(), looks(), sources(),
-		bodies(), jsonTexts(), types(), forms(), parts(), hosts(), origins(), headers(), framing(), connections(), ranges(), files(), stateWrites(), fileChanges(), logQueries(),
+		bodies(), jsonTexts(), types(), forms(), parts(), hosts(), origins(), headers(), framing(), connections(), ranges(), files(), stateWrites(), fileChanges(), logQueries(), stations(), tails(), archives(),
 	} {
 		all = append(all, family...)
 	}

@@ -2,6 +2,7 @@ package storagetest
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -179,6 +180,40 @@ func checkImportRefused(s *subject) {
 	s.must(s.make("broken", 1))
 	s.equal("the object made after an import of its name failed", len(s.load("broken").State), 1)
 	s.equal("the object that is there, opened again", s.everything("a"), before)
+}
+
+// checkImportAgain: an import that broke off is repeated at once.
+func checkImportAgain(s *subject) {
+	s.rich("a")
+	archive, want := s.export("a"), s.everything("a")
+	half := func() io.Reader { return bytes.NewReader(archive[:len(archive)/2]) }
+	for i := range 5 {
+		failed, ended := id.Object(fmt.Sprint("failed", i)), id.Object(fmt.Sprint("ended", i))
+		_, err := s.Import(s.ctx, failed, io.MultiReader(half(), &failing{err: errs.New(errs.TooLarge, "", "too much")}))
+		s.kind("Import from a reader that fails", err, errs.TooLarge)
+		s.importAs(failed, archive)
+		ctx, cancel := context.WithCancel(s.ctx)
+		if _, err = s.Import(ctx, ended, io.MultiReader(half(), &endless{ctx, cancel})); err == nil {
+			s.Fatalf("Import of half an archive gives no error")
+		}
+		cancel()
+		s.importAs(ended, archive)
+		s.equal("what was imported", s.everything(failed), want)
+		s.equal("what was imported", s.everything(ended), want)
+	}
+}
+
+// endless ends its context where it is read, and gives nothing before that.
+type endless struct {
+	ctx context.Context
+	end func()
+}
+
+// Read implements io.Reader.
+func (e *endless) Read([]byte) (int, error) {
+	e.end()
+	<-e.ctx.Done()
+	return 0, e.ctx.Err()
 }
 
 // checkImportBoots: no boot that an imported entry names is given again.

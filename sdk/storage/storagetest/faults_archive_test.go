@@ -47,6 +47,26 @@ func (f anyImport) Import(ctx context.Context, o id.Object, r io.Reader) (storag
 	return i, err
 }
 
+// jammed takes an import that failed for one that runs.
+type jammed struct {
+	storage.Storage
+	runs map[id.Object]bool
+}
+
+func (f *jammed) Import(ctx context.Context, o id.Object, r io.Reader) (storage.ObjectInfo, error) {
+	if f.runs[o] {
+		return storage.ObjectInfo{}, errs.New(errs.Conflict, "import_runs", "Object %q is being imported.", o)
+	}
+	i, err := f.Storage.Import(ctx, o, r)
+	if err != nil {
+		if f.runs == nil {
+			f.runs = map[id.Object]bool{}
+		}
+		f.runs[o] = true
+	}
+	return i, err
+}
+
 // filtered writes an archive again, without some of it.
 type filtered struct {
 	tombstones, skipLast bool

@@ -104,6 +104,7 @@ var checks = []check{
 	{"Export", checkExport},
 	{"ExportLarge", checkExportLarge},
 	{"ImportRefused", checkImportRefused},
+	{"ImportAgain", checkImportAgain},
 	{"ImportedBoots", checkImportBoots},
 	{"Versions", checkVersions},
 	{"Working", checkWorking},

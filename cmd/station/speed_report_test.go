@@ -1,0 +1,183 @@
+package main_test
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// report is the figures of a run of TestSpeed.
+type report struct {
+	began time.Time
+	load  string // of the machine before the first case
+	rows  []*figures
+	facts []string // figures that are no rate
+}
+
+// figures are those of one case, one of each run.
+type figures struct {
+	what          string
+	connections   int
+	whole         bool // all runs were made, and none was void
+	rates, ratios []float64
+	p50, p99, cpu []time.Duration
+}
+
+func newReport() *report {
+	load, _, _ := strings.Cut(firstLine("/proc/loadavg", ""), " ")
+	return &report{began: time.Now().UTC(), load: load}
+}
+
+// row gives the figures of a case, which are made where there are none.
+func (r *report) row(what string, connections int) *figures {
+	for _, row := range r.rows {
+		if row.what == what && row.connections == connections {
+			return row
+		}
+	}
+	r.rows = append(r.rows, &figures{what: what, connections: connections})
+	return r.rows[len(r.rows)-1]
+}
+
+func (r *figures) add(m measured) {
+	r.rates = append(r.rates, m.rate())
+	r.p50, r.p99, r.cpu = append(r.p50, m.p50), append(r.p99, m.p99), append(r.cpu, m.cpu)
+}
+
+// fact adds a figure that is no rate.
+func (r *report) fact(format string, args ...any) {
+	r.facts = append(r.facts, fmt.Sprintf(format, args...))
+}
+
+// end shows the figures, and writes them where the flag says and no case failed.
+func (r *report) end(t *testing.T) {
+	t.Helper()
+	text := r.markdown()
+	t.Logf("figures:\n%s", text)
+	if *speedFile == "" {
+		return
+	}
+	if t.Failed() {
+		t.Fatalf("%s is left as it is, since a case failed", *speedFile)
+	}
+	if err := writeSection(*speedFile, "## Figures\n", text); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// writeSection writes the last section of a file, which are made where there are none.
+func writeSection(file, head, text string) error {
+	was, err := os.ReadFile(file)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	before, _, _ := strings.Cut(string(was), head)
+	return os.WriteFile(file, []byte(strings.TrimSpace(before)+"\n\n"+head+"\n"+text), 0o644)
+}
+
+// markdown gives the figures as tables.
+func (r *report) markdown() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s. Load before the first case: %s. Made by %s; runs of each case: %d of %v, after %v of the same.\nEach figure is the median of these; in brackets the least and the most.\n\n",
+		machineText(), r.load, generatorName(*speedTime), *speedRuns, *speedTime, *speedWarm)
+	b.WriteString("| case | connections | requests/s | p50 | p99 | CPU per request | of net/http |\n|---|---:|---:|---:|---:|---:|---:|\n")
+	for _, row := range r.rows {
+		if !row.whole {
+			continue
+		}
+		ratio := ""
+		if len(row.ratios) > 0 {
+			ratio = fmt.Sprintf("%.2f", median(row.ratios))
+		}
+		fmt.Fprintf(&b, "| %s | %d | %s | %s | %s | %s | %s |\n", row.what, row.connections, spread(row.rates),
+			brief(median(row.p50)), brief(median(row.p99)), brief(median(row.cpu)), ratio)
+	}
+	b.WriteString("\n")
+	for _, fact := range append(r.hops(), r.facts...) {
+		fmt.Fprintf(&b, "- %s.\n", fact)
+	}
+	return b.String()
+}
+
+// hops compares what requests cost in a station and in the control.
+func (r *report) hops() (facts []string) {
+	cost := map[string]time.Duration{}
+	for _, row := range r.rows {
+		if row.whole && row.connections == 64 {
+			cost[row.what] = median(row.cpu)
+		}
+	}
+	for _, what := range []string{"hello", "counter"} {
+		if here, there := cost[what], cost[what+inProcess]; here > 0 && there > 0 {
+			facts = append(facts, fmt.Sprintf("%s: %s of CPU per request over the control", what, brief(here-there)))
+		}
+	}
+	return facts
+}
+
+// spread gives the median of rates, and the least and the most; it sorts them.
+func spread(rates []float64) string {
+	middle := count(int(median(rates)))
+	if len(rates) == 1 {
+		return middle
+	}
+	return fmt.Sprintf("%s (%s to %s)", middle, count(int(rates[0])), count(int(rates[len(rates)-1])))
+}
+
+// brief gives three digits or so of a time; empty for 0, which is not known.
+func brief(d time.Duration) string {
+	switch {
+	case d == 0:
+		return ""
+	case d < time.Millisecond:
+		return fmt.Sprintf("%.1f µs", float64(d)/float64(time.Microsecond))
+	case d < time.Second:
+		return fmt.Sprintf("%.2f ms", float64(d)/float64(time.Millisecond))
+	}
+	return fmt.Sprintf("%.2f s", d.Seconds())
+}
+
+// machineText says what the figures were measured on.
+func machineText() string {
+	model := firstLine("/proc/cpuinfo", "model name")
+	_, model, _ = strings.Cut(model, ": ")
+	commit, err := exec.Command("git", "-C", root, "describe", "--always", "--dirty").Output()
+	if err != nil {
+		commit = []byte("unknown")
+	}
+	return fmt.Sprintf("%s, commit %s; %d processors (%s), %s/%s, Linux %s, %s, data on %s", time.Now().UTC().Format(time.DateOnly), strings.TrimSpace(string(commit)),
+		runtime.NumCPU(), model, runtime.GOOS, runtime.GOARCH, firstLine("/proc/sys/kernel/osrelease", ""), runtime.Version(), fileSystem(os.TempDir()))
+}
+
+// fileSystem says what a folder lies on.
+func fileSystem(dir string) string {
+	out, err := exec.Command("df", "--output=fstype", dir).Output()
+	if err != nil {
+		return "a file system that nothing tells of"
+	}
+	f := strings.Fields(string(out))
+	return f[len(f)-1]
+}
+
+// firstLine gives the first line of a file that begins with a text, empty where
+// there is none.
+func firstLine(file, begin string) string {
+	f, err := os.Open(filepath.Clean(file))
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		if strings.HasPrefix(lines.Text(), begin) {
+			return lines.Text()
+		}
+	}
+	return ""
+}
