@@ -160,7 +160,8 @@ func TestHostileText(t *testing.T) {
 }
 
 // hostileText runs a body, which must end with the limit that is given, or
-// with code.
+// with code. On a busy machine anything ends late at times: what ends late
+// three times in a row does it by itself.
 func hostileText(t *testing.T, body, code string, steps int64, limit time.Duration) {
 	t.Helper()
 	l, by := DefaultLimits(), "step_limit"
@@ -168,16 +169,22 @@ func hostileText(t *testing.T, body, code string, steps int64, limit time.Durati
 		by = "time_limit"
 	}
 	vm := loadWith(t, "function GET() "+body+" end", l)
-	began := time.Now()
-	_, err := vm.Call(context.Background(), newFake(), request("GET"))
-	took, e := time.Since(began), errs.From(err)
-	switch {
-	case e == nil:
-		t.Errorf("%s: no error, want %s", body, by)
-	case e.CodeOf() != by && e.CodeOf() != code:
-		t.Errorf("%s: %v (%s), want %s %s", body, e, e.CodeOf(), by, code)
-	case by == "time_limit" && took > limit+500*time.Millisecond:
-		t.Errorf("%s: ended after %s, the deadline was %s", body, took, limit)
+	for tries := 1; ; tries++ {
+		began := time.Now()
+		_, err := vm.Call(context.Background(), newFake(), request("GET"))
+		took, e := time.Since(began), errs.From(err)
+		switch {
+		case e == nil:
+			t.Errorf("%s: no error, want %s", body, by)
+		case e.CodeOf() != by && e.CodeOf() != code:
+			t.Errorf("%s: %v (%s), want %s %s", body, e, e.CodeOf(), by, code)
+		case by == "time_limit" && took > limit+500*time.Millisecond:
+			if tries < 3 {
+				continue
+			}
+			t.Errorf("%s: ended after %s, the deadline was %s", body, took, limit)
+		}
+		return
 	}
 }
 
