@@ -188,13 +188,28 @@ func newTable() table {
 	return t
 }
 
-// OwnParameter reports whether a parameter in the query of /objects/{id} asks the station
-// instead of the object, and what the station does then: "gives the log".
-func OwnParameter(name, value string) (does string, own bool) {
+// OwnParameter reports whether a parameter in the query of /objects/{id} never reaches the
+// object, and what the station does then: "gives the log".
+func OwnParameter(method, name, value string) (does string, own bool) {
+	if name == formField {
+		return "takes it for the token of a page's form", true
+	}
+	if does, own = OwnField(method, name, value); own {
+		return does, true
+	}
 	for i := range routes {
 		if r := &routes[i]; r.flag != "" && r.flag == name {
 			return r.does, r.asks(value)
 		}
+	}
+	return "", false
+}
+
+// OwnField is OwnParameter for a field of a body, a form or JSON: of those the station
+// takes the action that rolls the source back, and no other.
+func OwnField(method, name, value string) (does string, own bool) {
+	if method == http.MethodPost && name == actionField && value == rollbackAction {
+		return "puts an older version of the source into service", true
 	}
 	return "", false
 }
