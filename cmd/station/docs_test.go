@@ -298,6 +298,7 @@ var silent = map[string]string{
 	"no_upload":       "it becomes upload_lost",
 	"not_a_prototype": "station import says it", "changed": "station import says it",
 	"bad_action": "only lines name actions", "bad_piece": "only lines hold pieces", "dropped": "only who speaks lines can drop a file", "bad_id": "only lines have ids",
+	"folder_in_use":     "a station that cannot start answers nothing",
 	"bad_was":           "the kernel gives the stamps of what it replaces",
 	"no_such_test":      "nobody names a test",
 	"headers_too_large": "net/http answers itself", "peer_failed": "there are no other stations",

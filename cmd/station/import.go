@@ -195,7 +195,10 @@ func (c *importing) store(ctx context.Context, folder *prototype.Folder, report 
 	spec := pluginhost.Spec{Kind: plugin.Storage, Name: c.storage.Name, Command: c.storage.Command}
 	running, err := plugins.Supervise(ctx, spec, store.Use(plugin.Config{Station: c.station, DataDir: c.data, Options: c.storage.Options}))
 	if err != nil {
-		return startError{fmt.Errorf("%w A station that runs on %s must be ended first; --data names another folder", err, c.data)}
+		if errs.From(err).CodeOf() == "folder_in_use" {
+			err = fmt.Errorf("%w End the station that runs on it first, or name another folder with --data", err)
+		}
+		return startError{err}
 	}
 	defer running.Stop()
 	boot, err := store.Boot(ctx)

@@ -168,7 +168,7 @@ func (s *Store) openFolder(ctx context.Context) error {
 	wait, cancel := context.WithTimeout(ctx, s.lockWait)
 	defer cancel()
 	if err := s.fs.Lock(wait, "lock"); errors.Is(err, errLocked) {
-		return errs.New(errs.Unavailable, "", "The data folder %s cannot be used: %v.", s.dir, err)
+		return errs.New(errs.Unavailable, "folder_in_use", "The data folder %s cannot be used: %v.", s.dir, err)
 	} else if err != nil {
 		return s.unusable(s.dir, err)
 	}

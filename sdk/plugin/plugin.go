@@ -49,7 +49,8 @@ type Plugin interface {
 
 	// Configure prepares the plugin to serve. The kernel calls it once, first.
 	// A data folder that is locked by another process, unreadable, or of
-	// another station is errs.Unavailable or errs.Invalid with the path in the text.
+	// another station is errs.Unavailable or errs.Invalid with the path in the text;
+	// one that is locked has the code "folder_in_use", by which people are told what to do.
 	// Settings are read with Schema.Parse: an option that the plugin does not know,
 	// or whose value it does not take, is errs.Invalid with the option, its value
 	// and what is allowed in the text, and nothing has been made or changed.

@@ -49,7 +49,7 @@ func openDatabase(dir, file string) (kv.DB, error) {
 		InitialMmapSize: 1 << 30,
 	})
 	if errors.Is(err, bolterrors.ErrTimeout) {
-		return nil, errs.New(errs.Unavailable, "", "The database %s is in use by process %s.", path, heldBy(path))
+		return nil, errs.New(errs.Unavailable, "folder_in_use", "The database %s is in use by process %s.", path, heldBy(path))
 	}
 	if err != nil {
 		return nil, errs.Wrap(errs.Unavailable, "storage.Configure", err, "The database %s cannot be opened.", path)

@@ -126,7 +126,7 @@ func (s *memoryStore) Configure(_ context.Context, c plugin.Config) error {
 		return errs.New(errs.Invalid, "", "The data folder %s belongs to station %q, not to %q.", c.DataDir, f.station, c.Station)
 	}
 	if f.owner != nil {
-		return errs.New(errs.Unavailable, "", "The data folder %s is in use.", c.DataDir)
+		return errs.New(errs.Unavailable, "folder_in_use", "The data folder %s is in use.", c.DataDir)
 	}
 	f.owner = s
 	f.uploads = map[string]content{}

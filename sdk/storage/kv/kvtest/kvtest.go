@@ -468,8 +468,8 @@ func checkTwice(s *subject) {
 		if got.err == nil {
 			_ = got.db.Close() // the error is told below
 		}
-		if !errs.Is(got.err, errs.Unavailable) {
-			s.Errorf("opening a database that is open gave %v, want errs.Unavailable", got.err)
+		if !errs.Is(got.err, errs.Unavailable) || errs.From(got.err).CodeOf() != "folder_in_use" {
+			s.Errorf("opening a database that is open gave %v, want errs.Unavailable with the code folder_in_use", got.err)
 		}
 	case <-time.After(patience):
 		s.Fatalf("opening a database that is open waits for ever")

@@ -44,7 +44,7 @@ func (m *Memory) Open(dir string) (kv.DB, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.owner != nil {
-		return nil, errs.New(errs.Unavailable, "", "The database in %s is in use.", dir)
+		return nil, errs.New(errs.Unavailable, "folder_in_use", "The database in %s is in use.", dir)
 	}
 	db := &memory{on: m, disk: d}
 	d.owner = db
