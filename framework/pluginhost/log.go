@@ -18,6 +18,7 @@ import (
 const (
 	maxLine  = 8 << 10 // bytes of a line that did not come through sdk.Log
 	maxLines = 1000    // that a plugin may log in a second
+	maxGrave = 100     // of WARN and above beyond these
 )
 
 // sink takes the lines of one process, which go-plugin hands on. What go-plugin
@@ -31,6 +32,7 @@ type sink struct {
 	mu     sync.Mutex
 	second time.Time // when the count began
 	lines  int
+	grave  int // of WARN and above, among those beyond maxLines
 	left   int // lines left out since one was logged
 }
 
@@ -70,7 +72,7 @@ func (s *sink) Accept(name string, level hclog.Level, msg string, args ...any) {
 	if !s.log.Enabled(ctx, to) {
 		return
 	}
-	left, ok := s.admit(time.Now())
+	left, ok := s.admit(time.Now(), to)
 	if !ok {
 		return
 	}
@@ -127,14 +129,20 @@ func ofText(level slog.Level, line string) (slog.Level, string) {
 	return level, strings.ToValidUTF8(line, "?")
 }
 
-// admit says whether a line may be logged, and how many before it were not.
-func (s *sink) admit(now time.Time) (left int, ok bool) {
+// admit says whether a line may be logged, and how many before it were not. What is
+// wrong has room of its own, which no lines of another level take.
+func (s *sink) admit(now time.Time, level slog.Level) (left int, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if now.Sub(s.second) >= time.Second {
-		s.second, s.lines = now, 0
+		s.second, s.lines, s.grave = now, 0, 0
 	}
-	if s.lines++; s.lines > maxLines {
+	switch {
+	case s.lines < maxLines:
+		s.lines++
+	case level >= slog.LevelWarn && s.grave < maxGrave:
+		s.grave++
+	default:
 		s.left++
 		return 0, false
 	}
