@@ -75,8 +75,11 @@ func (f *Folder) SetAside(a Aside, text []byte) error {
 	return nil
 }
 
-// Discard removes a file that was set aside.
-func (f *Folder) Discard(a Aside) error { return remove(f.opened(), a.name()) }
+// Discard removes a file that was set aside, and what a station that was killed while it
+// wrote that script has left beside it.
+func (f *Folder) Discard(a Aside) error {
+	return errors.Join(remove(f.opened(), a.name()), remove(f.opened(), draftOf(a.Path)))
+}
 
 // PutBack puts a file that was set aside into its place again, and says whether
 // it did: a file that has come there meanwhile stays, and the one that was set aside

@@ -90,6 +90,57 @@ func TestAside(t *testing.T) {
 	}
 }
 
+// TestDrafts: what a station that was killed had begun to write is told, and goes alone or
+// with the deletion of its script.
+func TestDrafts(t *testing.T) {
+	dir := t.TempDir()
+	write := func() {
+		t.Helper()
+		for _, name := range []string{"sub/a.lua", "sub/.a.lua.station", "sub/.notes.station", "sub/b.lua.station"} {
+			path := filepath.Join(dir, name)
+			if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte("x"), 0o600)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	drafts := func() []string {
+		t.Helper()
+		l, err := List(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l.Drafts
+	}
+	write()
+	l, err := List(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := OpenFolder(dir, l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close() //nolint:errcheck // it was only read
+	if diff := cmp.Diff([]string{"sub/.a.lua.station"}, drafts()); diff != "" {
+		t.Error(diff)
+	}
+	for _, bad := range []string{"sub/a.lua", "sub/.notes.station", "sub/b.lua.station", "../.a.lua.station"} {
+		if err := f.RemoveDraft(bad); err == nil {
+			t.Errorf("%s was removed", bad)
+		}
+	}
+	if err := f.RemoveDraft("sub/.a.lua.station"); err != nil || len(drafts()) > 0 {
+		t.Errorf("a draft is left: %v", err)
+	}
+	write()
+	if err := f.Discard(Aside{Path: "sub/a.lua", Life: 7}); err != nil || len(drafts()) > 0 {
+		t.Errorf("the draft of a deleted script is left: %v", err)
+	}
+	if left, err := os.ReadDir(filepath.Join(dir, "sub")); err != nil || len(left) != 3 {
+		t.Errorf("%v is left, %v", left, err)
+	}
+}
+
 // TestAsideNames: of hidden files those alone that a station has set aside.
 func TestAsideNames(t *testing.T) {
 	for _, a := range []Aside{{"a.lua", 1}, {"sub/b.lua", 18446744073709551615}, {"a.deleted-3.lua", 2}} {

@@ -43,6 +43,7 @@ type Listing struct {
 	Skipped []Skipped // cannot be objects
 	Twice   []Twice   // would be the object of another script
 	Aside   []Aside   // what a station has left that was killed while it deleted objects
+	Drafts  []string  // what one has left that was killed while it wrote scripts
 }
 
 // Twice is a script whose id another one has, which comes before it.
@@ -140,6 +141,8 @@ func (s *scan) visit(name string, d fs.DirEntry, err error) error {
 		s.take(name)
 	} else if a, ok := asideOf(name); ok {
 		s.found.Aside = append(s.found.Aside, a)
+	} else if isDraft(name) {
+		s.found.Drafts = append(s.found.Drafts, name)
 	}
 	return nil
 }

@@ -257,7 +257,7 @@ func (f *Folder) Replace(name string, old, text []byte) error {
 	if err := root.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	aside := path.Join(dir, "."+path.Base(name)+".station")
+	aside := draftOf(name)
 	written, err := writeAside(root, aside, text, mode)
 	if err != nil {
 		return err
@@ -272,6 +272,29 @@ func (f *Folder) Replace(name string, old, text []byte) error {
 	f.noticed[name], f.settled[name] = written, written // nobody need rest after what is whole at once
 	f.mu.Unlock()
 	return syncFolder(root, dir)
+}
+
+const draftMark = ".station"
+
+// draftOf names the hidden file in which a text is written before it comes into the place
+// of a script.
+func draftOf(name string) string { return path.Join(path.Dir(name), "."+path.Base(name)+draftMark) }
+
+// isDraft reports whether a file has such a name.
+func isDraft(name string) bool {
+	dir, base := path.Split(name)
+	bare, ok := strings.CutSuffix(strings.TrimPrefix(base, "."), draftMark)
+	_, _, err := Name(dir + bare)
+	return ok && err == nil && isScript(dir+bare) && draftOf(dir+bare) == name
+}
+
+// RemoveDraft removes what a station that was killed has left of a text that it wrote.
+// Nobody may write the script of that name meanwhile.
+func (f *Folder) RemoveDraft(name string) error {
+	if !isDraft(name) {
+		return fmt.Errorf("%s is no draft of a script", name)
+	}
+	return remove(f.opened(), name)
 }
 
 // writeAside makes a hidden file, durable before it gets its name. What a station

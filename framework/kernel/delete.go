@@ -157,9 +157,14 @@ func (o *objects) again(ctx context.Context, path string, after time.Duration) {
 }
 
 // recover removes or puts back the files that were set aside by a station that was
-// killed, and gives the scripts that there are then.
+// killed, removes what it had begun to write, and gives the scripts that there are then.
 func (o *objects) recover(l catalogue.Listing, heads map[id.Object]storage.ObjectInfo) ([]catalogue.Script, error) {
 	scripts := l.Scripts
+	for _, name := range l.Drafts {
+		if err := o.folder.RemoveDraft(name); err != nil {
+			return nil, err
+		}
+	}
 	for _, a := range l.Aside {
 		object, _, err := catalogue.Name(a.Path)
 		if err != nil {
