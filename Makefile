@@ -1,5 +1,5 @@
-# What people do with this checkout. Everything needs Go alone, but for bench
-# (wrk) and the race detector (a C compiler).
+# What people do with this checkout. Everything needs Go alone, but for the race detector
+# (a C compiler). bench takes wrk where there is one.
 
 # A test that fails before a pipe fails the target.
 SHELL := /bin/bash
@@ -92,10 +92,10 @@ soak-lua:
 soak-programs:
 	$(LUA_SOAK) 'TestPrograms$$' -v -args -programs 20000
 
-# CASE=counter-64 measures that case of a station and nothing else; FIGURES=BENCHMARKS.md writes what
+# CASE=counter-64 measures that case of a station and nothing else, CASE='counter-.*' those of that expression; FIGURES=BENCHMARKS.md writes what
 # was measured into that file; PROFILES=DIR writes processor profiles of the control.
 bench: ## a station under load, what a large object's commits cost, and what one call costs in the packages on its way
-	go test -count=1 -timeout 3h -v ./cmd/station -run 'TestSpeed/$(CASE)' \
+	go test -count=1 -timeout 3h -v ./cmd/station -run 'TestSpeed/$(if $(CASE),^($(CASE))$$$$)' \
 		-args -speed-full -speed-time 10s -speed-warm 5s -speed-runs 5 $(if $(FIGURES),-speed-file $(abspath $(FIGURES))) $(if $(PROFILES),-speed-profiles $(abspath $(PROFILES)))
 ifeq ($(CASE),)
 	go test -count=1 -timeout 30m -v ./cmd/station -run 'TestRates' -args $(BOUNDS) -pairs 10 -side 1500ms

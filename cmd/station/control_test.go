@@ -41,6 +41,9 @@ func (r *report) control(t *testing.T) {
 		t.Run(c.what, func(t *testing.T) {
 			profile := ""
 			if *speedProfiles != "" {
+				if err := os.MkdirAll(*speedProfiles, 0o755); err != nil {
+					t.Fatal(err)
+				}
 				profile = filepath.Join(*speedProfiles, "control-"+c.what+".pprof")
 			}
 			self, err := os.Executable()

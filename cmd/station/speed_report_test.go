@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -67,9 +68,17 @@ func (r *report) end(t *testing.T) {
 	if t.Failed() {
 		t.Fatalf("%s is left as it is, since a case failed", *speedFile)
 	}
+	if !r.measured() {
+		t.Fatalf("%s is left as it is, since nothing was measured: BENCHMARKS.md names the cases", *speedFile)
+	}
 	if err := writeSection(*speedFile, "## Figures\n", text); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// measured reports whether there is a figure at all.
+func (r *report) measured() bool {
+	return len(r.facts) > 0 || slices.ContainsFunc(r.rows, func(row *figures) bool { return row.whole })
 }
 
 // writeSection writes the last section of a file, which are made where there are none.
