@@ -65,7 +65,8 @@ func importArchive(cmd *cobra.Command, at, file, as string) error {
 	r := request{method: http.MethodPut, path: query("/objects/"+as, "import", "true"), header: http.Header{"Content-Type": {"application/x-tar"}}}
 	err = station.put(cmd, r, as, file)
 	if e, ok := errors.AsType[*answerError](err); ok && importAdvice[e.Code] != "" {
-		return fmt.Errorf("%s is not imported: %w %s", label, err, importAdvice[e.Code])
+		e.Text = strings.TrimSuffix(e.Text, " Import under another id.") // the advice says how
+		return fmt.Errorf("%s is not imported: %w %s", label, e, importAdvice[e.Code])
 	}
 	return err
 }
@@ -73,7 +74,7 @@ func importArchive(cmd *cobra.Command, at, file, as string) error {
 // importAdvice says what to do where a station refuses an archive, by the code of its error.
 var importAdvice = map[string]string{
 	"bad_archive":      "Import a file that \"station export\" has written, or export the object again",
-	"object_exists":    "--as says how to call it",
+	"object_exists":    "Name another id with --as",
 	"import_runs":      "Try again once that has ended, or say with --as how else to call it",
 	"import_too_large": "Make that smaller in the object, and export it again",
 }
