@@ -46,10 +46,14 @@ func behave(how string) {
 			panic(err)
 		}
 	case "other version":
+		link, _, err := sdk.NewLink()
+		if err != nil {
+			panic(err)
+		}
 		goplugin.Serve(&goplugin.ServeConfig{
 			HandshakeConfig: sdk.Handshake,
 			VersionedPlugins: map[int]goplugin.PluginSet{
-				sdk.ProtocolVersion + 1: {storage.PluginName: &storage.Plugin{Impl: memory.New()}},
+				sdk.ProtocolVersion + 1: {storage.PluginName: &storage.Plugin{Impl: memory.New(), Link: link}},
 			},
 			GRPCServer: goplugin.DefaultGRPCServer,
 		})
