@@ -14,12 +14,12 @@ import (
 	"github.com/dbbasic/station/sdk/errs"
 )
 
-// A side that is silent holds no caller beyond its deadline: neither one whose call is
+// A side that is silent holds no caller beyond its context: neither one whose call is
 // on its way, nor one that found no room. What waits is bounded.
 func TestSilentSide(t *testing.T) {
 	_, ours := pair(t)
 	w := NewCaller(ours, &echoes)
-	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var sent, unsent atomic.Int64
 	var all sync.WaitGroup
@@ -58,6 +58,7 @@ func TestSilentSide(t *testing.T) {
 		}
 		return true
 	})
+	cancel()
 	all.Wait()
 	if sent.Load() == 0 || unsent.Load() == 0 {
 		t.Errorf("%d calls may have been sent and %d were not", sent.Load(), unsent.Load())
@@ -256,7 +257,9 @@ func TestTogether(t *testing.T) {
 	if err := ours.Close(); err != nil {
 		t.Fatal(err)
 	}
-	within(t, ended)
+	if err := within(t, ended); err == nil {
+		t.Error("the answering side has ended and does not say why")
+	}
 	if len(sizes) < 3 || sizes[1] < 50 {
 		t.Errorf("calls were done together by %v", sizes)
 	}
