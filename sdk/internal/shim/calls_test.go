@@ -44,14 +44,15 @@ func TestDeadline(t *testing.T) {
 		return "", ctx.Err()
 	})
 	w.must(t, "echo")
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	const most = 2 * time.Second // on a busy machine, time to be sent
+	ctx, cancel := context.WithTimeout(t.Context(), most)
 	defer cancel()
 	s := "slow"
 	_, err := w.Call(ctx, &s)
 	if !errors.Is(err, context.DeadlineExceeded) && !errs.Is(err, errs.Timeout) || !errs.Is(Lost(err, "op"), errs.Unknown) {
 		t.Errorf("the caller got %v", err)
 	}
-	if d := within(t, left); d <= 0 || d > 50*time.Millisecond {
+	if d := within(t, left); d <= 0 || d > most {
 		t.Errorf("the call had %v left", d)
 	}
 	if err := within(t, ended); err == nil {
