@@ -29,6 +29,7 @@ const (
 	idleTime    = 2 * time.Minute                  // between two requests of a connection
 	callTime    = 35 * time.Second                 // a call of the host; the kernel's own limit is 30 s
 	silentTime  = 100 * time.Millisecond           // a connection without a request may say nothing for this while the station stops
+	restTime    = 100 * time.Millisecond           // an answer that takes this, or twice as long, begins to look whether its client is there
 	queueTime   = 20 * time.Millisecond            // without a new connection, and the station that stops takes none
 	graceTime   = 10 * time.Second                 // a body or an answer may take this and len/minRate
 	minRate     = 32 << 10                         // bytes per second
