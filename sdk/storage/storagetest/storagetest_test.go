@@ -343,6 +343,7 @@ func (f *oldDigest) Digest(ctx context.Context, o id.Object) (storage.Digest, er
 	return old, err
 }
 
+// noUses forgets which modules a version runs with.
 type noUses struct{ storage.Storage }
 
 func (f noUses) Commit(ctx context.Context, commits []storage.Commit) []error {
