@@ -189,7 +189,8 @@ func (p *pipeline) uncertain(c *storage.Commit, err error) error {
 	case errs.Unavailable, errs.Unknown, errs.OutOfSequence, errs.StaleEpoch:
 		return err
 	case errs.Invalid, errs.TooLarge:
-		if e.Code == "no_upload" { // storage was started again since the bytes came, or an hour has passed
+		if e.Code == "no_upload" { // storage was started again since the bytes came, or an hour has passed; or storage does not take it for what it gave
+			p.log.Warn("uploaded bytes are gone", "object", c.Object, "request_id", c.RequestID, "error", err)
 			return uploadLost("dispatch.Commit", err)
 		}
 		// The kernel made a commit that it should not have.
