@@ -157,7 +157,7 @@ func (o *objects) withheld(object id.Object, why error) *script {
 	p := o.script(nil, nil)
 	p.withheld = true
 	p.once.Do(func() {
-		e := errs.New(errs.Unavailable, host.OutOfService, "The object %q is out of service: %s", object, errs.From(why).Text())
+		e := errs.New(errs.Unavailable, "out_of_service", "The object %q is out of service: %s", object, errs.From(why).Text())
 		e.Op, e.Err = "kernel.load", why
 		p.err = e
 	})
