@@ -1,7 +1,6 @@
 package kernel
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -20,10 +19,6 @@ const (
 	MaxExports = 8
 	MaxImports = 4
 )
-
-// maxTrailer is the most bytes, all of them zero, behind the last part of an archive:
-// tar programs fill the last of their blocks up, which may be so large.
-const maxTrailer = 64 << 10
 
 // archives is what objects are exported from and imported into.
 type archives interface {
@@ -153,10 +148,10 @@ func exists(format string, args ...any) error {
 	return errs.New(errs.Conflict, "object_exists", format, args...)
 }
 
-// pass examines an archive and hands it to storage as it comes. The last of it is
+// pass examines an archive and hands it to storage as it comes. The end of it is
 // passed on once all of it has been found good: storage, which makes an object of
-// whole archives alone, makes none of any other. sent says that it was passed on
-// whole; an error leaves nothing where it was not.
+// what it read to the end alone, makes none of any other. sent says that it was
+// passed on whole; an error leaves nothing where it was not.
 func pass(ctx context.Context, to archives, object id.Object, r io.Reader, e *examiner) (sent bool, err error) {
 	storing, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -168,71 +163,39 @@ func pass(ctx context.Context, to archives, object id.Object, r io.Reader, e *ex
 		_ = pr.CloseWithError(err) // nobody writes to who does not read
 		stored <- err
 	}()
-	g := &gate{r: r, w: pw}
-	if err = archive.Read(g, e); err == nil {
+	from := &source{r: r}
+	if err = archive.Read(io.TeeReader(from, pw), e); err == nil {
 		err = e.end()
-	}
-	var rest []byte
-	if err == nil {
-		rest, err = trailer(r)
 	}
 	if err == nil && !stay() {
 		err = errs.Wrap(errs.Unavailable, "kernel.Import", ctx.Err(), "The import was given up before its end.")
 	}
-	if g.err != nil {
-		err = g.err
+	if from.err != nil {
+		err = from.err
 	}
 	if err != nil {
 		_ = pw.CloseWithError(err)
 		<-stored //nolint:errcheck // it repeats err
 		return false, err
 	}
-	if g.open() == nil { // else storage has answered
-		_, _ = pw.Write(rest)
-	}
 	_ = pw.Close()
 	return true, <-stored // its answer or its death decide, however long a large log takes to be synced
 }
 
-// gate gives the bytes of r and passes them on to w, those of one Read with the
-// next one.
-type gate struct {
-	r    io.Reader
-	w    io.Writer
-	last []byte
-	err  error // of r, but for its end
+// source remembers why r could not be read: where that is wrapped it says that the
+// archive was cut.
+type source struct {
+	r   io.Reader
+	err error
 }
 
 // Read implements io.Reader.
-func (g *gate) Read(b []byte) (int, error) {
-	if err := g.open(); err != nil {
-		return 0, err
-	}
-	n, err := g.r.Read(b)
-	g.last = append(g.last, b[:n]...)
-	if err != nil && err != io.EOF { // one that is wrapped says that it was cut
-		g.err = err
+func (s *source) Read(b []byte) (int, error) {
+	n, err := s.r.Read(b)
+	if err != nil && err != io.EOF {
+		s.err = err
 	}
 	return n, err
-}
-
-// open passes on what is left.
-func (g *gate) open() error {
-	_, err := g.w.Write(g.last)
-	g.last = g.last[:0]
-	return err
-}
-
-// trailer reads what follows the last part of an archive.
-func trailer(r io.Reader) ([]byte, error) {
-	rest, err := io.ReadAll(io.LimitReader(r, maxTrailer+1))
-	switch {
-	case err != nil:
-		return nil, err
-	case len(rest) > maxTrailer || len(bytes.Trim(rest, "\x00")) > 0:
-		return nil, badArchive("Something follows the last part of the archive.")
-	}
-	return rest, nil
 }
 
 // imported gives the error of an import of which nothing is left: what is wrong with

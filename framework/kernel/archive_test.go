@@ -257,7 +257,7 @@ func TestImportRefused(t *testing.T) {
 			}
 		}, "import_too_large", "state"},
 		"something behind its end": {func(c *contents) { c.behind = "x" }, "bad_archive", "follows"},
-		"much behind its end":      {func(c *contents) { c.behind = strings.Repeat("\x00", maxTrailer) }, "bad_archive", "follows"},
+		"much behind its end":      {func(c *contents) { c.behind = strings.Repeat("\x00", 64<<10) }, "bad_archive", "follows"},
 		"too much state": {func(c *contents) {
 			value := fmt.Appendf(nil, "%q", strings.Repeat("v", 250<<10))
 			c.state = nil

@@ -336,7 +336,8 @@ type Storage interface {
 
 	// Import makes an object from such a stream, whole or not at all, durable when
 	// it returns: with its incarnation, sequence, epoch, stamps, entry ids and version
-	// numbers, whatever object the archive names. No boot that an entry of this
+	// numbers, whatever object the archive names. It reads r to its end first: there r
+	// may still say that nothing is to be made. No boot that an entry of this
 	// station names is given again. One that failed, or whose ctx ended, does not stand
 	// in the way of the next: that waits until what was written is removed. Errors:
 	// errs.Conflict for an object that has a commit or is being imported; errs.Invalid or errs.Corrupt for what is no whole archive; those of r.

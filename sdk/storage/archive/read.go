@@ -27,6 +27,10 @@ const (
 	maxValues = 64 << 10
 )
 
+// maxTrailer is the most bytes, all of them zero, behind the last part of an archive:
+// tar programs fill the last of their blocks up, which may be so large.
+const maxTrailer = 64 << 10
+
 // Sink takes what an archive holds, in the order of its methods. What it is given
 // is its own. An error of its ends the reading.
 type Sink interface {
@@ -37,7 +41,8 @@ type Sink interface {
 	Entry(e storage.Entry) error // oldest first
 }
 
-// Read reads a whole archive. A content that a Sink has read to its end had the
+// Read reads a whole archive, and r to its end: an error that r gives behind the last
+// part is one too. A content that a Sink has read to its end had the
 // size and the hash of its file; the last Read says errs.Corrupt where it had not.
 // Errors: errs.Invalid for what is no archive, or one of a newer format;
 // errs.Corrupt for one that was cut or changed, with the part and the line.
@@ -48,7 +53,7 @@ func Read(r io.Reader, to Sink) error {
 			return err
 		}
 	}
-	return nil
+	return a.trailer(r)
 }
 
 // reader reads part after part.
@@ -352,6 +357,18 @@ func (a *reader) end() error {
 		if want, ok := text.ParseNumber([]byte(values[name])); !ok || want != n {
 			return corrupt(endPart, 0, "it names another number of "+name+" than there are")
 		}
+	}
+	return nil
+}
+
+// trailer reads what follows the last part.
+func (a *reader) trailer(r io.Reader) error {
+	rest, err := io.ReadAll(io.LimitReader(r, maxTrailer+1))
+	switch {
+	case err != nil:
+		return a.broken(err)
+	case len(rest) > maxTrailer || len(bytes.Trim(rest, "\x00")) > 0:
+		return errs.New(errs.Corrupt, "bad_archive", "Something follows the last part of the archive.")
 	}
 	return nil
 }

@@ -171,7 +171,11 @@ func checkImportRefused(s *subject) {
 	}
 	_, err = s.Import(s.ctx, "broken", io.MultiReader(bytes.NewReader(archive[:len(archive)/2]), &failing{err: errs.New(errs.TooLarge, "", "too much")}))
 	s.kind("Import from a reader that fails", err, errs.TooLarge)
-	for _, name := range []id.Object{"cut", "flip", "broken"} {
+	_, err = s.Import(s.ctx, "late", io.MultiReader(bytes.NewReader(archive), &failing{err: errs.New(errs.TooLarge, "", "too much")}))
+	s.kind("Import from a reader that fails where the archive has ended", err, errs.TooLarge)
+	_, err = s.Import(s.ctx, "late", bytes.NewReader(append(bytes.Clone(archive), "more"...)))
+	s.kind("Import of an archive and more", err, errs.Corrupt)
+	for _, name := range []id.Object{"cut", "flip", "broken", "late"} {
 		s.equal("what is left of an import that failed", s.load(name).ObjectInfo, storage.ObjectInfo{Object: name})
 		s.equal("its log", s.logs(storage.LogsQuery{Object: name, Limit: 9}), storage.LogsPage{})
 	}

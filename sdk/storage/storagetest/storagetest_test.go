@@ -138,6 +138,7 @@ func TestPlantedFaults(t *testing.T) {
 		{"export without tombstones", "Export", func(s storage.Storage) storage.Storage { return thinExport{s} }},
 		{"import that loses the end of the log", "Export", func(s storage.Storage) storage.Storage { return shortImport{s} }},
 		{"import over an object", "ImportRefused", func(s storage.Storage) storage.Storage { return anyImport{s} }},
+		{"import that does not wait for the end", "ImportRefused", func(s storage.Storage) storage.Storage { return hasty{s} }},
 		{"import that keeps the name of one that failed", "ImportAgain", func(s storage.Storage) storage.Storage { return &jammed{Storage: s} }},
 		{"boot that stays", "BootRises", func(s storage.Storage) storage.Storage { return sameBoot{s} }},
 		{"gaps accepted", "Sequences", func(s storage.Storage) storage.Storage { return &anySequence{Storage: s, last: map[id.Object]uint64{}} }},
