@@ -16,7 +16,7 @@ import (
 	"github.com/dbbasic/station/framework/luahost"
 	"github.com/dbbasic/station/framework/metrics"
 	"github.com/dbbasic/station/sdk/cluster"
-	"github.com/dbbasic/station/sdk/heap"
+	collector "github.com/dbbasic/station/sdk/heap"
 	"github.com/dbbasic/station/sdk/hlc"
 	"github.com/dbbasic/station/sdk/host"
 	"github.com/dbbasic/station/sdk/id"
@@ -47,7 +47,7 @@ func (s still) Load(context.Context, id.Object) (storage.Object, error) {
 // BenchmarkInvoke is what a call costs in dispatch and in its VM, by processor
 // time too: at 64 callers the calls run on all processors.
 func BenchmarkInvoke(b *testing.B) {
-	heap.Spare() // as the kernel does
+	collector.Spare() // as the kernel does
 	for _, c := range []struct {
 		name    string
 		script  string
