@@ -105,6 +105,8 @@ type Dispatcher struct {
 	warm  *warmth
 	vms   atomic.Int64 // warm, or running
 
+	timers sync.Pool // of calls that wait
+
 	mu      sync.RWMutex
 	objects map[id.Object]*object
 	served  btree.Set[id.Object] // those that answer calls
@@ -254,10 +256,8 @@ func (d *Dispatcher) takeSlot(t *task) error {
 		return nil
 	default:
 	}
-	timer := timers.Get().(*time.Timer)
-	defer timers.Put(timer)
-	timer.Reset(time.Until(t.due))
-	defer timer.Stop()
+	timer := d.timer(t.due)
+	defer d.spare(timer)
 	select {
 	case d.slots <- struct{}{}:
 		return nil
@@ -266,6 +266,22 @@ func (d *Dispatcher) takeSlot(t *task) error {
 	case <-timer.C:
 		return context.DeadlineExceeded
 	}
+}
+
+// timer gives one that fires at a time; spare takes it back. Most calls are answered
+// long before theirs would fire.
+func (d *Dispatcher) timer(at time.Time) *time.Timer {
+	timer, ok := d.timers.Get().(*time.Timer)
+	if !ok {
+		return time.NewTimer(time.Until(at))
+	}
+	timer.Reset(time.Until(at))
+	return timer
+}
+
+func (d *Dispatcher) spare(timer *time.Timer) {
+	timer.Stop()
+	d.timers.Put(timer)
 }
 
 // passSlot lets a script that waits run before the one that calls this, and

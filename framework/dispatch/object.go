@@ -59,6 +59,7 @@ func (o *object) serving() bool {
 // and gives its error. Where the mailbox is free the task runs on the goroutine of
 // its caller, which has nothing else to do; no other is woken for it.
 func (o *object) do(t *task) error {
+	t.at = o
 	source, free, err := o.enqueue(t)
 	if err != nil {
 		return err

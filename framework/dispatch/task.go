@@ -3,7 +3,6 @@ package dispatch
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"github.com/dbbasic/station/framework/luahost"
@@ -42,9 +41,6 @@ func newTask(ctx context.Context, work func(o *object) (*pending, error)) *task 
 	return &task{ctx: ctx, due: due, work: work}
 }
 
-// timers are those of tasks that wait; most calls are answered long before theirs is due.
-var timers = sync.Pool{New: func() any { return time.NewTimer(time.Hour) }}
-
 // wait waits for c, and says why it gave up, where the task's time ended first
 // or its caller went away.
 func (t *task) wait(c <-chan struct{}) error {
@@ -53,10 +49,8 @@ func (t *task) wait(c <-chan struct{}) error {
 		return nil
 	default:
 	}
-	timer := timers.Get().(*time.Timer)
-	defer timers.Put(timer)
-	timer.Reset(time.Until(t.due))
-	defer timer.Stop()
+	timer := t.at.d.timer(t.due)
+	defer t.at.d.spare(timer)
 	select {
 	case <-c:
 		return nil
