@@ -99,7 +99,7 @@ func (x *exchange) openapi(ctx context.Context, _ id.Object, p args) error {
 			err = appendObjects(&text, page)
 		}
 		if err == nil {
-			err = x.write(text.Bytes())
+			err = x.sendPart(text.Bytes())
 		}
 		text.Reset()
 		if err != nil || !page.More {
@@ -116,6 +116,13 @@ func (x *exchange) openapi(ctx context.Context, _ id.Object, p args) error {
 		panic(http.ErrAbortHandler) // half a document must not look whole
 	}
 	return nil
+}
+
+// sendPart sends a part of an answer that has begun, and can no more be refused.
+func (x *exchange) sendPart(b []byte) error {
+	waits := x.waits(b, false)
+	defer x.answers.end(waits)
+	return x.write(b, waits)
 }
 
 func (x *exchange) identity(ctx context.Context) (host.Identity, error) {

@@ -2,6 +2,7 @@ package transporthttp
 
 import (
 	"bytes"
+	"container/list"
 	"encoding/json"
 	"log/slog"
 	"net/http"
@@ -98,6 +99,16 @@ func (x *exchange) send(status int, body []byte) {
 	header := x.w.Header()
 	bare := status == http.StatusNoContent || status == http.StatusNotModified
 	head := x.r.Method == http.MethodHead
+	var waits *list.Element
+	if !bare && !head && len(body) > smallAnswer {
+		if waits = x.waits(body, x.looks()); waits == nil {
+			e := errs.New(errs.Busy, "", "Answers of %d MiB wait for their clients; try again later.", maxAnswers>>20)
+			e.RetryAfter = time.Second
+			x.fail(e)
+			return
+		}
+		defer x.answers.end(waits)
+	}
 	switch {
 	case bare:
 		delete(header, "Content-Type")
@@ -111,24 +122,28 @@ func (x *exchange) send(status int, body []byte) {
 	x.begun = true
 	x.w.WriteHeader(status)
 	if !bare && !head {
-		_ = x.write(body) // the client is gone
+		_ = x.write(body, waits) // the client is gone
 	}
 }
 
+// waits takes a place for a body among the answers that wait for their clients; it is
+// nil where a look is to be refused.
+func (x *exchange) waits(body []byte, look bool) *list.Element {
+	e, broken := x.answers.begin(connOf(x.r), cap(body), look)
+	x.counts.broken.Add(int64(broken))
+	return e
+}
+
+// looks reports whether the request asks the station, and changes nothing.
+func (x *exchange) looks() bool {
+	return !x.ran && (x.r.Method == http.MethodGet || x.r.Method == http.MethodHead)
+}
+
 // write sends a body in pieces, so that a client that reads nothing is given up
-// after the time of one and not after that of all. Errors: those of a connection that
-// is closed, by the client or since too much waits for slow ones.
-func (x *exchange) write(body []byte) error {
-	took := func() {}
-	if len(body) > smallAnswer {
-		e, over := x.answers.begin(connOf(x.r), cap(body))
-		defer x.answers.end(e)
-		for _, c := range over {
-			x.counts.broken.Add(1)
-			c.cut()
-		}
-		took = func() { x.answers.took(e) }
-	}
+// after the time of one and not after that of all. waits is its place among the
+// answers that wait, nil for a small one. Errors: those of a connection that is closed,
+// by the client or since too much waits for slow ones.
+func (x *exchange) write(body []byte, waits *list.Element) error {
 	start := time.Now()
 	for sent := 0; sent < len(body); {
 		if sent > 0 && time.Since(start) > allowance(sent) {
@@ -139,7 +154,9 @@ func (x *exchange) write(body []byte) error {
 			return err
 		}
 		sent += n
-		took()
+		if waits != nil {
+			x.answers.took(waits)
+		}
 	}
 	return nil
 }

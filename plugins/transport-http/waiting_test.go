@@ -3,9 +3,11 @@ package transporthttp
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -74,6 +76,46 @@ func TestSilentClients(t *testing.T) {
 		}
 		if got := <-decent; got != size {
 			t.Errorf("a client that reads at a decent rate got %d bytes", got)
+		}
+	})
+}
+
+// TestLooksWait: what asks the station without changing anything is refused where the
+// answers of others that go on leave no room, and has room again once these stalled.
+func TestLooksWait(t *testing.T) {
+	const size = 1 << 20
+	inTime(t, func(t *testing.T, fake *transporttest.Host, dial func() net.Conn, _ func() time.Duration) {
+		fake.Answer("big", transporttest.Answer{Result: host.Result{Status: 200, Body: make([]byte, size)}})
+		fake.Add(transporttest.Data{Info: host.ObjectInfo{Object: "a"}, State: []host.StateItem{{Key: "k", Value: fmt.Appendf(nil, "%q", strings.Repeat("v", 2*size))}}})
+		ask := func(path string) net.Conn {
+			conn := dial()
+			if _, err := io.WriteString(conn, "GET "+path+" HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+				t.Fatal(err)
+			}
+			return conn
+		}
+		var conns []net.Conn
+		for range maxAnswers / size {
+			conns = append(conns, ask("/objects/big"))
+		}
+		time.Sleep(stalled / 2)
+		refused, _ := readAnswer(t, ask("/objects/a?state=true"), "GET")
+		if refused.StatusCode != http.StatusTooManyRequests || refused.Header.Get("Retry-After") != "1" || !strings.Contains(refused.body, `"busy"`) {
+			t.Errorf("a look for which there is no room gets %d %v %.200s", refused.StatusCode, refused.Header, refused.body)
+		}
+		time.Sleep(stalled)
+		if got, _ := readAnswer(t, ask("/objects/a?state=true"), "GET"); got.StatusCode != http.StatusOK || len(got.body) < 2*size {
+			t.Errorf("a look after the others stalled gets %d and %d bytes", got.StatusCode, len(got.body))
+		}
+		cut := 0
+		for _, c := range conns {
+			if _, err := c.Read(make([]byte, 1)); errors.Is(err, io.EOF) {
+				cut++
+			}
+			_ = c.Close()
+		}
+		if cut < 2 || cut > 5 { // the look holds 2 MiB and what its buffer has more
+			t.Errorf("%d of those that stalled were cut for the look", cut)
 		}
 	})
 }

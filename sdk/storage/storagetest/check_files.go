@@ -358,7 +358,7 @@ func checkFilesClose(s *subject) {
 			s.Fatalf("Close %d: %v", i, err)
 		}
 	}
-	for deadline := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > before+50; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); runtime.NumGoroutine() > before+50; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			s.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
 		}
