@@ -164,7 +164,7 @@ func TestOperatorsChangeThatIsNotStored(t *testing.T) {
 // An operator waits like any caller: behind the queue's limit, and until its deadline.
 func TestOperatorsChangeWaits(t *testing.T) {
 	limits := dispatch.DefaultLimits()
-	limits.Waiting, limits.Time = 1, 300*time.Millisecond
+	limits.Waiting, limits.Time = 1, 3*time.Second // in which all that follows is seen
 	s := newStation(t, limits, nil)
 	s.put(t, "a", counter)
 	spinning := s.start("a", "POST", host.Field{Name: "how", Value: "spin"})

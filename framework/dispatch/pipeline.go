@@ -24,6 +24,9 @@ type pending struct {
 
 	done chan struct{} // closed once err is set
 	err  error         // nil: durable
+
+	answered bool  // err is set; guarded by o.mu, as is
+	tasks    *task // those that have run and whose callers wait for it
 }
 
 // pipeline sends the commits of all objects to storage, one batch at a time;
@@ -176,8 +179,7 @@ func (p *pipeline) resolve(list []*pending) {
 		// The newest one of an object stays, maybe for long. Of what it holds
 		// nobody reads more than the names of its uploads.
 		c.commit.State, c.commit.Entries, c.commit.Version = nil, nil, nil
-		c.o.resolved(logged)
-		close(c.done)
+		c.o.resolved(c, logged)
 	}
 }
 
