@@ -36,25 +36,34 @@ func TestStationMemory(t *testing.T) {
 	s := launchIn(t, work)
 	c, hello := client(t), s.sayHello()
 
-	var calls sync.WaitGroup
-	var answers [keepers]asked
-	for i := range keepers {
-		calls.Go(func() { answers[i] = s.ask(c, name(i)+"?hold=2") })
-	}
-	calls.Wait()
 	held, refused := 0, 0
-	for i, a := range answers {
-		switch {
-		case a.status == http.StatusOK && a.body == "28":
-			held++
-		case a.status == http.StatusTooManyRequests && a.code == "station_memory" && a.retryAfter != "":
-			refused++
-		default:
-			t.Errorf("%s: %d %s after %v; want 28, or a 429 with station_memory and Retry-After", name(i), a.status, a.body, a.took)
+	for tries := 1; ; tries++ {
+		var calls sync.WaitGroup
+		var answers [keepers]asked
+		for i := range keepers {
+			calls.Go(func() { answers[i] = s.ask(c, name(i)+"?hold=2") })
 		}
-	}
-	if held < 2 || refused < 2 {
-		t.Errorf("%d calls got their memory and %d were refused it; want some of both", held, refused)
+		calls.Wait()
+		held, refused = 0, 0
+		for i, a := range answers {
+			switch {
+			case a.status == http.StatusOK && a.body == "28":
+				held++
+			case a.status == http.StatusTooManyRequests && a.code == "station_memory" && a.retryAfter != "":
+				refused++
+			case !*strict && a.code == "time_limit" && a.took >= callTime: // on a busy machine
+				t.Logf("%s: %d %s", name(i), a.status, a.body)
+			default:
+				t.Errorf("%s: %d %s after %v; want 28, or a 429 with station_memory and Retry-After", name(i), a.status, a.body, a.took)
+			}
+		}
+		if held >= 2 && refused >= 2 {
+			break
+		}
+		if tries == 5 || *strict { // a busy machine may have run too few of them at once
+			t.Errorf("%d calls got their memory and %d were refused it; want some of both", held, refused)
+			break
+		}
 	}
 	t.Logf("of %d calls that each need 28 MiB at once, %d got them and %d were refused", keepers, held, refused)
 	hello.lap(t, "while the memory is short")

@@ -260,7 +260,18 @@ func TestTermTwice(t *testing.T) {
 	t.Run("at the same time", func(t *testing.T) { termTwice(t, syscall.SIGINT, func(*station) {}) })
 }
 
+// termTwice does so again where the machine was so busy that the call may have ended
+// by itself before the second signal.
 func termTwice(t *testing.T, second syscall.Signal, wait func(*station)) {
+	for range 5 {
+		if inTime := termTwiceInACall(t, second, wait); inTime {
+			return
+		}
+	}
+	t.Fatal("five times a call of 4 s had ended before the second signal")
+}
+
+func termTwiceInACall(t *testing.T, second syscall.Signal, wait func(*station)) (inTime bool) {
 	work, scripts := workFolder(t)
 	const source = `function GET() local began = time.now() while time.now() - began < 4 do end end`
 	if err := os.WriteFile(filepath.Join(scripts, "slow.lua"), []byte(source), 0o600); err != nil {
@@ -268,13 +279,9 @@ func termTwice(t *testing.T, second syscall.Signal, wait func(*station)) {
 	}
 	s := launchIn(t, work)
 	pids := s.members()
-	answers := make(chan answer, 1)
+	answers, asked := make(chan answer, 1), time.Now()
 	go func() { answers <- get(t.Context(), client(t), s.url+"/objects/slow") }()
-	hasty := client(t)
-	hasty.Timeout = 50 * time.Millisecond
-	until(t, "the call runs, so that a read of the object waits", func() bool {
-		return get(t.Context(), hasty, s.url+"/objects/slow?state=true").status == 0
-	})
+	until(t, "the call runs, or has ended", func() bool { return s.runs("slow") || len(answers) > 0 })
 	if err := s.signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -282,6 +289,10 @@ func termTwice(t *testing.T, second syscall.Signal, wait func(*station)) {
 	began := time.Now()
 	if err := s.signal(second); err != nil {
 		t.Fatal(err)
+	}
+	if time.Since(asked) > 3500*time.Millisecond {
+		s.kill()
+		return false
 	}
 	<-s.done
 	for name, pid := range pids {
@@ -294,4 +305,5 @@ func termTwice(t *testing.T, second syscall.Signal, wait func(*station)) {
 	if status, ok := s.cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || !status.Signaled() {
 		t.Errorf("the station ended with %v, want a signal", s.cmd.ProcessState)
 	}
+	return true
 }

@@ -123,7 +123,7 @@ func TestLogQueryWaitsForPendingCommits(t *testing.T) {
 func TestLogQueryEndsAtTheDeadline(t *testing.T) {
 	g := newGate()
 	limits := dispatch.DefaultLimits()
-	limits.Time = 200 * time.Millisecond
+	limits.Time = time.Second // in which the first call begins
 	s := newStation(t, limits, func(m *storagetest.Memory) { m.OnCommit = g.hook })
 	s.put(t, "diary", diary)
 	note := s.start("diary", "POST", field("n", "1"))

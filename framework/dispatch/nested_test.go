@@ -98,7 +98,7 @@ func TestNestedCallCarriesItsOrigin(t *testing.T) {
 	s.native("a", func(o luahost.Object, r luahost.Request) error { return nest(o, r, "b", "GET") })
 	origin := host.Call{
 		Object: "a", Method: "POST", RequestID: "r7", Caller: id.Caller{User: "ada", Roles: []string{"x"}},
-		Header: []host.Field{{Name: "X", Value: "y"}}, Deadline: time.Now().Add(3 * time.Second),
+		Header: []host.Field{{Name: "X", Value: "y"}}, Deadline: time.Now().Add(20 * time.Second),
 		FormToken: "of a alone",
 	}
 	if _, err := s.Invoke(t.Context(), origin); err != nil {

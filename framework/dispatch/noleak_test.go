@@ -265,10 +265,16 @@ func (r route) run(t *testing.T, e ending) {
 
 	refuse.Store(e.name == "storage refuses")
 	s.disk.down.Store(e.name == "storage is down")
-	if e.code == "time_limit" {
-		attack.Deadline = time.Now().Add(100 * time.Millisecond)
+	var answer host.Result
+	for most := 100 * time.Millisecond; ; most *= 2 { // on a busy machine its time may end before it runs: it has done nothing then
+		if e.code == "time_limit" {
+			attack.Deadline = time.Now().Add(most)
+		}
+		answer, err = s.Invoke(t.Context(), attack)
+		if e.code != "time_limit" || errs.From(err).CodeOf() == e.code || most > 2*time.Second {
+			break
+		}
 	}
-	answer, err := s.Invoke(t.Context(), attack)
 	refuse.Store(false)
 	s.disk.down.Store(false)
 	switch {

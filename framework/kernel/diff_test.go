@@ -55,7 +55,7 @@ func TestDiffIsBounded(t *testing.T) {
 		diff, err := unified("a.lua", storage.Version{Number: 1, Text: []byte(texts[0])}, storage.Version{Number: 2, Text: []byte(texts[1])})
 		took := time.Since(began)
 		t.Logf("%s: %v, %d bytes", name, took.Round(time.Millisecond), len(diff))
-		if err != nil || took > 10*time.Second || len(diff) == 0 {
+		if err != nil || took > time.Minute || len(diff) == 0 {
 			t.Errorf("%s: %d bytes after %v, %v", name, len(diff), took, err)
 		}
 	}

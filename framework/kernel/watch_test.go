@@ -50,7 +50,8 @@ func TestMachineLoad(t *testing.T) {
 		t.Errorf("%v %% of processors, %v %% of memory, taken %v", p, memory, m.taken)
 	}
 	taken := m.taken
-	if again, _ := m.load(t.Context()); again != p || m.taken != taken {
+	again, _ := m.load(t.Context())
+	if (again != p || m.taken != taken) && time.Since(taken) < time.Second {
 		t.Error("it was measured again within a second")
 	}
 	for in, want := range map[float64]float64{-1: 0, 12.34: 12.3, 101: 100} {

@@ -201,13 +201,15 @@ func TestPasswordsWaitForTheirTurn(t *testing.T) {
 func TestPasswordsEndWithTheCall(t *testing.T) {
 	vm := load(t, "function GET() crypto.verify_password('x', '"+strings.Replace(phc(64, 1, 1, 16, 32), "m=64,t=1", "m=65536,t=4", 1)+"') end")
 	vm.limits.Steps = 1 << 40
-	r := request("GET")
-	r.Deadline = time.Now().Add(5 * time.Millisecond)
-	if _, err := vm.Call(t.Context(), newFake(), r); !errs.Is(err, errs.Timeout) {
-		t.Errorf("got %v", err)
-	}
-	if len(hashing) == 0 {
-		t.Error("the call waited for the hash")
+	for most := 5 * time.Millisecond; len(hashing) == 0; most *= 2 { // on a busy machine the hash may not begin in so little
+		if most > 100*time.Millisecond {
+			t.Fatal("the call waited for the hash")
+		}
+		r := request("GET")
+		r.Deadline = time.Now().Add(most)
+		if _, err := vm.Call(t.Context(), newFake(), r); !errs.Is(err, errs.Timeout) {
+			t.Errorf("got %v", err)
+		}
 	}
 	for range cap(hashing) { // what was overtaken ends in its turn
 		hashing <- struct{}{}

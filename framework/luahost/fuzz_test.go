@@ -31,7 +31,7 @@ func (n *nursery) survive(t *testing.T, source string) report {
 
 // FuzzProgram runs programs in a child process: the fuzzer's bytes as a program's
 // text, or as the choices of one that uses what scripts are given. Whatever a
-// program does, each load and call of it ends within its time and a second with
+// program does, each load and call of it ends within its time and some slack with
 // an answer or an error that is known, and the child lives on, no larger than
 // its limits make it.
 func FuzzProgram(f *testing.F) {

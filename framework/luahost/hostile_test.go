@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/dbbasic/station/sdk/errs"
 )
@@ -64,8 +65,10 @@ func TestHostile(t *testing.T) {
 			t.Errorf("%s\n got line %d (%s)", c.body, err.Line, err.Traceback)
 		}
 	}
-	if n := runtime.NumGoroutine(); n > goroutines {
-		t.Errorf("%d goroutines before, %d after", goroutines, n)
+	for end := time.Now().Add(time.Minute); runtime.NumGoroutine() > goroutines; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%d goroutines before, %d after", goroutines, runtime.NumGoroutine())
+		}
 	}
 }
 

@@ -119,7 +119,7 @@ func TestObjectsCallRequest(t *testing.T) {
 	end`)
 	r := request("GET")
 	r.Call.Header, r.Call.Query = []host.Field{{Name: "X", Value: "y"}}, []host.Field{{Name: "q", Value: "1"}}
-	r.Deadline = time.Now().Add(time.Second)
+	r.Deadline = time.Now().Add(4 * time.Second)
 	result, err := vm.Call(context.Background(), f, r)
 	if err != nil {
 		t.Fatal(err)

@@ -168,8 +168,8 @@ func hostileText(t *testing.T, body, code string, steps int64, limit time.Durati
 	if l.Steps, l.Time = steps, limit; limit < time.Second {
 		by = "time_limit"
 	}
-	vm := loadWith(t, "function GET() "+body+" end", l)
 	for tries := 1; ; tries++ {
+		vm := loadWith(t, "function GET() "+body+" end", l)
 		began := time.Now()
 		_, err := vm.Call(context.Background(), newFake(), request("GET"))
 		took, e := time.Since(began), errs.From(err)

@@ -39,7 +39,9 @@ func TestLastProblemIsKept(t *testing.T) {
 	h := newHost(t)
 	var s pluginhost.Storage
 	sup := supervise(t, h, "recovers", s.Use(config))
-	if st := sup.Status(); !st.Healthy() || st.LastProblem != "" || !st.LastSeen.IsZero() || time.Since(st.Since) > time.Minute || st.Since.IsZero() {
+	st := sup.Status()
+	pinged := time.Since(st.Since) > time.Second // or may have been, on a busy machine
+	if !st.Healthy() && !pinged || (st.LastProblem != "" || !st.LastSeen.IsZero()) && !pinged || time.Since(st.Since) > time.Minute || st.Since.IsZero() {
 		t.Errorf("at first %+v", st)
 	}
 	until(t, "the problem is over", func() bool {
@@ -96,8 +98,9 @@ func TestFailedPings(t *testing.T) {
 	began := time.Now()
 	supervise(t, h, "pings fail", s.Use(config))
 	supervise(t, patient, "two pings of three fail", s2.Use(config))
-	until(t, "the plugin is started again", func() bool { return status(t, h).Restarts == 1 })
-	if st, took := status(t, h), time.Since(began); took < 3*time.Second || !strings.Contains(st.LastProblem, "3 pings in a row failed") {
+	var st pluginhost.Status
+	until(t, "the plugin is started again", func() bool { st = status(t, h); return st.Restarts == 1 })
+	if took := time.Since(began); took < 3*time.Second || !strings.Contains(st.LastProblem, "3 pings in a row failed") {
 		t.Errorf("after %v: %+v; want the end after three pings", took, st)
 	}
 

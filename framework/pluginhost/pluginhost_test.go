@@ -191,11 +191,16 @@ func TestDownIsUnavailableAtOnce(t *testing.T) {
 // A commit that was on its way when the plugin died may have been stored.
 func TestDeathDuringCommitIsUnknown(t *testing.T) {
 	var s pluginhost.Storage
-	sup := supervise(t, newHost(t), "ok", s.Use(config))
-	freeze(t, sup.Status().PID)
+	c := config
+	c.DataDir = t.TempDir()
+	sup := supervise(t, newHost(t), "hangs in a commit", s.Use(c))
 	result := make(chan error, 1)
 	go func() { result <- s.Commit(context.Background(), commit("a"))[0] }()
-	time.AfterFunc(50*time.Millisecond, func() { _ = syscall.Kill(sup.Status().PID, syscall.SIGKILL) })
+	until(t, "the plugin commits", func() bool {
+		_, err := os.Stat(filepath.Join(c.DataDir, "committing"))
+		return err == nil
+	})
+	kill(t, sup.Status().PID, syscall.SIGKILL)
 	select {
 	case err := <-result:
 		if !errs.Is(err, errs.Unknown) {

@@ -141,6 +141,16 @@ func (s *told) Configure(ctx context.Context, c plugin.Config) error {
 	return s.Storage.Configure(ctx, c)
 }
 
+func (s *told) Commit(ctx context.Context, batch []storage.Commit) []error {
+	if s.how == "hangs in a commit" {
+		if err := os.WriteFile(filepath.Join(s.dir, "committing"), nil, 0o600); err != nil {
+			panic(err)
+		}
+		<-make(chan struct{})
+	}
+	return s.Storage.Commit(ctx, batch)
+}
+
 func (s *told) Close(ctx context.Context) error {
 	if s.how == "notes its end" {
 		if err := os.WriteFile(filepath.Join(s.dir, "closed"), nil, 0o600); err != nil {

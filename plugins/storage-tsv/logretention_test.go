@@ -104,7 +104,7 @@ func TestSweepByItself(t *testing.T) {
 		t.Fatal(err)
 	}
 	openStore(t, f.config, func(s *Store) { s.logRetention = time.Hour })
-	for end := time.Now().Add(10 * time.Second); len(f.logDir("a", "*")) > 0; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); len(f.logDir("a", "*")) > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("still there: %v", f.logDir("a", "*"))
 		}

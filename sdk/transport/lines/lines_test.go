@@ -21,7 +21,7 @@ import (
 // The conformance suite runs on the transports of sdk/examples that are made with
 // this package. Here are its own promises: limits, pieces, and the end.
 
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // plain is the protocol of these tests: the JSON of the structs as they are.
 type plain struct{}

@@ -173,7 +173,7 @@ func checkBrokenExports(t testing.TB, h Harness) {
 	kernel.AddArchive("e", archive)
 	for _, whole := range []int{0, len(archive) - 1, len(archive)} {
 		kernel.BreakExports(whole)
-		ctx, cancel := within()
+		ctx, cancel := within(t)
 		got, err := c.Read(ctx, Read{What: Export, Object: "e"})
 		cancel()
 		if err == nil && got.Code == "" {
@@ -235,7 +235,7 @@ func checkCutImports(t testing.TB, h Harness) {
 	for i, n := range []int{1, len(archive) / 2, len(archive)} {
 		object := []id.Object{"c0", "c1", "c2"}[i]
 		c := s.dial() // the connection may be over then
-		ctx, cancel := within()
+		ctx, cancel := within(t)
 		got, err := c.Change(ctx, Change{Import: &Import{Object: object, Archive: archive[:n], Cut: true}})
 		cancel()
 		if err == nil && got.Code == "" {

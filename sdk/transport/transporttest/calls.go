@@ -29,7 +29,7 @@ func checkPlugin(t testing.TB, h Harness) {
 	r := s.serve()
 	s.host.Answer("a", Answer{Echo: true})
 	do(t, s.dial(), Request{Object: "a", Method: "GET"})
-	ctx, cancel := within()
+	ctx, cancel := within(t)
 	defer cancel()
 	if health := r.transport.Health(ctx); !health.OK {
 		t.Errorf("Health = %+v while serving", health)
@@ -322,7 +322,7 @@ func checkConcurrent(t testing.TB, h Harness) {
 		wg.Go(func() {
 			for round := range rounds {
 				body := fmt.Appendf(nil, "%d-%d", caller, round)
-				ctx, cancel := within()
+				ctx, cancel := within(t)
 				res, err := c.Do(ctx, Request{Object: "echo", Method: "POST", Type: "application/x-test", Body: body, RequestID: string(body)})
 				cancel()
 				if err != nil || !bytes.Equal(res.Body, body) || res.RequestID != string(body) {
@@ -344,15 +344,15 @@ func checkSlow(t testing.TB, h Harness) {
 	release := make(chan struct{})
 	kernel.Answer("slow", Answer{Hold: release, Echo: true})
 	kernel.Answer("fast", Answer{Echo: true})
-	slow := begin(c, Request{Object: "slow", Method: "POST", Body: []byte("slow")})
+	slow := begin(t, c, Request{Object: "slow", Method: "POST", Body: []byte("slow")})
 	eventually(t, "the slow call reaches the host", func() bool { return len(kernel.Calls("slow")) == 1 })
-	fast := begin(c, Request{Object: "fast", Method: "GET"})
+	fast := begin(t, c, Request{Object: "fast", Method: "GET"})
 	select {
 	case o := <-fast:
 		if o.err != nil || o.Status != 200 {
 			t.Errorf("beside a slow call, a fast one got %d, error %v", o.Status, o.err)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(patience(t)):
 		t.Errorf("a fast call waits for a slow one")
 	}
 	close(release)

@@ -97,7 +97,7 @@ func followFaults() []fault {
 			return p, err
 		}),
 		on("goes on after the end of the client", "FollowEnds", func(ctx context.Context, h host.Host, q host.FollowQuery) (host.FollowPage, error) {
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 4*time.Second)
 			defer cancel()
 			return h.Follow(ctx, q)
 		}),

@@ -356,6 +356,9 @@ type recorder struct {
 	failures []string
 }
 
+// patience is short: what a fault keeps from happening is waited for in vain.
+func (*recorder) patience() time.Duration { return 3 * time.Second }
+
 func (r *recorder) Errorf(format string, args ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

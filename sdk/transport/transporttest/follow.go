@@ -15,8 +15,11 @@ import (
 	"github.com/dbbasic/station/sdk/transport"
 )
 
+// long is how long a follower waits that is to hear of nothing.
+const long = 20 * time.Second
+
 // soon is how long a follower waits that must hear of an entry at once.
-const soon = 3 * time.Second
+func soon(t testing.TB) time.Duration { return min(patience(t)/3, long) }
 
 // numbered is the entry of that number in a log.
 func numbered(n int) storage.Entry {
@@ -51,7 +54,7 @@ func checkFollow(t testing.TB, h Harness) {
 		{Read{Last: 9, Fields: []storage.FieldFilter{{Name: "n", Value: "4"}}, Limit: 1}, l[3:4]},
 		{Read{Last: 1, Levels: []storage.Level{storage.Debug}, Limit: 1}, l[:1]},
 	} {
-		q.read.What, q.read.Object, q.read.Wait = Follow, "a", soon
+		q.read.What, q.read.Object, q.read.Wait = Follow, "a", soon(t)
 		got := read(t, c, q.read)
 		if diff := cmp.Diff(q.want, got.Logs, cmpopts.EquateEmpty()); got.Status != 200 || diff != "" || len(got.Cursors) != len(got.Logs) {
 			t.Fatalf("%+v: status %d, %d cursors, changed on the way (-want +got):\n%s", q.read, got.Status, len(got.Cursors), diff)
@@ -89,11 +92,11 @@ type following struct {
 	err error
 }
 
-func follow(c Client, r Read) <-chan following {
+func follow(t testing.TB, c Client, r Read) <-chan following {
 	ch := make(chan following, 1)
 	r.What = Follow
 	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
+		ctx, cancel := context.WithTimeout(context.Background(), 2*patience(t))
 		defer cancel()
 		got, err := c.Read(ctx, r)
 		ch <- following{got, err}
@@ -105,12 +108,15 @@ func follow(c Client, r Read) <-chan following {
 func checkFollowWaits(t testing.TB, h Harness) {
 	kernel, c := start(t, h)
 	kernel.Add(Data{Info: host.ObjectInfo{Object: "a"}})
-	got := read(t, c, Read{What: Follow, Object: "a", Limit: 1, Wait: 50 * time.Millisecond})
+	var got Reading
+	for wait := 50 * time.Millisecond; got.Next == "" && wait < patience(t); wait *= 2 { // a busy machine may not even begin in the first of them
+		got = read(t, c, Read{What: Follow, Object: "a", Limit: 1, Wait: wait})
+	}
 	if got.Status != 200 || len(got.Logs) > 0 || got.Next == "" {
 		t.Fatalf("an empty log gave %d %q, entries %v, next %q", got.Status, got.Code, numbers(got.Logs), got.Next)
 	}
 	for n := 1; n <= 3; n++ {
-		waits := follow(c, Read{Object: "a", Cursor: got.Next, Limit: 1, Wait: soon})
+		waits := follow(t, c, Read{Object: "a", Cursor: got.Next, Limit: 1, Wait: soon(t)})
 		eventually(t, "the host is asked", func() bool { return kernel.Following("a") > 0 })
 		select {
 		case f := <-waits:
@@ -120,7 +126,7 @@ func checkFollowWaits(t testing.TB, h Harness) {
 		kernel.Log("a", numbered(n))
 		f := <-waits
 		if f.err != nil || !slices.Equal(numbers(f.Logs), []int{n}) {
-			t.Fatalf("entry %d did not come within %v: status %d %q, entries %v, error %v", n, soon, f.Status, f.Code, numbers(f.Logs), f.err)
+			t.Fatalf("entry %d did not come within %v: status %d %q, entries %v, error %v", n, soon(t), f.Status, f.Code, numbers(f.Logs), f.err)
 		}
 		got = f.Reading
 	}
@@ -189,7 +195,7 @@ func checkFollowEnds(t testing.TB, h Harness) {
 	for _, object := range []id.Object{"deleted", "left"} {
 		s.host.Add(Data{Info: host.ObjectInfo{Object: object}})
 	}
-	waits := follow(c, Read{Object: "deleted", Limit: 1, Wait: soon})
+	waits := follow(t, c, Read{Object: "deleted", Limit: 1, Wait: soon(t)})
 	eventually(t, "the host is asked", func() bool { return s.host.Following("deleted") > 0 })
 	s.host.Remove("deleted")
 	if f := <-waits; f.err != nil || f.Code != "no_such_object" {
@@ -201,16 +207,17 @@ func checkFollowEnds(t testing.TB, h Harness) {
 	left := make(chan struct{})
 	go func() {
 		defer close(left)
-		_, _ = gone.Read(ctx, Read{What: Follow, Object: "left", Limit: 1, Wait: patience})
+		_, _ = gone.Read(ctx, Read{What: Follow, Object: "left", Limit: 1, Wait: long})
 	}()
 	eventually(t, "the host is asked", func() bool { return s.host.Following("left") > 0 })
 	leave()
 	<-left
 	gone.Close()
-	deadline := time.Now().Add(soon)
+	most := soon(t) / 2 // less than the follower would wait by itself
+	deadline := time.Now().Add(most)
 	for s.host.Following("left") > 0 {
 		if time.Now().After(deadline) {
-			t.Fatalf("%v after its client went away a follower is there", soon)
+			t.Fatalf("%v after its client went away a follower is there", most)
 		}
 		time.Sleep(time.Millisecond)
 	}
@@ -221,13 +228,14 @@ func checkFollowStops(t testing.TB, h Harness) {
 	s := newStation(t, h)
 	r := s.serve()
 	s.host.Add(Data{Info: host.ObjectInfo{Object: "a"}})
-	waits := follow(s.dial(), Read{Object: "a", Limit: 1, Wait: patience})
+	waits := follow(t, s.dial(), Read{Object: "a", Limit: 1, Wait: long})
 	eventually(t, "the host is asked", func() bool { return s.host.Following("a") > 0 })
 	r.cancel()
+	most := min(patience(t), transport.DrainTime*3/4) // DrainTime is for calls in flight
 	select {
 	case <-waits:
-	case <-time.After(transport.DrainTime / 4):
-		t.Errorf("a follower is there %v after the end", transport.DrainTime/4)
+	case <-time.After(most):
+		t.Errorf("a follower is there %v after the end", most)
 	}
 	r.stop()
 	if n := s.host.Following("a"); n > 0 {

@@ -3,6 +3,7 @@ package transporttest
 import (
 	"context"
 	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,14 +18,19 @@ import (
 func checkDrain(t testing.TB, h Harness) {
 	s := newStation(t, h)
 	r := s.serve()
-	release := make(chan struct{})
-	s.host.Answer("slow", Answer{Hold: release, Echo: true})
+	hold := make(chan struct{})
+	release := sync.OnceFunc(func() { close(hold) })
+	defer release()
+	s.host.Answer("slow", Answer{Hold: hold, Echo: true})
 	s.host.Answer("late", Answer{Echo: true})
-	slow := begin(s.dial(), Request{Object: "slow", Method: "POST", Body: []byte("slow")})
+	slow := begin(t, s.dial(), Request{Object: "slow", Method: "POST", Body: []byte("slow")})
 	eventually(t, "the call reaches the host", func() bool { return len(s.host.Calls("slow")) == 1 })
 
+	began := time.Now()
+	do(t, s.dial(), Request{Object: "late", Method: "GET"})
+	served := time.Since(began)
 	r.cancel()
-	late := refusedCall(t, s)
+	late := refusedCall(t, s, served)
 	select {
 	case <-r.done:
 		t.Errorf("Serve returned while a call was in flight")
@@ -33,7 +39,7 @@ func checkDrain(t testing.TB, h Harness) {
 	default:
 	}
 	before := len(s.host.Calls("late"))
-	close(release)
+	release()
 	if res := wait(t, "the call in flight", slow); res.Status != 200 || string(res.Body) != "slow" {
 		t.Errorf("the call in flight got %d %q, want 200 %q", res.Status, res.Body, "slow")
 	}
@@ -52,20 +58,21 @@ func checkDrain(t testing.TB, h Harness) {
 	}
 }
 
-// refusedCall connects new clients until one is left to wait: the end of a
-// context is seen soon, not at once.
-func refusedCall(t testing.TB, s *station) <-chan outcome {
+// refusedCall connects new clients until one is left to wait, for much longer than
+// those were that have been served, if any: the end of a context is seen soon, not at once.
+func refusedCall(t testing.TB, s *station, served time.Duration) <-chan outcome {
 	t.Helper()
-	deadline := time.Now().Add(3 * time.Second)
-	for time.Now().Before(deadline) {
-		call := begin(s.dial(), Request{Object: "late", Method: "GET"})
+	for end := time.Now().Add(patience(t)); time.Now().Before(end); {
+		began := time.Now()
+		call := begin(t, s.dial(), Request{Object: "late", Method: "GET"})
 		select {
 		case <-call:
-		case <-time.After(300 * time.Millisecond):
+			served = max(served, time.Since(began))
+		case <-time.After(min(500*time.Millisecond+20*served, transport.DrainTime/3)): // the call in flight has DrainTime
 			return call
 		}
 	}
-	t.Fatalf("new clients are still served %v after the end", 3*time.Second)
+	t.Fatalf("new clients are still served %v after the end", patience(t))
 	return nil
 }
 
@@ -75,7 +82,7 @@ func checkHandover(t testing.TB, h Harness) {
 	s := newStation(t, h)
 	s.host.Answer("a", Answer{Echo: true})
 	for round := range 3 {
-		waiting := begin(s.dial(), Request{Object: "a", Method: "POST", Body: []byte("waiting")})
+		waiting := begin(t, s.dial(), Request{Object: "a", Method: "POST", Body: []byte("waiting")})
 		conn, err := s.connect()
 		if err != nil {
 			t.Fatalf("round %d: nobody listens between two transports: %v", round, err)
@@ -107,7 +114,7 @@ func checkFailedListener(t testing.TB, h Harness) {
 		if err == nil {
 			t.Errorf("Serve = nil on a listener that failed")
 		}
-	case <-time.After(patience):
+	case <-time.After(patience(t)):
 		t.Fatalf("Serve goes on with a listener that failed")
 	}
 }
@@ -177,7 +184,7 @@ func checkNoLeak(t testing.TB, h Harness) {
 	_ = idle.Close()
 	// A plugin server of go-plugin in the test's own process leaves its pipes, and
 	// the goroutines that read them, to the garbage collector.
-	for range 10 {
+	for end := time.Now().Add(patience(t)); time.Now().Before(end); {
 		runtime.GC()
 		if err = goleak.Find(before); err == nil {
 			return

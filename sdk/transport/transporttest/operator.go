@@ -79,7 +79,7 @@ func checkFileReads(t testing.TB, h Harness) {
 		}
 	}
 	kernel.BreakFiles(len(large) - 1)
-	ctx, cancel := within()
+	ctx, cancel := within(t)
 	defer cancel()
 	if got, err := c.Read(ctx, Read{What: File, Object: "a", Name: "large"}); err == nil && got.Code == "" {
 		t.Errorf("a file that broke off is answered with %d and %d bytes", got.Status, len(got.Body))

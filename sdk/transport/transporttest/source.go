@@ -156,7 +156,7 @@ func (h *Host) Published() []host.Publication {
 // change makes a change that must be answered.
 func change(t testing.TB, c Client, ch Change) Changed {
 	t.Helper()
-	ctx, cancel := within()
+	ctx, cancel := within(t)
 	defer cancel()
 	res, err := c.Change(ctx, ch)
 	if err != nil {

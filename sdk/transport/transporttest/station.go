@@ -12,8 +12,15 @@ import (
 	"github.com/dbbasic/station/sdk/transport"
 )
 
-// patience is how long the suite waits for what must happen.
-const patience = 20 * time.Second
+// patience is how long the suite waits for what must happen: long enough for a machine
+// that has other things to do. The tests of the suite itself wait for what never happens,
+// and are in a hurry.
+func patience(t testing.TB) time.Duration {
+	if r, ok := t.(interface{ patience() time.Duration }); ok {
+		return r.patience()
+	}
+	return time.Minute
+}
 
 // station plays the kernel: it owns the listener, and lends duplicates of it
 // to one transport after another.
@@ -101,7 +108,7 @@ func (r *serving) stop() {
 	if r.err != nil {
 		r.t.Errorf("Serve = %v, want nil after its context ended", r.err)
 	}
-	ctx, cancel := within()
+	ctx, cancel := within(r.t)
 	defer cancel()
 	if err := r.transport.Close(ctx); err != nil {
 		r.t.Errorf("Close = %v", err)
@@ -118,7 +125,7 @@ func start(t testing.TB, h Harness) (*Host, Client) {
 
 // connect opens a connection and says nothing.
 func (s *station) connect() (net.Conn, error) {
-	ctx, cancel := within()
+	ctx, cancel := within(s.t)
 	defer cancel()
 	return new(net.Dialer).DialContext(ctx, s.owned.Addr().Network(), s.owned.Addr().String())
 }
@@ -133,7 +140,7 @@ func (s *station) dial() Client {
 // do makes a call that must be answered.
 func do(t testing.TB, c Client, r Request) Response {
 	t.Helper()
-	ctx, cancel := within()
+	ctx, cancel := within(t)
 	defer cancel()
 	res, err := c.Do(ctx, r)
 	if err != nil {
@@ -145,7 +152,7 @@ func do(t testing.TB, c Client, r Request) Response {
 // read makes a read that must be answered.
 func read(t testing.TB, c Client, r Read) Reading {
 	t.Helper()
-	ctx, cancel := within()
+	ctx, cancel := within(t)
 	defer cancel()
 	res, err := c.Read(ctx, r)
 	if err != nil {
@@ -161,10 +168,10 @@ type outcome struct {
 }
 
 // begin makes a call without waiting for it.
-func begin(c Client, r Request) <-chan outcome {
+func begin(t testing.TB, c Client, r Request) <-chan outcome {
 	ch := make(chan outcome, 1)
 	go func() {
-		ctx, cancel := within()
+		ctx, cancel := within(t)
 		defer cancel()
 		res, err := c.Do(ctx, r)
 		ch <- outcome{res, err}
@@ -181,8 +188,8 @@ func wait(t testing.TB, what string, ch <-chan outcome) Response {
 			t.Fatalf("%s got no answer: %v", what, o.err)
 		}
 		return o.Response
-	case <-time.After(patience):
-		t.Fatalf("%s got no answer within %v", what, patience)
+	case <-time.After(patience(t)):
+		t.Fatalf("%s got no answer within %v", what, patience(t))
 	}
 	return Response{}
 }
@@ -190,20 +197,20 @@ func wait(t testing.TB, what string, ch <-chan outcome) Response {
 // eventually polls until cond holds.
 func eventually(t testing.TB, what string, cond func() bool) {
 	t.Helper()
-	deadline := time.After(patience)
+	deadline := time.After(patience(t))
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for !cond() {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("not within %v: %s", patience, what)
+			t.Fatalf("not within %v: %s", patience(t), what)
 		}
 	}
 }
 
-func within() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.Background(), patience)
+func within(t testing.TB) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), patience(t))
 }
 
 func must(t testing.TB, err error) {

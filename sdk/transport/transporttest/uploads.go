@@ -94,7 +94,7 @@ func checkBrokenFiles(t testing.TB, h Harness) {
 	kernel.Answer("f", Answer{Result: host.Result{Status: 200, File: &f}})
 	for _, whole := range []int{0, len(content) - 1} {
 		kernel.BreakFiles(whole)
-		ctx, cancel := within()
+		ctx, cancel := within(t)
 		res, err := c.Do(ctx, Request{Object: "f", Method: "GET"})
 		cancel()
 		if err == nil && res.Code == "" {
