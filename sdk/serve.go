@@ -58,6 +58,7 @@ func serve(p plugin.Plugin) error {
 	default:
 		return fmt.Errorf("%T implements none of the contracts storage.Storage and transport.Transport", p)
 	}
+	heap.Spare()
 	go heap.Tend(context.Background()) // as long as the process lives
 	goplugin.Serve(&goplugin.ServeConfig{
 		HandshakeConfig:  Handshake,

@@ -25,8 +25,13 @@ var builtins = map[string]func() plugin.Plugin{
 
 // ownParameter reports whether the station takes a parameter in the query of an object
 // for its own, and what it does then: "gives the log".
-func ownParameter(name, value string) (does string, own bool) {
-	return transporthttp.OwnParameter(name, value)
+func ownParameter(method, name, value string) (does string, own bool) {
+	return transporthttp.OwnParameter(method, name, value)
+}
+
+// ownField is ownParameter for a field of a body.
+func ownField(method, name, value string) (does string, own bool) {
+	return transporthttp.OwnField(method, name, value)
 }
 
 // bundled says how to run the plugins inside this binary.

@@ -112,16 +112,20 @@ func callOf(cmd *cobra.Command, args []string, data string) (r request, files []
 		return request{}, nil, usageError{errors.New("a body is what -d says or a form with files: leave one of them out")}
 	case hasFiles:
 		if files, err = attachmentsOf(cmd, slices.DeleteFunc(slices.Clone(args), func(arg string) bool { return !isAttachment(arg) })); err == nil {
-			r, err = formBody(fields, files)
+			if err = notOwnFields(method, fields); err == nil {
+				r, err = formBody(fields, files)
+			}
 		}
 	case hasData:
-		if r, err = dataOf(cmd, data); err == nil {
-			path, err = fieldsInQuery(path, "-d", fields)
+		if r, err = dataOf(cmd, method, data); err == nil {
+			path, err = fieldsInQuery(path, method, "-d", fields)
 		}
 	case bare:
-		path, err = fieldsInQuery(path, method, fields)
+		path, err = fieldsInQuery(path, method, method, fields)
 	case len(fields) > 0:
-		r, err = fieldsInBody(fields)
+		if err = notOwnFields(method, fields); err == nil {
+			r, err = fieldsInBody(fields)
+		}
 	}
 	r.method, r.path = method, path
 	return r, files, err
@@ -176,8 +180,11 @@ var commandsFor = map[string]string{
 }
 
 // notOwn refuses a field that the station would take for its own in the query.
-func notOwn(with string, f field) error {
-	does, own := ownParameter(f.name, f.text)
+func notOwn(method, with string, f field) error {
+	if err := notOwnFields(method, []field{f}); err != nil {
+		return err
+	}
+	does, own := ownParameter(method, f.name, f.text)
 	if !own {
 		return nil
 	}
@@ -191,14 +198,29 @@ func notOwn(with string, f field) error {
 	return usageError{fmt.Errorf("%s=%s in the query never reaches the object, since the station itself %s then: %ssend it %s", f.name, visible(f.text, ""), does, use, instead)}
 }
 
+// notOwnFields refuses a field that the station takes for its own wherever it is: in the
+// query, in a form and in JSON.
+func notOwnFields(method string, fields []field) error {
+	for _, f := range fields {
+		text := f.text
+		if f.value != nil && json.Unmarshal(f.value, &text) != nil {
+			continue // no text
+		}
+		if does, own := ownField(method, f.name, text); own {
+			return usageError{fmt.Errorf("%s=%s of a %s never reaches the object, since the station itself %s then: use \"station rollback\" for that", f.name, visible(text, ""), method, does)}
+		}
+	}
+	return nil
+}
+
 // fieldsInQuery adds fields to a path. A repeated one is sent again.
-func fieldsInQuery(path, with string, fields []field) (string, error) {
+func fieldsInQuery(path, method, with string, fields []field) (string, error) {
 	sep := "?"
 	for _, f := range fields {
 		if f.value != nil {
 			return "", usageError{fmt.Errorf("with %s fields are texts: write %s=VALUE", with, visible(f.name, ""))}
 		}
-		if err := notOwn(with, f); err != nil {
+		if err := notOwn(method, with, f); err != nil {
 			return "", err
 		}
 		path += sep + url.QueryEscape(f.name) + "=" + url.QueryEscape(f.text)
@@ -221,15 +243,25 @@ func fieldsInBody(fields []field) (request, error) {
 }
 
 // dataOf gives the body that -d says.
-func dataOf(cmd *cobra.Command, data string) (request, error) {
+func dataOf(cmd *cobra.Command, method, data string) (request, error) {
+	text := []byte(data)
 	if file, isFile := strings.CutPrefix(data, "@"); isFile || data == "-" {
 		if !isFile {
 			file = "-"
 		}
-		text, err := readInput(cmd, file)
-		return jsonText(text), err
+		var err error
+		if text, err = readInput(cmd, file); err != nil {
+			return request{}, err
+		}
 	}
-	return jsonText([]byte(data)), nil
+	var members map[string]json.RawMessage
+	_ = json.Unmarshal(text, &members) // what is no object has none
+	for name, value := range members {
+		if err := notOwnFields(method, []field{{name: name, value: value}}); err != nil {
+			return request{}, err
+		}
+	}
+	return jsonText(text), nil
 }
 
 // printResult prints what an object answered. An error of the station is one here;

@@ -96,7 +96,7 @@ func TestFormBodySize(t *testing.T) {
 // anybody could be told of.
 func TestCommandsForParameters(t *testing.T) {
 	for name, command := range commandsFor {
-		if _, own := ownParameter(name, "true"); !own {
+		if _, own := ownParameter("GET", name, "true"); !own {
 			t.Errorf("%s is no parameter of the station", name)
 		}
 		words := strings.Fields(command)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http"
+	"reflect"
 	"slices"
 
 	"github.com/dbbasic/station/sdk/errs"
@@ -29,12 +30,19 @@ type known struct {
 	Trouble    *troubleRow `json:"trouble,omitempty"`
 }
 
-// metadataAnswer is what metadata gives beside what the script declares, as
-// /openapi.json describes it.
 type metadataAnswer struct {
-	Status   string `json:"status"`
-	Metadata known  `json:"metadata"`
+	Status   string       `json:"status"`
+	Metadata metadataText `json:"metadata"`
 }
+
+// metadataText is the JSON of what a script declares and of known, as one object.
+type metadataText []byte
+
+// MarshalJSON implements json.Marshaler.
+func (t metadataText) MarshalJSON() ([]byte, error) { return t, nil }
+
+// jsonSchema names what the station says: any more is the script's.
+func (metadataText) jsonSchema() map[string]any { return schemaOf(reflect.TypeFor[known]()) }
 
 // troubleRow is what is wrong with the file of a script.
 type troubleRow struct {
@@ -70,15 +78,12 @@ func (x *exchange) metadata(ctx context.Context, object id.Object, _ args) error
 	if err != nil {
 		return errs.Wrap(errs.Internal, "http.metadata", err, "")
 	}
-	x.sendJSON(http.StatusOK, struct {
-		Status   string          `json:"status"`
-		Metadata json.RawMessage `json:"metadata"`
-	}{"ok", text})
+	x.sendJSON(http.StatusOK, metadataAnswer{"ok", text})
 	return nil
 }
 
 // metadataJSON puts the fields of both into one object.
-func metadataJSON(declared []byte, k known) ([]byte, error) {
+func metadataJSON(declared []byte, k known) (metadataText, error) {
 	fields := map[string]json.RawMessage{}
 	if len(declared) > 0 {
 		if err := json.Unmarshal(declared, &fields); err != nil {

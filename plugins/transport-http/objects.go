@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/dbbasic/station/sdk/errs"
 	"github.com/dbbasic/station/sdk/host"
@@ -59,10 +60,8 @@ func (x *exchange) invoke(object id.Object, station id.Station, query []host.Fie
 		x.dropUploads(&c)
 		return err
 	}
-	ctx, cancel := context.WithTimeout(x.calls, callTime)
-	defer cancel()
 	x.ran = true
-	res, err := x.host.Invoke(ctx, c)
+	res, err := x.host.Invoke(x.timedCall(), c)
 	x.release() // the answer may wait for its client, and nothing refers to the body of the request any more
 	if err != nil {
 		return err
@@ -70,30 +69,55 @@ func (x *exchange) invoke(object id.Object, station id.Station, query []host.Fie
 	return x.sendResult(object, res)
 }
 
+// timedCalls are the calls that begin in one second. They share a context, which ends
+// callTime after the first of them began: one of its own, with a timer, would be a good
+// part of what the handler costs.
+type timedCalls struct {
+	ctx   context.Context
+	until time.Time
+}
+
+// timedCall gives the context of a call that begins now.
+func (h *handler) timedCall() context.Context {
+	now := time.Now()
+	if c := h.timed.Load(); c != nil && now.Before(c.until) {
+		return c.ctx
+	}
+	ctx, cancel := context.WithDeadline(h.calls, now.Add(callTime))
+	context.AfterFunc(ctx, cancel)
+	h.timed.Store(&timedCalls{ctx, now.Add(time.Second)})
+	return ctx
+}
+
 // operator is who calls: without accounts, whoever reaches the listener.
 var operator = id.Caller{Roles: []string{id.RoleOperator}}
+
+// What a POST says to have the source rolled back.
+const (
+	actionField    = "action"
+	rollbackAction = "rollback"
+)
 
 // asksRollback reports whether the payload asks for the reserved action: its
 // body or, where that names no action, its query.
 func asksRollback(c *host.Call) bool {
-	const reserved = "rollback"
 	if c.Method != http.MethodPost {
 		return false
 	}
-	if action, ok := lastField(c.Form, "action"); ok {
-		return action == reserved
+	if action, ok := lastField(c.Form, actionField); ok {
+		return action == rollbackAction
 	}
-	inQuery, _ := lastField(c.Query, "action")
-	asked := inQuery == reserved
+	inQuery, _ := lastField(c.Query, actionField)
+	asked := inQuery == rollbackAction
 	if !isJSON(c.Type) || !asked && !mayNameRollback(c.Body) {
 		return asked
 	}
 	var body map[string]json.RawMessage
-	if json.Unmarshal(c.Body, &body) != nil || body["action"] == nil {
+	if json.Unmarshal(c.Body, &body) != nil || body[actionField] == nil {
 		return asked
 	}
 	var action string // stays empty for a null
-	return json.Unmarshal(body["action"], &action) == nil && action == reserved
+	return json.Unmarshal(body[actionField], &action) == nil && action == rollbackAction
 }
 
 // lastField gives the value that counts of a repeated field.
@@ -109,7 +133,7 @@ func lastField(fields []host.Field, name string) (string, bool) {
 // mayNameRollback spares most bodies the decoding: one that asks for it holds
 // the word, or an escape that may stand for a letter of it.
 func mayNameRollback(body []byte) bool {
-	return bytes.Contains(body, []byte("rollback")) || bytes.Contains(body, []byte(`\u`))
+	return bytes.Contains(body, []byte(rollbackAction)) || bytes.Contains(body, []byte(`\u`))
 }
 
 // notAllowed is the error for a method that a path does not have.

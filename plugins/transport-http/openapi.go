@@ -25,6 +25,7 @@ type apiOperation struct {
 	Body       *apiBody               `json:"requestBody,omitempty"`
 	Responses  map[string]apiResponse `json:"responses"`
 	Flags      []apiFlag              `json:"x-flags,omitempty"`
+	Actions    []apiAction            `json:"x-actions,omitempty"`
 }
 
 type apiParameter struct {
@@ -62,8 +63,17 @@ type apiFlag struct {
 	Open bool `json:"open,omitempty"` // parameters of any other name are taken too
 }
 
+// apiAction is what a field "action" asks the station for, in the JSON or the form of the
+// body or in the query.
+type apiAction struct {
+	Action   string              `json:"action"`
+	Summary  string              `json:"summary"`
+	Request  map[string]apiMedia `json:"request"`
+	Response map[string]apiMedia `json:"response"`
+}
+
 // apiHead is the document before its paths.
-const apiHead = `{"openapi":"3.1.0","info":{"title":"dbbasic station","version":%s,"description":"The HTTP API of the station %s and of the objects that it has in service. An operation of /objects/{id} runs the object's function, unless one of the parameters in x-flags is there: that asks the station instead."},` +
+const apiHead = `{"openapi":"3.1.0","info":{"title":"dbbasic station","version":%s,"description":"The HTTP API of the station %s and of the objects that it has in service. An operation of /objects/{id} runs the object's function, unless one of the parameters in x-flags is there, or an action in x-actions is named: that asks the station instead."},` +
 	`"servers":[{"url":"/"}],"components":{"schemas":%s},"paths":{`
 
 // errorSchema is that of failure.
@@ -192,6 +202,9 @@ func describe(item map[string]any, r *route, schemas map[string]any) {
 		for _, method := range methods {
 			operationAt(item, method, r.path, r.does).runs(method)
 		}
+		for _, a := range r.actions {
+			operationAt(item, http.MethodPost, r.path, r.does).acts(a, contentMap(a.takes, schemas), contentMap(a.gives, schemas))
+		}
 		return
 	}
 	for i := range r.ops {
@@ -280,6 +293,13 @@ func (op *apiOperation) describe(r *route, o *operation, takes, gives map[string
 		}
 		op.add(p)
 	}
+}
+
+// acts adds what an action takes and gives.
+func (op *apiOperation) acts(a action, takes, gives map[string]apiMedia) {
+	also(op.Body.Content, takes)
+	also(op.Responses["default"].Content, gives)
+	op.Actions = append(op.Actions, apiAction{a.name, sentenceOf(a.does), takes, gives})
 }
 
 // add adds a parameter, to what there is under its name already.

@@ -25,7 +25,9 @@ var routes = []route{
 		{method: http.MethodGet, serve: (*exchange).objects, gives: objectsAnswer{}, params: []param{
 			{name: "prefix", doc: "Only ids that begin so."}, pageLimit(0), pageCursor},
 		}}},
-	{path: objectPath, does: "runs the object's function for the method"},
+	{path: objectPath, does: "runs the object's function for the method", actions: []action{
+		{name: rollbackAction, does: "puts an older version of the source into service", takes: rollbackOrder{}, gives: rollbackAnswer{}},
+	}},
 	{path: objectPath, flag: "source", does: "gives the source that is in service, or puts another into service", ops: []operation{
 		{method: http.MethodGet, serve: (*exchange).source, gives: sourceAnswer{}},
 		{method: http.MethodPut, serve: (*exchange).putSource, takes: sourceChange{}, gives: publishedAnswer{}},
@@ -125,6 +127,15 @@ type route struct {
 	value string      // how documents write the flag's value, where any counts; otherwise it counts with "true" alone
 	does  string      // goes on after the path: "lists the objects"
 	ops   []operation // none where the object answers
+
+	actions []action // what the station does instead where a POST names it
+}
+
+// action is what a field "action" of a POST asks the station for.
+type action struct {
+	name         string
+	does         string
+	takes, gives any // as those of an operation; a form has the fields of takes too
 }
 
 // operation is what a method does.
@@ -188,12 +199,31 @@ func newTable() table {
 	return t
 }
 
-// OwnParameter reports whether a parameter in the query of /objects/{id} asks the station
-// instead of the object, and what the station does then: "gives the log".
-func OwnParameter(name, value string) (does string, own bool) {
+// OwnParameter reports whether a parameter in the query of /objects/{id} never reaches the
+// object, and what the station does then: "gives the log".
+func OwnParameter(method, name, value string) (does string, own bool) {
+	if name == formField {
+		return "takes it for the token of a page's form", true
+	}
+	if does, own = OwnField(method, name, value); own {
+		return does, true
+	}
 	for i := range routes {
 		if r := &routes[i]; r.flag != "" && r.flag == name {
 			return r.does, r.asks(value)
+		}
+	}
+	return "", false
+}
+
+// OwnField is OwnParameter for a field of a body, a form or JSON: of those the station
+// takes an action of its own, and no other.
+func OwnField(method, name, value string) (does string, own bool) {
+	for i := range routes {
+		for _, a := range routes[i].actions {
+			if method == http.MethodPost && name == actionField && value == a.name {
+				return a.does, true
+			}
 		}
 	}
 	return "", false

@@ -56,6 +56,7 @@ func TestAnswersHaveTheirSchemas(t *testing.T) {
 			wantSchema(t, document, op.gives, s.do(op.method, what+sent.query, sent.body))
 		}
 	}
+	wantSchema(t, document, rollbackAnswer{}, s.do("POST", "/objects/a", `{"action":"rollback","version_id":1}`, asJSON))
 	wantSchema(t, document, deletedAnswer{}, s.do("DELETE", "/objects/a?object=true", ""))
 }
 
@@ -91,8 +92,8 @@ func contentName(v any) string {
 	return strings.TrimPrefix(schema["$ref"].(string), "#/components/schemas/")
 }
 
-// TestSourceSchema: the members of what PUT ?source takes are those that are read, and
-// both of its schemas are where programs look for them.
+// TestSourceSchema: the members of what PUT ?source and a rollback take are those that are
+// read, and the schemas of both are where programs look for them.
 func TestSourceSchema(t *testing.T) {
 	s := serve(t)
 	s.host.Add(transporttest.Data{Info: host.ObjectInfo{Object: "a", Path: "a.lua", File: "a.lua", Version: 1}})
@@ -105,11 +106,25 @@ func TestSourceSchema(t *testing.T) {
 		}
 		s.do("PUT", "/objects/a?source=true", string(text)).wantError(t, 400, "bad_json")
 	}
+	for member := range schemaOf(reflect.TypeFor[rollbackOrder]())["properties"].(map[string]any) {
+		body := map[string]any{"action": rollbackAction, "version_id": 1, member: true}
+		text, err := json.Marshal(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.do("POST", "/objects/a", string(text), asJSON); member != actionField {
+			got.wantError(t, 400, "bad_json")
+		}
+	}
 	var document struct {
 		Paths map[string]map[string]json.RawMessage
 	}
 	if err := json.Unmarshal([]byte(s.do("GET", "/openapi.json", "").body), &document); err != nil {
 		t.Fatal(err)
+	}
+	post := string(document.Paths[objectPath]["post"])
+	if want := `"x-actions":[{"action":"rollback","summary":"Puts an older version of the source into service.","request":{"application/json":{"schema":{"$ref":"#/components/schemas/RollbackOrder"}}},"response":{"application/json":{"schema":{"$ref":"#/components/schemas/RollbackAnswer"}}}}]`; !strings.Contains(post, want) || strings.Count(post, "RollbackOrder") != 2 || strings.Count(post, "RollbackAnswer") != 2 {
+		t.Errorf("POST lacks the rollback: %s", post)
 	}
 	put := string(document.Paths[objectPath]["put"])
 	_, rest, _ := strings.Cut(put, `"requestBody"`)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"reflect"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -138,11 +139,11 @@ func versionNumber(s string) (uint64, error) {
 	return n, nil
 }
 
-// sourceChange is the body of PUT ?source=true, as /openapi.json describes it.
+// sourceChange is the body of PUT ?source=true.
 type sourceChange struct {
-	Code    string `json:"code"`
-	Author  string `json:"author,omitempty"`
-	Message string `json:"message,omitempty"`
+	Code    *string `json:"code"`
+	Author  string  `json:"author,omitempty"`
+	Message string  `json:"message,omitempty"`
 }
 
 // putSource answers PUT ?source=true.
@@ -161,15 +162,14 @@ func (x *exchange) putSource(ctx context.Context, object id.Object, _ args) erro
 	if !isJSON(c.Type) {
 		return notJSON()
 	}
-	var code *string
-	var author, message string
-	if err := jsonFields(c.Body, "source", map[string]any{"code": &code, "author": &author, "message": &message}); err != nil {
+	var sent sourceChange
+	if err := jsonFields(c.Body, "source", &sent); err != nil {
 		return err
 	}
-	if code == nil {
+	if sent.Code == nil {
 		return errs.New(errs.Invalid, "no_code", `The body has no "code": that is the text of the script.`)
 	}
-	p := host.Publication{Object: object, Text: []byte(*code), Author: author, Message: message}
+	p := host.Publication{Object: object, Text: []byte(*sent.Code), Author: sent.Author, Message: sent.Message}
 	if p.IfMatch, err = x.ifMatch(ctx, object); err != nil {
 		return err
 	}
@@ -201,18 +201,19 @@ type publishedAnswer struct {
 	ObjectID  id.Object `json:"object_id"`
 }
 
-// jsonFields reads fields of a JSON object, by their exact names, to where fields
-// points. Errors: errs.Invalid, also for text that is not UTF-8, of which
-// encoding/json would make another text.
-func jsonFields(body []byte, what string, fields map[string]any) error {
+// jsonFields reads the fields of a struct from a JSON object, by their exact names, where
+// encoding/json takes those in other cases of letters too. Errors: errs.Invalid, also for
+// text that is not UTF-8, of which encoding/json would make another text.
+func jsonFields(body []byte, what string, to any) error {
 	var sent map[string]json.RawMessage
 	err := json.Unmarshal(body, &sent)
 	if err == nil && !utf8.Valid(body) {
 		err = errors.New("it is not UTF-8")
 	}
-	for name, to := range fields {
+	for f, v := range reflect.ValueOf(to).Elem().Fields() {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if text, ok := sent[name]; ok && err == nil {
-			err = json.Unmarshal(text, to)
+			err = json.Unmarshal(text, v.Addr().Interface())
 		}
 	}
 	if err != nil {
@@ -230,7 +231,8 @@ func isJSON(media string) bool {
 }
 
 // ifMatch gives the hash of the header If-Match, empty where there is none. A "*"
-// stands for the hash that the object has.
+// stands for the hash that the object has, also where it is out of service; that is
+// empty for one that has no version.
 func (x *exchange) ifMatch(ctx context.Context, object id.Object) (string, error) {
 	tag, err := x.matchTag("source")
 	if tag != "*" {
@@ -239,6 +241,10 @@ func (x *exchange) ifMatch(ctx context.Context, object id.Object) (string, error
 	s, err := x.host.Source(ctx, object)
 	if errs.Is(err, errs.NotFound) {
 		return "", errs.New(errs.Precondition, "", "There is no object %q yet.", object)
+	}
+	if err != nil && errs.From(err).CodeOf() == host.OutOfService {
+		m, err := x.host.Metadata(ctx, host.MetadataQuery{Object: object})
+		return m.Hash, err
 	}
 	return s.Hash, err
 }
@@ -292,6 +298,27 @@ func (x *exchange) unconditional(names ...string) error {
 	return nil
 }
 
+// rollbackOrder is the JSON of a POST that has the source rolled back.
+type rollbackOrder struct {
+	Action  rollbackName `json:"action"`
+	Version *json.Number `json:"version_id"` // a string of digits too
+	Author  *string      `json:"author,omitempty"`
+	Message *string      `json:"message,omitempty"`
+}
+
+// rollbackName is the name of the action.
+type rollbackName string
+
+func (rollbackName) jsonSchema() map[string]any { return map[string]any{"const": rollbackAction} }
+
+type rollbackAnswer struct {
+	Status       string    `json:"status"`
+	Message      string    `json:"message"`
+	VersionID    uint64    `json:"version_id"`
+	NewVersionID uint64    `json:"new_version_id"`
+	ObjectID     id.Object `json:"object_id"`
+}
+
 // rollback answers the reserved action. What is not in the body counts where it
 // is in the query.
 func (x *exchange) rollback(object id.Object, station id.Station, c *host.Call) error {
@@ -316,13 +343,7 @@ func (x *exchange) rollback(object id.Object, station id.Station, c *host.Call) 
 	if err != nil {
 		return err
 	}
-	x.sendJSON(http.StatusOK, struct {
-		Status       string    `json:"status"`
-		Message      string    `json:"message"`
-		VersionID    uint64    `json:"version_id"`
-		NewVersionID uint64    `json:"new_version_id"`
-		ObjectID     id.Object `json:"object_id"`
-	}{"ok", "Rolled back to version " + strconv.FormatUint(r.Version, 10), r.Version, done.Version, object})
+	x.sendJSON(http.StatusOK, rollbackAnswer{"ok", "Rolled back to version " + strconv.FormatUint(r.Version, 10), r.Version, done.Version, object})
 	return nil
 }
 
@@ -336,15 +357,14 @@ func rollbackFields(c *host.Call) (map[string]string, error) {
 	if !isJSON(c.Type) {
 		return fields, nil
 	}
-	var version *json.Number // a string of digits too
-	var author, message *string
-	if err := jsonFields(c.Body, "rollback", map[string]any{"version_id": &version, "author": &author, "message": &message}); err != nil {
+	var sent rollbackOrder
+	if err := jsonFields(c.Body, "rollback", &sent); err != nil {
 		return nil, err
 	}
-	if version != nil {
-		fields["version_id"] = version.String()
+	if sent.Version != nil {
+		fields["version_id"] = sent.Version.String()
 	}
-	for name, s := range map[string]*string{"author": author, "message": message} {
+	for name, s := range map[string]*string{"author": sent.Author, "message": sent.Message} {
 		if s != nil {
 			fields[name] = *s
 		}
