@@ -35,24 +35,30 @@ func Serve(p plugin.Plugin) {
 }
 
 func serve(p plugin.Plugin) error {
+	var link *net.UnixConn // there is none where no station started it, as goplugin.Serve says then
 	if os.Getenv(Handshake.MagicCookieKey) == Handshake.MagicCookieValue {
 		if err := watchLifeline(); err != nil {
+			return err
+		}
+		var err error
+		if link, err = openLink(); err != nil {
 			return err
 		}
 	}
 	set := goplugin.PluginSet{}
 	switch impl := p.(type) {
 	case storage.Storage:
-		set[storage.PluginName] = &storage.Plugin{Impl: impl}
+		set[storage.PluginName] = &storage.Plugin{Impl: impl, Link: link}
 	case transport.Transport:
 		ln, err := listener()
 		if err != nil {
 			return err
 		}
-		set[transport.PluginName] = &transport.Plugin{Impl: impl, Listener: ln}
+		set[transport.PluginName] = &transport.Plugin{Impl: impl, Listener: ln, Link: link}
 	default:
 		return fmt.Errorf("%T implements none of the contracts storage.Storage and transport.Transport", p)
 	}
+	heap.Spare()
 	go heap.Tend(context.Background()) // as long as the process lives
 	goplugin.Serve(&goplugin.ServeConfig{
 		HandshakeConfig:  Handshake,
@@ -100,6 +106,22 @@ func listener() (net.Listener, error) {
 		u.SetUnlinkOnClose(false) // the path is the kernel's
 	}
 	return ln, nil
+}
+
+// openLink gives the plugin's end of the link.
+func openLink() (*net.UnixConn, error) {
+	f, err := passed(LinkEnv)
+	if err != nil {
+		return nil, err
+	}
+	if f == nil {
+		return nil, fmt.Errorf("the station passed no link (%s): plugin and station are of different versions", LinkEnv)
+	}
+	conn, err := shim.OpenLink(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", LinkEnv, err)
+	}
+	return conn, nil
 }
 
 // passed is the file that the kernel named in an environment variable, nil where it is not set.

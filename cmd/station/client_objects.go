@@ -19,8 +19,9 @@ func lsCommand() *cobra.Command {
 		Use:   "ls [PREFIX]",
 		Short: "List the objects of a running station",
 		Long: `Ls lists the objects of a running station, sorted by id: the number of the source
-version in service, 0 where a script has never loaded, and the path of the script
-below the scripts folder. With PREFIX it lists those whose id begins so.`,
+version in service, 0 where a script has never loaded or the object is out of
+service, and the path of the script below the scripts folder. With PREFIX it lists
+those whose id begins so. Over HTTP, ?metadata=true says why an object has no version.`,
 		Example: `  station ls
   station ls tutorial_ -o tsv`,
 		Args:              rangeArgs(0, 1),

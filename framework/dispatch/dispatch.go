@@ -105,6 +105,8 @@ type Dispatcher struct {
 	warm  *warmth
 	vms   atomic.Int64 // warm, or running
 
+	timers sync.Pool // of calls that wait
+
 	mu      sync.RWMutex
 	objects map[id.Object]*object
 	served  btree.Set[id.Object] // those that answer calls
@@ -219,9 +221,7 @@ func (d *Dispatcher) invoke(ctx context.Context, c host.Call, t *task) (host.Res
 	if err != nil {
 		return host.Result{}, err
 	}
-	ctx, cancel := context.WithDeadline(ctx, callDeadline(t.began, c.Deadline, d.Limits))
-	defer cancel()
-	t.ctx, t.at = ctx, o
+	t.ctx, t.due, t.at = ctx, callDeadline(t.began, c.Deadline, d.Limits), o
 	if err := o.do(t); err != nil {
 		return host.Result{}, err
 	}
@@ -238,15 +238,50 @@ func (d *Dispatcher) State(ctx context.Context, q host.StateQuery) (host.StatePa
 	ctx, cancel := context.WithTimeout(ctx, d.Limits.Time)
 	defer cancel()
 	var page host.StatePage
-	t := &task{ctx: ctx, work: func(o *object) (*pending, error) {
+	err = o.do(newTask(ctx, func(o *object) (*pending, error) {
 		if err := o.refusal(); err != nil {
 			return o.latest, err
 		}
 		var err error
 		page, err = o.live.page(q)
 		return o.latest, err
-	}}
-	return page, o.do(t)
+	}))
+	return page, err
+}
+
+// takeSlot waits for the place of a script, and says why it gave up, as wait does.
+func (d *Dispatcher) takeSlot(t *task) error {
+	select {
+	case d.slots <- struct{}{}:
+		return nil
+	default:
+	}
+	timer := d.timer(t.due)
+	defer d.spare(timer)
+	select {
+	case d.slots <- struct{}{}:
+		return nil
+	case <-t.ctx.Done():
+		return t.ctx.Err()
+	case <-timer.C:
+		return context.DeadlineExceeded
+	}
+}
+
+// timer gives one that fires at a time; spare takes it back. Most calls are answered
+// long before theirs would fire.
+func (d *Dispatcher) timer(at time.Time) *time.Timer {
+	timer, ok := d.timers.Get().(*time.Timer)
+	if !ok {
+		return time.NewTimer(time.Until(at))
+	}
+	timer.Reset(time.Until(at))
+	return timer
+}
+
+func (d *Dispatcher) spare(timer *time.Timer) {
+	timer.Stop()
+	d.timers.Put(timer)
 }
 
 // passSlot lets a script that waits run before the one that calls this, and

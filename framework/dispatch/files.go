@@ -403,12 +403,12 @@ func (d *Dispatcher) Answers(ctx context.Context, name id.Object, method string)
 	}
 	ctx, cancel := context.WithTimeout(ctx, d.Limits.Time)
 	defer cancel()
-	return o.do(&task{ctx: ctx, work: func(o *object) (*pending, error) {
+	return o.do(newTask(ctx, func(o *object) (*pending, error) {
 		select {
 		case d.slots <- struct{}{}:
 			defer func() { <-d.slots }()
 		case <-ctx.Done():
-			return nil, ended(ctx, "The call waited too long for scripts of other objects.")
+			return nil, tooLate(ctx.Err(), "The call waited too long for scripts of other objects.")
 		}
 		o.mu.Lock()
 		source := o.source
@@ -417,5 +417,5 @@ func (d *Dispatcher) Answers(ctx context.Context, name id.Object, method string)
 			return nil, err
 		}
 		return nil, o.vm.Answers(method)
-	}})
+	}))
 }

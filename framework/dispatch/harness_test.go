@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"runtime"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -197,4 +199,10 @@ func until(t *testing.T, what string, ok func() bool) {
 			t.Fatalf("not within a minute: %s", what)
 		}
 	}
+}
+
+// goroutine gives the number of the one that runs.
+func goroutine() string {
+	stack := make([]byte, 64)
+	return strings.Fields(string(stack[:runtime.Stack(stack, false)]))[1]
 }

@@ -57,11 +57,11 @@ func TestLateFailureSparesTheNewState(t *testing.T) {
 	old, present := &live{}, &live{}
 	o := &object{live: present, queue: []*task{{}, {}}, d: &Dispatcher{warm: newWarmth(0)}}
 	o.fail(old, nil)
-	if o.next(); o.live != present {
+	if o.next(&task{}); o.live != present {
 		t.Error("the failure of an old state dropped the new one")
 	}
 	o.fail(present, nil)
-	if o.next(); o.live != nil {
+	if o.next(&task{}); o.live != nil {
 		t.Error("the failed state is still there")
 	}
 }

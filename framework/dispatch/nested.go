@@ -15,10 +15,10 @@ import (
 
 // nesting is what a running call knows of the calls that it makes.
 type nesting struct {
-	ctx      context.Context // ends when the running call is killed
-	call     *host.Call      // the running call
-	slotless bool            // it gave its slot back and ended before it had another
-	reached  bool            // what it called may have changed something
+	ctx      killable   // of the running call
+	call     *host.Call // the running call
+	slotless bool       // it gave its slot back and ended before it had another
+	reached  bool       // what it called may have changed something
 }
 
 var _ luahost.Objects = (*transaction)(nil)
@@ -54,7 +54,7 @@ func (tx *transaction) invoke(c host.Call) (host.Result, error) {
 	n, d := &tx.nesting, tx.o.d
 	local := c.Station == "" || c.Station == d.Station
 	if n.slotless {
-		return host.Result{}, left(n.ctx)
+		return host.Result{}, left(&n.ctx)
 	}
 	if err := checkChain(c, d.Limits.Depth, local); err != nil {
 		return host.Result{}, err
@@ -66,7 +66,7 @@ func (tx *transaction) invoke(c host.Call) (host.Result, error) {
 			return host.Result{}, err
 		}
 	}
-	ctx, cancel := context.WithDeadline(n.ctx, c.Deadline)
+	ctx, cancel := context.WithDeadline(&n.ctx, c.Deadline)
 	defer cancel()
 	<-d.slots
 	defer func() {
@@ -100,28 +100,26 @@ func (tx *transaction) invoke(c host.Call) (host.Result, error) {
 // await runs a call in another mailbox of this station.
 func (tx *transaction) await(ctx context.Context, target *object, c host.Call) (host.Result, error) {
 	n := &tx.nesting
-	t := &task{ctx: ctx, began: time.Now(), call: &c, from: tx.o, at: target, ran: make(chan struct{})}
+	due, _ := ctx.Deadline()
+	t := &task{ctx: ctx, due: due, began: time.Now(), call: &c, from: tx.o, at: target}
 	if err := target.enqueueNested(t); err != nil {
 		return host.Result{}, err
 	}
 	select {
-	case <-t.ran:
+	case <-t.ended:
 	case <-ctx.Done():
 		t.unlink()
-		if !target.withdraw(t) {
-			n.reached = true // it has begun, and goes on without anybody who waits
+		withdrawn, ran := target.withdraw(t)
+		select {
+		case <-ran: // it is behind the gate
+			n.reached = n.reached || t.wrote || t.nested
+			tx.o.d.dropUploads(t)
+		default:
+			n.reached = n.reached || !withdrawn // it has begun, and goes on without anybody who waits
 		}
 		return host.Result{}, left(ctx)
 	}
 	defer tx.o.d.dropUploads(t)
-	if t.gate != nil {
-		select {
-		case <-t.gate.done:
-		case <-ctx.Done():
-			n.reached = n.reached || t.wrote || t.nested
-			return host.Result{}, left(ctx)
-		}
-	}
 	err := t.told(t.verdict())
 	n.reached = n.reached || t.nested || t.wrote && !harmless(err)
 	if err != nil {
@@ -176,10 +174,15 @@ func (o *object) enqueueNested(t *task) error {
 			break
 		}
 	}
-	if err := o.enqueue(t); err != nil {
+	t.ended = make(chan struct{}) // it runs on another goroutine, since its caller may have to leave it
+	source, free, err := o.enqueue(t)
+	if err != nil {
 		return err
 	}
 	t.from.awaits = t
+	if free {
+		go o.run(t, source)
+	}
 	return nil
 }
 

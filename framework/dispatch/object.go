@@ -2,7 +2,8 @@ package dispatch
 
 import (
 	"context"
-	"errors"
+	"fmt"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,13 +27,13 @@ type object struct {
 	mu       sync.Mutex
 	source   Source
 	queue    []*task
-	busy     bool                    // a goroutine works through the queue
-	idle     chan struct{}           // closed when it stops, where somebody waits for that
-	inflight int                     // commits that storage has not answered
-	failed   *live                   // the state whose commits storage did not take, and that must not be used again
-	kill     context.CancelCauseFunc // ends the call that is running
-	killOf   *live                   // the state on which it runs
-	written  chan struct{}           // closed when the log may hold more; nil where nobody waits for that
+	busy     bool          // a goroutine works through the queue
+	idle     chan struct{} // closed when it stops, where somebody waits for that
+	inflight int           // commits that storage has not answered
+	failed   *live         // the state whose commits storage did not take, and that must not be used again
+	kill     *killable     // ends the call that is running
+	killOf   *live         // the state on which it runs
+	written  chan struct{} // closed when the log may hold more; nil where nobody waits for that
 
 	awaits *task // the nested call whose mailbox the running call waits for; guarded by d.graph
 
@@ -47,24 +48,6 @@ type object struct {
 	latest *pending // the newest commit, acknowledged or not
 }
 
-// task is one thing to do between two others: a call, or some work of the kernel.
-type task struct {
-	ctx   context.Context // has a deadline; ends the wait, and a call that has begun goes on to the deadline
-	began time.Time
-	call  *host.Call
-	work  func(o *object) (*pending, error) // instead of call; it finds the object live
-	at    *object                           // whose mailbox it is in
-	from  *object                           // whose running call waits for it; nil where that is none of this station
-
-	ran    chan struct{} // closed once the fields below are set
-	result luahost.Result
-	err    error
-	gate   *pending // must be durable before anything of this leaves; nil if nothing must
-	wrote  bool     // gate is this task's own commit
-	nested bool     // objects that it called may have changed something
-	made   []string // uploads that the script made
-}
-
 // serving reports whether the object has a source to run.
 func (o *object) serving() bool {
 	o.mu.Lock()
@@ -72,127 +55,69 @@ func (o *object) serving() bool {
 	return o.source.Program != nil
 }
 
-// do puts a task into the mailbox, waits until it has run and until what it
-// depends on is durable, and gives its error.
+// do runs a task between two others, waits until what it depends on is durable,
+// and gives its error. Where the mailbox is free the task runs on the goroutine of
+// its caller, which has nothing else to do; no other is woken for it.
 func (o *object) do(t *task) error {
-	t.ran = make(chan struct{})
-	if err := o.enqueue(t); err != nil {
+	t.at = o
+	source, free, err := o.enqueue(t)
+	if err != nil {
 		return err
 	}
-	select {
-	case <-t.ran:
-	case <-t.ctx.Done():
-		if o.withdraw(t) {
-			return ended(t.ctx, "The call waited too long for the calls before it.")
+	if free {
+		o.runAlone(t, source)
+		return t.told(t.settled())
+	}
+	if why := t.wait(t.ended); why != nil {
+		withdrawn, ran := o.withdraw(t)
+		if withdrawn {
+			return tooLate(why, "The call waited too long for the calls before it.")
 		}
-		<-t.ran // it runs, and ends with its own deadline
+		<-ran // where it still runs, it ends with its own deadline
+		return t.told(t.settled())
 	}
-	return t.told(t.settled())
+	return t.told(t.verdict())
 }
 
-// settled gives the error of a task that has run, once what it depends on is durable.
-func (t *task) settled() error {
-	if t.gate == nil {
-		return t.err
-	}
-	if t.err != nil {
-		return t.failure()
-	}
-	select {
-	case <-t.gate.done:
-		return t.verdict()
-	case <-t.ctx.Done():
-		return t.undecided()
-	}
-}
-
-// verdict gives the error of a task that has run, where storage has answered
-// for what it depends on.
-func (t *task) verdict() error {
-	switch {
-	case t.gate == nil || t.gate.err == nil:
-		return t.err
-	case t.err != nil:
-		return errs.Wrap(errs.Unavailable, "dispatch.gate", errors.Join(t.gate.err, t.err), "The call failed and changed nothing, and what it logged could not be stored; try again.")
-	case t.wrote:
-		return t.gate.err
-	}
-	return errs.Wrap(errs.Unavailable, "dispatch.gate", t.gate.err, "What this answer depends on could not be stored; try again.")
-}
-
-// answer is what a call that gave no error answers.
-func (t *task) answer() host.Result {
-	return host.Result{Status: t.result.Status, Header: t.result.Header, Body: t.result.Body, File: t.result.File, Station: t.at.d.Station}
-}
-
-// grace is how long beyond its deadline a call that failed may wait for the
-// acknowledgement of what it logged. Without it no call that timed out could be
-// answered with its own error.
-const grace = time.Second
-
-// failure is the answer to a call that failed: its own error, once what that
-// may tell is durable.
-func (t *task) failure() error {
-	wait := time.NewTimer(time.Until(t.deadline()) + grace)
-	defer wait.Stop()
-	select {
-	case <-t.gate.done:
-		return t.verdict()
-	case <-wait.C:
-		return errs.Wrap(errs.Unavailable, "dispatch.gate", t.err, "The call failed and changed nothing, and what it logged was not acknowledged in time; try again.")
-	}
-}
-
-// deadline is when the task must have been answered.
-func (t *task) deadline() time.Time {
-	at, _ := t.ctx.Deadline() // every task has one
-	return at
-}
-
-// undecided is the answer to a call whose time ended behind the gate.
-func (t *task) undecided() error {
-	if t.wrote {
-		return errs.New(errs.Unknown, "", "The storage did not acknowledge the change in time; it may or may not be stored.")
-	}
-	return errs.New(errs.Unavailable, "storage_slow", "The storage did not acknowledge in time what this answer depends on; try again.")
-}
-
-// ended is the error of a task whose context ended before it ran.
-func ended(ctx context.Context, message string) error {
-	if ctx.Err() == context.DeadlineExceeded {
-		return errs.New(errs.Timeout, "", "%s", message)
-	}
-	return errs.Wrap(errs.Unavailable, "dispatch", ctx.Err(), "The caller went away before the call ran.")
-}
-
-func (o *object) enqueue(t *task) error {
+// enqueue takes a task into the mailbox. Where that was free nobody works for the
+// object, and the caller runs the task, with the source that it gives.
+func (o *object) enqueue(t *task) (source Source, free bool, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if len(o.queue)+o.inflight >= o.d.Limits.Waiting {
 		e := errs.New(errs.Busy, "", "The object %q has %d calls waiting; try again later.", o.id, o.d.Limits.Waiting)
 		e.RetryAfter = time.Second
-		return e
+		return Source{}, false, e
 	}
-	o.queue = append(o.queue, t)
-	if !o.busy {
-		o.busy = true
-		o.d.warm.roused(o)
-		go o.run()
+	if o.busy {
+		t.ended = make(chan struct{})
+		o.queue = append(o.queue, t)
+		return Source{}, false, nil
 	}
-	return nil
+	o.busy = true
+	o.d.warm.roused(o)
+	o.renew()
+	return o.source, true, nil
 }
 
-// withdraw takes a task that has not begun out of the queue.
-func (o *object) withdraw(t *task) bool {
+// withdraw takes a task that has not begun out of the queue. Of one that has begun
+// it gives the channel that is closed once it has run.
+func (o *object) withdraw(t *task) (withdrawn bool, ran <-chan struct{}) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for i, queued := range o.queue {
 		if queued == t {
 			o.queue = append(o.queue[:i:i], o.queue[i+1:]...)
-			return true
+			return true, nil
 		}
 	}
-	return false
+	if t.ran == nil {
+		t.ran = make(chan struct{})
+		if t.hasRun {
+			close(t.ran)
+		}
+	}
+	return false, t.ran
 }
 
 // settle waits until the mailbox is empty, and says whether it had to.
@@ -215,25 +140,40 @@ func (o *object) settle(ctx context.Context) (waited bool, err error) {
 	}
 }
 
-// run works through the mailbox until it is empty.
-func (o *object) run() {
-	for {
-		t, source := o.next()
-		if t == nil {
-			o.d.warm.trim()
-			return
+// runAlone runs a task on the goroutine of its caller. What came meanwhile gets a
+// goroutine of its own: nobody waits for the calls of others.
+func (o *object) runAlone(t *task, source Source) {
+	defer func() {
+		if p := recover(); p != nil { // a fault of the kernel; whoever recovers above would go on with an object that never rests
+			stack := debug.Stack()
+			go panic(fmt.Sprintf("%v\n\n%s", p, stack))
+			select {}
 		}
-		o.perform(t, source)
-		t.unlink() // before the next task runs, for which nobody here waits
-		close(t.ran)
+	}()
+	o.perform(t, source)
+	if next, source := o.next(t); next != nil {
+		go o.run(next, source)
+		return
 	}
+	o.d.warm.trim()
 }
 
-// next takes the oldest task; without one the goroutine is no longer busy. A
-// state that storage does not share is dropped first.
-func (o *object) next() (*task, Source) {
+// run works through the mailbox until it is empty, beginning with t.
+func (o *object) run(t *task, source Source) {
+	for t != nil {
+		o.perform(t, source)
+		t.unlink() // before the next task runs, for which nobody here waits
+		t, source = o.next(t)
+	}
+	o.d.warm.trim()
+}
+
+// next hands over a task that has run and takes the oldest; without one nobody
+// works for the object any more.
+func (o *object) next(ran *task) (*task, Source) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.handOver(ran)
 	if len(o.queue) == 0 {
 		o.queue, o.busy = nil, false
 		if o.idle != nil {
@@ -248,23 +188,46 @@ func (o *object) next() (*task, Source) {
 	t := o.queue[0]
 	o.queue[0] = nil
 	o.queue = o.queue[1:]
-	if o.failed != nil {
-		if o.failed == o.live {
-			o.live = nil
-			o.dropVM()
-		}
-		o.failed = nil
-	}
+	o.renew()
 	return t, o.source
+}
+
+// handOver tells who waits for a task that it has run, or leaves that to the gate,
+// so that nobody is woken only to wait again. The caller holds o.mu.
+func (o *object) handOver(t *task) {
+	t.hasRun = true
+	if t.ran != nil {
+		close(t.ran)
+	}
+	switch {
+	case t.ended == nil: // ran on its caller's goroutine
+	case t.gate != nil && !t.gate.answered:
+		t.behind, t.gate.tasks = t.gate.tasks, t
+	default:
+		close(t.ended)
+	}
+}
+
+// renew drops a state that storage does not share. The caller holds o.mu, and
+// works for the object.
+func (o *object) renew() {
+	if o.failed == nil {
+		return
+	}
+	if o.failed == o.live {
+		o.live = nil
+		o.dropVM()
+	}
+	o.failed = nil
 }
 
 // perform runs one task and sets its outcome.
 func (o *object) perform(t *task, source Source) {
-	if t.ctx.Err() != nil {
-		t.err = ended(t.ctx, "The call waited too long for the calls before it.")
+	if why := t.over(); why != nil {
+		t.err = tooLate(why, "The call waited too long for the calls before it.")
 		return
 	}
-	if err := o.activate(t.ctx); err != nil {
+	if err := o.activate(t); err != nil {
 		t.err = err
 		return
 	}
@@ -278,10 +241,12 @@ func (o *object) perform(t *task, source Source) {
 }
 
 // activate loads the object's state where it is cold.
-func (o *object) activate(ctx context.Context) error {
+func (o *object) activate(t *task) error {
 	if o.live != nil {
 		return nil
 	}
+	ctx, cancel := context.WithDeadline(t.ctx, t.due)
+	defer cancel()
 	stored, err := o.d.Store.Load(ctx, o.id)
 	if err != nil {
 		return err
@@ -301,10 +266,8 @@ func (o *object) dropVM() {
 
 // performCall runs a call and commits what it changed.
 func (o *object) performCall(t *task, source Source) {
-	select {
-	case o.d.slots <- struct{}{}:
-	case <-t.ctx.Done():
-		t.err = ended(t.ctx, "The call waited too long for scripts of other objects.")
+	if why := o.d.takeSlot(t); why != nil {
+		t.err = tooLate(why, "The call waited too long for scripts of other objects.")
 		return
 	}
 	tx := &transaction{o: o, now: t.began, requestID: t.call.RequestID}
@@ -340,13 +303,13 @@ func (o *object) callScript(t *task, source Source, tx *transaction) (luahost.Re
 	if err := o.ensureVM(source); err != nil {
 		return luahost.Result{}, err
 	}
-	ctx, kill := context.WithCancelCause(context.Background())
-	defer kill(nil)
-	tx.nesting = nesting{ctx: ctx, call: t.call}
+	n := &tx.nesting
+	n.call = t.call
+	defer n.ctx.kill(nil)
 	o.mu.Lock()
-	o.kill, o.killOf = kill, o.live
+	o.kill, o.killOf = &n.ctx, o.live
 	if o.failed == o.live { // since next looked
-		kill(unshared(nil))
+		n.ctx.kill(unshared(nil))
 	}
 	o.mu.Unlock()
 	defer func() {
@@ -354,8 +317,8 @@ func (o *object) callScript(t *task, source Source, tx *transaction) (luahost.Re
 		o.kill, o.killOf = nil, nil
 		o.mu.Unlock()
 	}()
-	return o.vm.Call(ctx, tx, luahost.Request{
-		Call: *t.call, Station: o.d.Station, Version: source.Version, Now: t.began, Deadline: t.deadline(),
+	return o.vm.Call(&n.ctx, tx, luahost.Request{
+		Call: *t.call, Station: o.d.Station, Version: source.Version, Now: t.began, Deadline: t.due,
 		Yield: o.d.passSlot, Aside: o.d.aside,
 	})
 }
@@ -413,7 +376,7 @@ func (o *object) fail(l *live, err error) {
 		o.source.Program = undecided(o.id)
 	}
 	if o.kill != nil && o.killOf == l {
-		o.kill(unshared(err))
+		o.kill.kill(unshared(err))
 	}
 }
 
@@ -422,11 +385,14 @@ func unshared(err error) error {
 	return errs.Wrap(errs.Unavailable, "dispatch", err, "An earlier change of the object could not be stored, and this call builds on it; nothing was changed. Try again.")
 }
 
-// resolved is called by the pipeline once a commit's outcome is known; logged says
-// that the object's log may hold more than before.
-func (o *object) resolved(logged bool) {
+// resolved is called by the pipeline once a commit's outcome is known, and tells who
+// waits for that; logged says that the object's log may hold more than before.
+func (o *object) resolved(p *pending, logged bool) {
 	o.mu.Lock()
 	o.inflight--
+	p.answered = true
+	waiting := p.tasks
+	p.tasks = nil
 	if logged {
 		o.wake()
 	}
@@ -434,6 +400,10 @@ func (o *object) resolved(logged bool) {
 		o.d.warm.rested(o)
 	}
 	o.mu.Unlock()
+	close(p.done)
+	for ; waiting != nil; waiting = waiting.behind {
+		close(waiting.ended)
+	}
 	o.d.warm.trim()
 }
 

@@ -22,7 +22,7 @@ func (d *Dispatcher) operate(ctx context.Context, name id.Object, requestID stri
 	began := time.Now()
 	ctx, cancel := context.WithDeadline(ctx, callDeadline(began, time.Time{}, d.Limits))
 	defer cancel()
-	t := &task{ctx: ctx, began: began, at: o, work: func(o *object) (*pending, error) {
+	t := newTask(ctx, func(o *object) (*pending, error) {
 		if err := o.refusal(); err != nil {
 			return o.latest, err
 		}
@@ -40,7 +40,7 @@ func (d *Dispatcher) operate(ctx context.Context, name id.Object, requestID stri
 			return o.latest, ofRequest(err)
 		}
 		return p, nil
-	}}
+	})
 	err = o.do(t)
 	return t.wrote && (err == nil || !t.refused()), err
 }
@@ -102,14 +102,14 @@ func (d *Dispatcher) TakesFile(ctx context.Context, f host.NewFile) (life uint64
 	}
 	ctx, cancel := context.WithTimeout(ctx, d.Limits.Time)
 	defer cancel()
-	err = o.do(&task{ctx: ctx, work: func(o *object) (*pending, error) {
+	err = o.do(newTask(ctx, func(o *object) (*pending, error) {
 		if err := o.refusal(); err != nil {
 			return o.latest, err
 		}
 		_, err := (&transaction{o: o}).admits(ctx, f, 0)
 		life = o.life()
 		return o.latest, ofRequest(err)
-	}})
+	}))
 	return life, err
 }
 

@@ -24,6 +24,9 @@ type pending struct {
 
 	done chan struct{} // closed once err is set
 	err  error         // nil: durable
+
+	answered bool  // err is set; guarded by o.mu, as is
+	tasks    *task // those that have run and whose callers wait for it
 }
 
 // pipeline sends the commits of all objects to storage, one batch at a time;
@@ -176,8 +179,7 @@ func (p *pipeline) resolve(list []*pending) {
 		// The newest one of an object stays, maybe for long. Of what it holds
 		// nobody reads more than the names of its uploads.
 		c.commit.State, c.commit.Entries, c.commit.Version = nil, nil, nil
-		c.o.resolved(logged)
-		close(c.done)
+		c.o.resolved(c, logged)
 	}
 }
 
@@ -189,7 +191,8 @@ func (p *pipeline) uncertain(c *storage.Commit, err error) error {
 	case errs.Unavailable, errs.Unknown, errs.OutOfSequence, errs.StaleEpoch:
 		return err
 	case errs.Invalid, errs.TooLarge:
-		if e.Code == "no_upload" { // storage was started again since the bytes came, or an hour has passed
+		if e.Code == "no_upload" { // storage was started again since the bytes came, or an hour has passed; or storage does not take it for what it gave
+			p.log.Warn("uploaded bytes are gone", "object", c.Object, "request_id", c.RequestID, "error", err)
 			return uploadLost("dispatch.Commit", err)
 		}
 		// The kernel made a commit that it should not have.

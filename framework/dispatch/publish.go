@@ -90,5 +90,5 @@ func (d *Dispatcher) onSource(ctx context.Context, name id.Object, work func(con
 	o := d.ensure(name)
 	ctx, cancel := context.WithTimeout(ctx, d.Limits.MaxTime)
 	defer cancel()
-	return o.do(&task{ctx: ctx, work: func(o *object) (*pending, error) { return work(ctx, o) }})
+	return o.do(newTask(ctx, func(o *object) (*pending, error) { return work(ctx, o) }))
 }

@@ -123,7 +123,7 @@ func (d *Dispatcher) Occupy(ctx context.Context, f func(pass func())) error {
 	select {
 	case d.slots <- struct{}{}:
 	case <-ctx.Done():
-		return ended(ctx, "The work waited too long for the scripts that were running.")
+		return tooLate(ctx.Err(), "The work waited too long for the scripts that were running.")
 	}
 	defer func() { <-d.slots }()
 	f(d.passSlot)

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -82,13 +83,29 @@ type frail struct {
 }
 
 // lost are the versions whose texts cannot be read, and what is said of them.
-type lost struct{ sync.Map }
+type lost struct {
+	sync.Map
+	asked atomic.Int64 // how often one was asked for
+}
 
 func (f frail) Version(ctx context.Context, object id.Object, number uint64) (storage.Version, error) {
 	if err, ok := f.lost.Load(lostVersion{object, number}); ok {
+		f.lost.asked.Add(1)
 		return storage.Version{}, err.(error)
 	}
 	return f.Storage.Version(ctx, object, number)
+}
+
+// Versions leaves out those of which not even the row is left.
+func (f frail) Versions(ctx context.Context, q storage.VersionsQuery) ([]storage.Version, error) {
+	limit := q.Limit
+	q.Limit = storage.MaxPage
+	list, err := f.Storage.Versions(ctx, q)
+	list = slices.DeleteFunc(list, func(v storage.Version) bool {
+		err, ok := f.lost.Load(lostVersion{q.Object, v.Number})
+		return ok && errs.Is(err.(error), errs.NotFound)
+	})
+	return list[:min(limit, len(list))], err
 }
 
 type lostVersion struct {

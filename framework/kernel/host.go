@@ -127,7 +127,13 @@ func (h *Host) Objects(ctx context.Context, q host.ObjectsQuery) (host.ObjectsPa
 // Source implements host.Host.
 func (h *Host) Source(_ context.Context, object id.Object) (host.Source, error) {
 	s, err := h.look(object)
-	return s.source, err
+	if err != nil {
+		return host.Source{}, err
+	}
+	if s.isWithheld() { // it runs no text, and none would read as an empty one
+		return host.Source{}, s.program.err
+	}
+	return s.source, nil
 }
 
 // look gives an object in service, or a module.

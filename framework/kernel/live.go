@@ -3,6 +3,7 @@ package kernel
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"sync"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/dbbasic/station/framework/catalogue"
 	"github.com/dbbasic/station/sdk/host"
 	"github.com/dbbasic/station/sdk/id"
+	"github.com/dbbasic/station/sdk/storage"
 )
 
 const (
@@ -105,22 +107,56 @@ func (o *objects) changed(ctx context.Context, path string) {
 	o.watcher.Again(ctx, path, retryPause)
 }
 
-// unreadable leaves what is in service where it is.
+// unreadable leaves what is in service where it is. What the start withheld is served
+// from storage as soon as that gives it.
 func (o *objects) unreadable(ctx context.Context, at place, why error) {
-	s, err := o.find(at.object)
+	s, err := o.look(at.object)
 	if err != nil || s.info.Path != at.path {
 		o.log.Warn("script is left out", "path", at.path, "error", why)
 		return
 	}
-	o.trouble(ctx, at, host.Trouble{Kind: host.Refused, File: at.path, Serving: s.source.Version, Message: "the file cannot be read: " + why.Error()})
+	why = unreadError(why)
+	serving := s.source.Version
+	if serving == 0 && (at.module != "" || s.isWithheld()) {
+		info, err := o.dispatch.Info(ctx, at.object)
+		if err == nil {
+			info.Object = at.object
+			serving, err = o.keepUnread(ctx, at, info, why)
+		}
+		if err != nil {
+			if ctx.Err() == nil {
+				o.trouble(ctx, at, host.Trouble{Kind: host.Pending, File: at.path, Message: err.Error()})
+			}
+			o.watcher.Again(ctx, at.path, retryPause)
+			return
+		}
+	}
+	o.trouble(ctx, at, host.Trouble{Kind: host.Refused, File: at.path, Serving: serving, Message: why.Error()})
+}
+
+// unreadError says of a script's file that it cannot be read.
+func unreadError(why error) error { return fmt.Errorf("the file cannot be read: %w", why) }
+
+// keepUnread serves the newest version of an object or module whose file cannot be
+// read, and gives its number. Where there is none that loads, it gives 0, and the
+// object is out of service until its file can be read.
+func (o *objects) keepUnread(ctx context.Context, at place, info storage.ObjectInfo, why error) (uint64, error) {
+	if at.module != "" {
+		if info.Head == 0 {
+			return 0, nil
+		}
+		return o.keepModule(ctx, at, nil, info)
+	}
+	serving, err := o.serveStored(ctx, at, info)
+	if err == nil && serving == 0 {
+		o.serve(at, 0, info.Hash, nil, o.withheld(at.object, why))
+	}
+	return serving, err
 }
 
 // written brings the file of an object up to a version that did not come from it, or
-// shows that it holds an edit. The caller has the lock.
+// shows that it holds an edit. The caller has the lock, and there is a folder.
 func (o *objects) written(ctx context.Context, at place) error {
-	if o.folder == nil {
-		return nil
-	}
 	info, err := o.dispatch.Info(ctx, at.object)
 	if err != nil {
 		return err
@@ -133,10 +169,27 @@ func (o *objects) written(ctx context.Context, at place) error {
 	case errors.Is(err, fs.ErrNotExist): // also where it was removed: the object is wanted again
 		return o.refresh(ctx, at, nil, info)
 	case err != nil:
-		o.trouble(ctx, at, host.Trouble{Kind: host.Behind, File: at.path, Serving: info.Head, Message: "the file cannot be read: " + err.Error()})
+		o.trouble(ctx, at, host.Trouble{Kind: host.Behind, File: at.path, Serving: info.Head, Message: unreadError(err).Error()})
 		return nil //nolint:nilerr // the version is stored and serves
 	}
 	return o.reconcile(ctx, at, &file, info)
+}
+
+// overInside says of an object whose script lies inside the program that another
+// version serves than the one with which there was trouble. What the text inside is
+// to that one is for the next start to find.
+func (o *objects) overInside(object id.Object, version uint64, hash string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	t, troubled := o.troubles[object]
+	switch {
+	case !troubled:
+	case t.Kind == host.Pending, t.Hash == hash:
+		delete(o.troubles, object)
+	default:
+		t.Serving = version
+		o.troubles[object] = t
+	}
 }
 
 // claim gives an object to the script of a path. Of two scripts with one id the

@@ -30,7 +30,7 @@ func (h *Host) Metadata(ctx context.Context, q host.MetadataQuery) (host.Metadat
 		}
 		m.Trouble = &t
 	}
-	if s.program != nil && s.program.withheld { // what is stored of it may be what is wrong
+	if s.isWithheld() { // what is stored of it may be what is wrong
 		return m, nil
 	}
 	if m.Versions, err = h.countVersions(ctx, q.Object); err != nil {

@@ -96,7 +96,7 @@ func (o *objects) keepModule(ctx context.Context, at place, text []byte, info st
 		o.setModule(at, luahost.CompileModule(at.module, text), text, 0)
 		return 0, o.relink(ctx, at)
 	}
-	if o.watcher != nil && o.modules.has(at) && !o.modules.loose[at.object] {
+	if o.watcher != nil && o.modules.has(at) && o.modules.versions[at.object] == info.Head && !o.modules.loose[at.object] {
 		return info.Head, nil
 	}
 	old, err := o.store.Version(ctx, at.object, info.Head)

@@ -128,9 +128,10 @@ func (o *objects) load(ctx context.Context, l catalogue.Listing) error {
 func (o *objects) fileless(l catalogue.Listing, heads map[id.Object]storage.ObjectInfo) (all []beginner) {
 	without := 0
 	unread := map[id.Object]place{}
+	why := map[id.Object]error{}
 	for _, s := range l.Skipped {
 		if object, module, err := catalogue.Name(s.Path); err == nil {
-			unread[object] = place{object, module, s.Path}
+			unread[object], why[object] = place{object, module, s.Path}, unreadError(s.Err)
 		}
 	}
 	for object, info := range heads {
@@ -140,7 +141,7 @@ func (o *objects) fileless(l catalogue.Listing, heads map[id.Object]storage.Obje
 		case skipped:
 			o.paths[object] = at.path
 			all = append(all, beginner{at, nil, info, func(ctx context.Context) error {
-				_, err := o.keep(ctx, at, nil, info)
+				_, err := o.keepUnread(ctx, at, info, why[object])
 				return err
 			}})
 		case strings.HasPrefix(string(object), modulePrefix): // its file is where its versions come from
@@ -266,7 +267,10 @@ func (o *objects) serve(at place, version uint64, hash string, uses []storage.Us
 func (o *objects) add(at place, version uint64, hash string, uses []storage.Use, p *script) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	_, listed := o.all[at.object]
+	was, listed := o.all[at.object]
+	if was.isWithheld() && !p.withheld {
+		o.log.Info("object is in service again", "object", at.object, "path", at.path, "version", version)
+	}
 	s := at.served(version, hash, p.text)
 	s.uses, s.program = uses, p
 	o.all[at.object] = s
@@ -374,7 +378,7 @@ type script struct {
 	names   []string // of the modules that it runs with
 	err     error
 
-	withheld bool                     // err is why the object is out of service, and of no text
+	withheld bool                     // err is why the object is out of service: errs.Unavailable, and of no text
 	declared atomic.Pointer[declared] // nil until somebody asks
 }
 
@@ -384,7 +388,8 @@ func (o *objects) script(text []byte, m luahost.Modules) *script {
 	return &script{text: text, limits: o.limits, env: o.env, modules: m}
 }
 
-// compile gives the program with its modules. Errors: errs.Source.
+// compile gives the program with its modules. Errors: errs.Source; errs.Unavailable
+// where the object is withheld.
 func (s *script) compile() (*luahost.Program, error) {
 	s.once.Do(func() {
 		if s.program, s.err = luahost.Compile(s.text); s.err == nil {
@@ -395,7 +400,7 @@ func (s *script) compile() (*luahost.Program, error) {
 	return s.program, s.err
 }
 
-// NewVM implements dispatch.Program. Errors: errs.Source.
+// NewVM implements dispatch.Program. Errors: those of compile, and errs.Source.
 func (s *script) NewVM() (dispatch.VM, error) {
 	vm, err := s.load()
 	if err != nil {
@@ -404,7 +409,7 @@ func (s *script) NewVM() (dispatch.VM, error) {
 	return vm, nil
 }
 
-// load gives the script, loaded. Errors: errs.Source.
+// load gives the script, loaded. Errors: those of NewVM.
 func (s *script) load() (*luahost.VM, error) {
 	p, err := s.compile()
 	if err != nil {

@@ -93,9 +93,11 @@ func (o *objects) publish(ctx context.Context, p host.Publication) (host.Publish
 	if err != nil {
 		return host.Published{}, err
 	}
-	if err := o.written(ctx, at); err != nil {
+	if o.folder == nil {
+		o.overInside(at.object, number, proposal.Version.Hash)
+	} else if err := o.written(ctx, at); err != nil {
 		o.log.Warn("the script's file will be written once storage answers", "object", at.object, "path", at.path, "error", err)
-		o.watcher.Again(ctx, at.path, retryPause)
+		o.again(ctx, at.path, retryPause)
 	}
 	return host.Published{Version: number, Hash: proposal.Version.Hash, Minted: minted}, nil
 }

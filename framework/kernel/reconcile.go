@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/dbbasic/station/framework/catalogue"
@@ -71,7 +72,7 @@ func (o *objects) reconcile(ctx context.Context, at place, file *catalogue.Scrip
 	if err != nil {
 		return err
 	}
-	stands := compare(hash, info.Hash, held.Hash)
+	stands := compare(hash, info.Hash, held)
 	if stands, err = o.insideStands(ctx, stands, hash, info); err != nil {
 		return err
 	}
@@ -120,21 +121,28 @@ func (o *objects) insideStands(ctx context.Context, s standing, hash string, inf
 	}
 }
 
-// held gives the version that the file is known to hold; without a hash where that is none.
-func (o *objects) held(ctx context.Context, info storage.ObjectInfo) (storage.Version, error) {
-	if info.Working == 0 {
-		return storage.Version{}, nil
+// lostHash stands for the hash of a version of which storage has lost that too. It
+// is the hash of no text: a file that could hold the version counts as a change of it.
+const lostHash = "lost"
+
+// held gives the hash of the version that the file is known to hold; empty where that
+// is none. The text of the version is not asked for, since that may be what is damaged,
+// nor is its row where it is the newest.
+func (o *objects) held(ctx context.Context, info storage.ObjectInfo) (string, error) {
+	switch {
+	case info.Working == 0:
+		return "", nil
+	case info.Working == info.Head:
+		return info.Hash, nil
 	}
-	v, err := o.store.Version(ctx, info.Object, info.Working)
-	if !errs.Is(err, errs.Corrupt) {
-		return v, err
-	}
-	// Its text is lost, and what the file holds is told by its hash.
 	list, err := o.store.Versions(ctx, storage.VersionsQuery{Object: info.Object, Before: info.Working + 1, Limit: 1})
-	if err != nil || len(list) == 0 || list[0].Number != info.Working {
-		return storage.Version{}, err
+	switch {
+	case err != nil:
+		return "", err
+	case len(list) == 0 || list[0].Number != info.Working:
+		return lostHash, nil
 	}
-	return list[0], nil
+	return list[0].Hash, nil
 }
 
 // refresh writes the newest version into the file, which holds an older one or is not
@@ -393,12 +401,20 @@ func (o *objects) trouble(ctx context.Context, at place, t host.Trouble) {
 	if again {
 		return
 	}
-	message := map[host.TroubleKind]string{
+	log, message := o.log.Error, map[host.TroubleKind]string{
 		host.Refused: "script does not load", host.Conflict: "script is in conflict", host.Pending: "script is pending", host.Behind: "script is behind",
 	}[t.Kind]
-	log := o.log.Error
-	if t.Kind == host.Pending {
+	if at.module != "" {
+		message = strings.Replace(message, "script", "module", 1)
+	}
+	switch {
+	case t.Kind != host.Pending:
+	case t.Serving > 0:
 		log = o.log.Warn
+	case at.module != "":
+		message = "module is out of service"
+	default:
+		message = "object is out of service"
 	}
 	where := t.File
 	if t.Line > 0 {
@@ -408,7 +424,7 @@ func (o *objects) trouble(ctx context.Context, at place, t host.Trouble) {
 		where += ": "
 	}
 	if at.module != "" {
-		log("module does not load", "module", at.module, "path", at.path, "kind", t.Kind, "serving_version", t.Serving, "error", where+t.Message)
+		log(message, "module", at.module, "path", at.path, "kind", t.Kind, "serving_version", t.Serving, "error", where+t.Message)
 		return
 	}
 	log(message, "object", at.object, "path", at.path, "serving_version", t.Serving, "error", where+t.Message)

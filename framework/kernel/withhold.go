@@ -36,12 +36,13 @@ func (o *objects) listed(s catalogue.Script, info storage.ObjectInfo) beginner {
 // storage takes no change, keeps none of the others out of service, and a storage
 // that fails for all of them ends the start.
 type beginning struct {
-	o     *objects
-	until time.Time // when nobody is tried again any more
+	o *objects
 
 	mu    sync.Mutex
-	began bool  // storage has answered for one of them
-	first error // for which storage did not answer
+	until time.Time // when nobody is tried again any more
+	out   time.Time // storage was waited for until then, which until has been moved by
+	began bool      // storage has answered for one of them
+	first error     // for which storage did not answer
 }
 
 // one brings an object into service, or withholds it. An error means that storage
@@ -63,8 +64,9 @@ func (b *beginning) one(ctx context.Context, w beginner) error {
 		}
 		if waited := time.Since(asked); waited > time.Second { // another storage was started meanwhile
 			until = until.Add(waited)
+			b.waited(asked)
 		}
-		if now := time.Now(); !transient(err) || now.After(until) || now.After(b.until) {
+		if now := time.Now(); !transient(err) || now.After(until) || b.over(now) {
 			b.note(err)
 			return b.o.withhold(ctx, w, err)
 		}
@@ -72,6 +74,25 @@ func (b *beginning) one(ctx context.Context, w beginner) error {
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// waited counts no time against the objects in which storage answered nobody, from
+// then until now. Where many waited at once, that time is one.
+func (b *beginning) waited(from time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if from.Before(b.out) {
+		from = b.out
+	}
+	b.out = time.Now()
+	b.until = b.until.Add(b.out.Sub(from))
+}
+
+// over reports whether nobody is tried again any more.
+func (b *beginning) over(now time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return now.After(b.until)
 }
 
 // note counts what storage gave for one object.
@@ -116,12 +137,10 @@ func (o *objects) withhold(ctx context.Context, w beginner, why error) error {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case w.at.module != "":
-		o.log.Error("module is out of service", "module", w.at.module, "path", w.at.path, "error", why)
 		reason := errs.Wrap(errs.Source, "kernel.load", why, "The module %s is out of service: %s", w.at.path, errs.From(why).Text())
 		o.setModule(w.at, luahost.Module{Err: reason}, text, 0)
 	case err != nil || serving == 0:
-		o.log.Error("object is out of service", "object", w.at.object, "path", w.at.path, "error", why)
-		o.serve(w.at, 0, t.Hash, nil, o.withheld(w.at.object, text, why))
+		o.serve(w.at, 0, w.info.Hash, nil, o.withheld(w.at.object, why))
 	default:
 		t.Serving = serving
 	}
@@ -129,9 +148,13 @@ func (o *objects) withhold(ctx context.Context, w beginner, why error) error {
 	return nil
 }
 
+// isWithheld reports whether an object is listed that is out of service. Its hash is
+// that of the newest version, on which a mended source is put.
+func (s *served) isWithheld() bool { return s.program != nil && s.program.withheld }
+
 // withheld is the program of an object that is out of service.
-func (o *objects) withheld(object id.Object, text []byte, why error) *script {
-	p := o.script(text, nil)
+func (o *objects) withheld(object id.Object, why error) *script {
+	p := o.script(nil, nil)
 	p.withheld = true
 	p.once.Do(func() {
 		e := errs.New(errs.Unavailable, "out_of_service", "The object %q is out of service: %s", object, errs.From(why).Text())

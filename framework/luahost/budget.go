@@ -43,9 +43,11 @@ type Budget struct {
 	group   sync.WaitGroup
 }
 
-// NewBudget makes a Budget of limit bytes, one for a process. Close ends it.
+// NewBudget makes a Budget of limit bytes, one for a process, whose collector it
+// has run less often (heap.Spare). Close ends it.
 func NewBudget(limit int64) *Budget {
 	_, set := os.LookupEnv("GOMEMLIMIT")
+	heap.Spare()
 	var quiet heap.Watch
 	return startBudget(&Budget{limit: limit, interim: interim, release: debug.FreeOSMemory, look: quiet.Look, soft: !set})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os/exec"
 	"time"
 
@@ -41,6 +42,7 @@ type Plugin struct {
 	common common
 	client *goplugin.Client
 	proc   *process
+	link   *net.UnixConn
 	log    *sink
 }
 
@@ -53,10 +55,15 @@ func (h *Host) start(ctx context.Context, s Spec) (*Plugin, error) {
 	if program != nil {
 		defer program.Close() //nolint:errcheck // it was only read; the process has its own descriptor
 	}
-	p := &Plugin{log: newSink(h.log, s)}
+	link, theirs, err := sdk.NewLink()
+	if err != nil {
+		return nil, fmt.Errorf("the link to the %s plugin %q: %w", s.Kind, s.Name, err)
+	}
+	defer theirs.Close() //nolint:errcheck // the process has its own descriptor
+	p := &Plugin{log: newSink(h.log, s), link: link}
 	p.client = goplugin.NewClient(&goplugin.ClientConfig{
 		HandshakeConfig:  sdk.Handshake,
-		VersionedPlugins: sdk.Plugins(),
+		VersionedPlugins: sdk.Plugins(link),
 		AllowedProtocols: []goplugin.Protocol{goplugin.ProtocolGRPC},
 		SkipHostEnv:      true,
 		StartTimeout:     startTimeout,
@@ -64,7 +71,7 @@ func (h *Host) start(ctx context.Context, s Spec) (*Plugin, error) {
 		UnixSocketConfig: &goplugin.UnixSocketConfig{TempDir: h.run.path},
 		GRPCDialOptions:  sdk.DialOptions(),
 		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, _ string) (runner.Runner, error) {
-			proc, err := newProcess(h, s, program, cmd.Env)
+			proc, err := newProcess(h, s, program, theirs, cmd.Env)
 			p.proc = proc
 			return proc, err
 		},
@@ -136,6 +143,7 @@ func (p *Plugin) kill() {
 	if p.proc != nil {
 		_ = p.proc.Kill(context.Background()) // the process is gone already, or about to be
 	}
+	_ = p.link.Close() // who uses it may have closed it already
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -33,7 +33,7 @@ func inherited(more []string) []string {
 }
 
 // process is go-plugin's runner for one plugin process: like its own, but with
-// a lifeline, a listener, a quiet standard input, a process group and a death
+// a lifeline, a link, a listener, a quiet standard input, a process group and a death
 // signal of its own, and a channel that says when it is gone.
 type process struct {
 	host   *Host
@@ -47,7 +47,7 @@ var _ runner.Runner = (*process)(nil)
 
 // newProcess prepares to run a plugin; env is what go-plugin tells it. The
 // program is executed through the open file where there is one, see checked.
-func newProcess(h *Host, s Spec, program *os.File, env []string) (*process, error) {
+func newProcess(h *Host, s Spec, program, link *os.File, env []string) (*process, error) {
 	cmd := exec.Command(s.Command.Path, s.Command.Args...) //nolint:noctx // it outlives every context; the supervisor ends it
 	cmd.Env = append(inherited(s.Command.Env), env...)     // of two values for a name the last one counts
 	pass := func(name string, f *os.File) {
@@ -55,6 +55,7 @@ func newProcess(h *Host, s Spec, program *os.File, env []string) (*process, erro
 		cmd.Env = append(cmd.Env, name+"="+strconv.Itoa(2+len(cmd.ExtraFiles)))
 	}
 	pass(sdk.LifelineEnv, h.lifeline)
+	pass(sdk.LinkEnv, link)
 	if s.Listener != nil {
 		pass(sdk.ListenerEnv, s.Listener)
 	}

@@ -38,7 +38,8 @@ func (s *Storage) Use(c plugin.Config) Use {
 			s.current.Store(&running{client: p.Storage, boot: boot})
 			return nil
 		},
-		Down: func(error) { s.current.Store(nil) },
+		Serve: func(ctx context.Context, p *Plugin) error { return p.Storage.Last(ctx) },
+		Down:  func(error) { s.current.Store(nil) },
 	}
 }
 

@@ -6,8 +6,10 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -46,10 +48,14 @@ func behave(how string) {
 			panic(err)
 		}
 	case "other version":
+		link, _, err := sdk.NewLink()
+		if err != nil {
+			panic(err)
+		}
 		goplugin.Serve(&goplugin.ServeConfig{
 			HandshakeConfig: sdk.Handshake,
 			VersionedPlugins: map[int]goplugin.PluginSet{
-				sdk.ProtocolVersion + 1: {storage.PluginName: &storage.Plugin{Impl: memory.New()}},
+				sdk.ProtocolVersion + 1: {storage.PluginName: &storage.Plugin{Impl: memory.New(), Link: link}},
 			},
 			GRPCServer: goplugin.DefaultGRPCServer,
 		})
@@ -76,6 +82,21 @@ func behave(how string) {
 	case "long line":
 		fmt.Print(strings.Repeat("x", 1<<20))
 		os.Exit(0)
+	case "garbage on the link":
+		fd, err := strconv.Atoi(os.Getenv(sdk.LinkEnv))
+		if err != nil {
+			panic(err)
+		}
+		if fd, err = syscall.Dup(fd); err != nil {
+			panic(err)
+		}
+		memory.OnCommit = func(context.Context, []storage.Commit) error {
+			_, err := syscall.Write(fd, []byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
+			if err != nil {
+				panic(err)
+			}
+			select {}
+		}
 	case "crash":
 		memory.OnCommit = func(context.Context, []storage.Commit) error {
 			go panic("on purpose\nin two lines")

@@ -160,11 +160,14 @@ func (s *Store) stopCarrier() {
 	}
 }
 
-// carry is the carrier's goroutine.
+// carry is the carrier's goroutine. While it rests no commit wakes it: only the
+// end of its rest does, or what is urgent.
 func (s *Store) carry(ctx context.Context) {
 	defer close(s.carrier.done)
 	checkpoint := time.NewTimer(checkpointEvery)
 	defer checkpoint.Stop()
+	work := s.dirt.work // nil while it rests
+	var rested <-chan time.Time
 	for {
 		due := false
 		select {
@@ -187,14 +190,19 @@ func (s *Store) carry(ctx context.Context) {
 			}
 			continue
 		case <-s.dirt.urgent:
-		case <-s.dirt.work:
+		case <-work: // what comes next gathers for a while
+			signal(s.dirt.work)
+			work, rested = nil, time.After(s.fsync.pace(s.carryDelay))
+			continue
+		case <-rested:
 			select {
-			case <-ctx.Done():
-				return
-			case <-s.dirt.urgent:
-			case <-time.After(s.fsync.pace(s.carryDelay)):
+			case <-s.dirt.work:
+			default:
+				work, rested = s.dirt.work, nil
+				continue
 			}
 		}
+		began := time.Now()
 		if err := s.round(due); err != nil {
 			s.log.Error("carrying commits over failed; the journal keeps them", "error", err)
 			select {
@@ -204,6 +212,7 @@ func (s *Store) carry(ctx context.Context) {
 				signal(s.dirt.urgent)
 			}
 		}
+		work, rested = nil, time.After(s.fsync.pace(s.restAfter(time.Since(began))))
 		if due {
 			checkpoint.Reset(checkpointEvery)
 		}
@@ -211,6 +220,12 @@ func (s *Store) carry(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// restAfter is how long the carrier rests after a round that took so long: at
+// least its delay, and then so long that it works for a small part of the time.
+func (s *Store) restAfter(took time.Duration) time.Duration {
+	return min(max(s.carryDelay, restShare*took), restShare*s.carryDelay)
 }
 
 // round carries over what is pending, and checkpoints where a segment is full

@@ -17,6 +17,8 @@ type batch struct {
 	lines  []byte
 	staged map[id.Object]*staged
 	order  []*staged
+	free   []*staged // empty ones, to be used again
+	spans  []span    // of the commit that is being staged
 
 	unwritten atomic.Bool // the last one could not be written
 }
@@ -28,13 +30,23 @@ func (b *batch) release() {
 	if cap(b.lines) > 4<<20 {
 		b.lines = nil
 	}
-	if len(b.order) > 1024 {
-		b.staged, b.order = nil, nil
+	if len(b.order) > maxFree {
+		b.staged, b.order, b.free = nil, nil, nil
+	}
+	for _, g := range b.order {
+		clear(g.changes)
+		*g = staged{changes: g.changes[:0]}
+		if cap(g.changes) <= maxFree {
+			b.free = append(b.free, g)
+		}
 	}
 	clear(b.staged)
 	clear(b.order)
 	b.lines, b.order = b.lines[:0], b.order[:0]
 }
+
+// maxFree is how many of what a batch was made of wait for the next one.
+const maxFree = 1024
 
 // staged is what a batch does to one object.
 type staged struct {
@@ -99,6 +111,7 @@ func (s *Store) stage(commits []storage.Commit, results []error) {
 	if b.staged == nil {
 		b.staged = map[id.Object]*staged{}
 	}
+	r := roomFor(commits)
 	for i := range commits {
 		c := &commits[i]
 		g := s.stagedOf(c.Object)
@@ -114,8 +127,8 @@ func (s *Store) stage(commits []storage.Commit, results []error) {
 			g.failed = true
 			continue
 		}
-		b.lines = appendCommit(b.lines, c)
-		g.take(c, s.station, s.boot)
+		b.lines, b.spans = appendCommit(b.lines, c, b.spans[:0])
+		g.take(c, r.entries(b.lines, b.spans), &r, s.station, s.boot)
 	}
 }
 
@@ -123,7 +136,13 @@ func (s *Store) stagedOf(name id.Object) *staged {
 	b := &s.batch
 	g := b.staged[name]
 	if g == nil {
-		g = &staged{id: name, object: s.objects.get(name)}
+		if n := len(b.free); n > 0 {
+			g, b.free[n-1] = b.free[n-1], nil
+			b.free = b.free[:n-1]
+		} else {
+			g = &staged{}
+		}
+		g.id, g.object = name, s.objects.get(name)
 		if g.object != nil {
 			v := g.object.look()
 			g.tip, g.own = v.tip, v.own
@@ -144,25 +163,17 @@ func (g *staged) check(c *storage.Commit) error {
 	return before.Check(c, g.failed)
 }
 
-// take moves the tip on and keeps what the files will need, in memory of its own.
-func (g *staged) take(c *storage.Commit, station id.Station, boot uint64) {
+// take moves the tip on and keeps what the files will need, in memory of its own:
+// log is that already, the lines of the commit's entries as the log will hold them.
+func (g *staged) take(c *storage.Commit, log []byte, r *room, station id.Station, boot uint64) {
 	g.tip.follow(c)
-	ch := change{incarnation: c.Incarnation, sequence: c.Sequence, sums: sumsOf(c)}
+	ch := change{incarnation: c.Incarnation, sequence: c.Sequence, sums: r.sumsOf(c), state: r.changes(c.State), log: log}
 	for _, s := range ch.sums {
 		g.tip.digest.Add(s.sum)
 	}
-	if len(c.State) > 0 {
-		ch.state = slices.Clone(c.State)
-		for i := range ch.state {
-			ch.state[i].Value = slices.Clone(ch.state[i].Value)
-		}
-	}
 	for i := range c.Entries {
-		e := &c.Entries[i]
-		start := len(ch.log)
-		ch.log = seal(appendEntry(ch.log, e), start)
-		if e.ID.Station == station && e.ID.Boot == boot {
-			g.own = max(g.own, e.ID.Sequence)
+		if e := &c.Entries[i].ID; e.Station == station && e.Boot == boot {
+			g.own = max(g.own, e.Sequence)
 		}
 	}
 	if c.Version != nil {

@@ -22,7 +22,7 @@ func TestTornTailIsCut(t *testing.T) {
 	count(t, s, "a", 1, 3)
 	f.kill(s)
 	whole := usedPart(f.read("journal/000001.tsv"))
-	torn := appendCommit(nil, new(numbered("a", 4))) // without its batch line
+	torn := linesOf(new(numbered("a", 4))) // without its batch line
 	f.write("journal/000001.tsv", slices.Concat(whole, torn, newlines))
 	s = f.open()
 	wantCount(t, s, "a", 1, 2, 3)

@@ -28,9 +28,8 @@ type bucketSum struct {
 	sum    storage.Sum
 }
 
-// sumsOf gives what a commit adds to its object's digest.
-func sumsOf(c *storage.Commit) []bucketSum {
-	sums := make([]bucketSum, 0, len(c.State)+len(c.Entries))
+// appendSums appends what a commit adds to its object's digest.
+func appendSums(sums []bucketSum, c *storage.Commit) []bucketSum {
 	for i := range c.State {
 		ch := &c.State[i]
 		sum := storage.StateItem(c.Object, c.Incarnation, ch.Key, ch.Stamp)
@@ -39,9 +38,10 @@ func sumsOf(c *storage.Commit) []bucketSum {
 		}
 		sums = append(sums, bucketSum{storage.Bucket(ch.Key), sum})
 	}
+	var text [256]byte
 	for i := range c.Entries {
-		entry := c.Entries[i].ID.String()
-		sums = append(sums, bucketSum{storage.Bucket(entry), storage.LogItem(c.Object, c.Incarnation, []byte(entry))})
+		entry := c.Entries[i].ID.AppendTo(text[:0])
+		sums = append(sums, bucketSum{storage.Bucket(entry), storage.LogItem(c.Object, c.Incarnation, entry)})
 	}
 	return sums
 }
@@ -349,7 +349,7 @@ func (s *Store) sumUp(o *object) (*buckets, error) {
 		return nil, err
 	}
 	if err := s.eachEntry(o, v, func(entry []byte) {
-		b.sums[storage.Bucket(string(entry))].Add(storage.LogItem(o.id, v.incarnation, entry))
+		b.sums[storage.Bucket(entry)].Add(storage.LogItem(o.id, v.incarnation, entry))
 	}); err != nil {
 		return nil, err
 	}

@@ -113,6 +113,12 @@ func count(t testing.TB, s *Store, name id.Object, a, b uint64) {
 	}
 }
 
+// linesOf gives the lines of a commit in the journal.
+func linesOf(c *storage.Commit) []byte {
+	b, _ := appendCommit(nil, c, nil)
+	return b
+}
+
 // numbered is a commit that sets "n" and the key of its sequence, and logs one entry.
 func numbered(name id.Object, n uint64) storage.Commit {
 	c := counting(name, n)

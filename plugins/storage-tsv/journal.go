@@ -140,8 +140,9 @@ func (j *journal) release() {
 
 // appendCommit appends the lines of a commit: one that says how many follow,
 // and one per change, entry and version. Each has a checksum of its own, so that
-// damage costs the commits it touches and not those that share their batch.
-func appendCommit(b []byte, c *storage.Commit) []byte {
+// damage costs the commits it touches and not those that share their batch. entries
+// grows by where the columns of each log entry stand, which are those of the log.
+func appendCommit(b []byte, c *storage.Commit, entries []span) ([]byte, []span) {
 	start := len(b)
 	b = append(append(append(b, "commit\t"...), c.Object...), '\t')
 	b = append(appendNumber(b, c.Incarnation), '\t')
@@ -164,7 +165,11 @@ func appendCommit(b []byte, c *storage.Commit) []byte {
 	}
 	for i := range c.Entries {
 		start = len(b)
-		b = seal(appendEntry(append(b, "log\t"...), &c.Entries[i]), start)
+		b = append(b, "log\t"...)
+		from := len(b)
+		b = appendEntry(b, &c.Entries[i])
+		entries = append(entries, span{from, len(b)})
+		b = seal(b, start)
 	}
 	if v := c.Version; v != nil {
 		start = len(b)
@@ -180,7 +185,7 @@ func appendCommit(b []byte, c *storage.Commit) []byte {
 		b = append(appendFile(append(b, "file\t"...), &c.Files[i].File), '\t')
 		b = seal(append(b, c.Files[i].Upload...), start)
 	}
-	return b
+	return b, entries
 }
 
 const commitColumns = 9

@@ -141,7 +141,7 @@ func TestJournalHoldsNoCommit(t *testing.T) {
 	if err := s.Commit(t.Context(), []storage.Commit{bad})[0]; err == nil {
 		t.Error("a version of another hash was taken")
 	}
-	if err := s.write(appendCommit(nil, &bad)); err != nil {
+	if err := s.write(linesOf(&bad)); err != nil {
 		t.Fatal(err)
 	}
 	count(t, s, "b", 1, 1)

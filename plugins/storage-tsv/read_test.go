@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -149,6 +150,14 @@ func TestBatchKeepsNothing(t *testing.T) {
 			if g != nil {
 				t.Fatalf("after a batch of %d objects that of %s is kept", objects, g.id)
 			}
+		}
+		for _, g := range s.batch.free {
+			if kept := slices.ContainsFunc(g.changes[:cap(g.changes)], func(c change) bool { return c.sequence != 0 }); kept || g.object != nil {
+				t.Fatalf("after a batch of %d objects a commit of object %s is kept", objects, g.id)
+			}
+		}
+		if len(s.batch.free) > maxFree {
+			t.Errorf("after a batch of %d objects %d are kept to be used again", objects, len(s.batch.free))
 		}
 		if len(s.batch.staged) != 0 || cap(s.batch.order) > 1024 {
 			t.Errorf("after a batch of %d objects %d are staged, with room for %d", objects, len(s.batch.staged), cap(s.batch.order))

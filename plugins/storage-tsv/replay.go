@@ -426,7 +426,12 @@ func (r *replay) take(c *storage.Commit) {
 	}
 	gap := c.Sequence != o.tip.sequence+1
 	g := staged{tip: o.tip}
-	g.take(c, s.station, 0)
+	var log []byte
+	for i := range c.Entries {
+		start := len(log)
+		log = seal(appendEntry(log, &c.Entries[i]), start)
+	}
+	g.take(c, log, &room{}, s.station, 0)
 	g.tip.summed = g.tip.summed && !gap
 	s.setTip(o, g.tip)
 	o.pending = append(o.pending, g.changes...)

@@ -28,7 +28,8 @@ const (
 	segmentSize     = 16 << 20              // bytes after which a journal segment is full
 	logSize         = 16 << 20              // bytes after which a file of a log is closed
 	maxSealed       = 4                     // full segments that may wait to be carried over
-	carryDelay      = 50 * time.Millisecond // between rounds of the carrier, so that changes of a key gather
+	carryDelay      = 50 * time.Millisecond // between rounds of the carrier, at least, so that changes of a key gather
+	restShare       = 20                    // how many times as long as it worked the carrier rests, and most of carryDelay's that it rests
 	retryDelay      = time.Second           // after a round that failed
 	checkpointEvery = time.Minute           // at most, between a change and the checkpoint that covers it
 	syncAllAbove    = 64                    // touched objects above which a checkpoint syncs the whole file system

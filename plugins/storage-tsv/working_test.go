@@ -35,7 +35,7 @@ func TestWorkingFormat(t *testing.T) {
 
 	c := storage.Commit{Object: "a", Incarnation: 1, Sequence: 9, Stamp: hlc.Stamp{Time: 5, Station: id.Station("st-1")}, Working: 6}
 	want := "commit\ta\t1\t9\t" + c.Stamp.String() + "\t\t0\t0\t1\t"
-	lines := strings.Split(string(appendCommit(nil, &c)), "\n")
+	lines := strings.Split(string(linesOf(&c)), "\n")
 	if len(lines) != 3 || !strings.HasPrefix(lines[0], want) || lines[1] != "working\t6\t"+lines[1][len(lines[1])-8:] {
 		t.Fatalf("the journal has %q", lines)
 	}

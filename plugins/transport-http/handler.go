@@ -24,6 +24,7 @@ type handler struct {
 	own     []string        // the X-Station-Id of most responses
 	serving context.Context // ends when the station stops: no answer may go on for long then
 	calls   context.Context // of the calls: ends with Serve, not with the client's connection
+	timed   atomic.Pointer[timedCalls]
 	origin  *http.CrossOriginProtection
 	forms   *forms
 	policy  policies
@@ -56,6 +57,21 @@ type exchange struct {
 	began time.Time // where requests are logged
 
 	byForm bool // a page of the object sent it, which may do nothing but call that object
+
+	values [3]string // of headers of the response, see value
+}
+
+// The headers that nearly every response has one value of, for value.
+const (
+	requestIDValue = iota
+	typeValue
+	lengthValue
+)
+
+// value gives the values of a header that has one, without memory of its own.
+func (x *exchange) value(i int, v string) []string {
+	x.values[i] = v
+	return x.values[i : i+1 : i+1]
 }
 
 // ServeHTTP answers one request. What can go wrong comes back as an error to
@@ -68,7 +84,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer x.end()
 	header := w.Header()
-	header["X-Request-Id"] = []string{x.id}
+	header["X-Request-Id"] = x.value(requestIDValue, x.id)
 	header["X-Station-Id"] = h.own
 	header["X-Content-Type-Options"] = nosniff
 	x.lastOfConnection()

@@ -325,6 +325,27 @@ func TestClientGone(t *testing.T) {
 	})
 }
 
+// TestTimeOfCalls: a call has callTime, up to a second less, whatever called before it.
+func TestTimeOfCalls(t *testing.T) {
+	inTime(t, func(t *testing.T, fake *transporttest.Host, dial func() net.Conn, _ func() time.Duration) {
+		fake.Answer("slow", transporttest.Answer{Hold: make(chan struct{})})
+		var calls sync.WaitGroup
+		for range 25 {
+			calls.Go(func() {
+				conn := dial()
+				defer func() { _ = conn.Close() }()
+				_, _ = io.WriteString(conn, "GET /objects/slow HTTP/1.1\r\nHost: localhost\r\n\r\n")
+				got, took := readAnswer(t, conn, "GET")
+				if got.StatusCode != http.StatusGatewayTimeout || took > callTime || took <= callTime-time.Second {
+					t.Errorf("got %d after %v", got.StatusCode, took)
+				}
+			})
+			time.Sleep(time.Second / 10)
+		}
+		calls.Wait()
+	})
+}
+
 // TestDrainIsBounded: a call that does not end is given up after DrainTime.
 func TestDrainIsBounded(t *testing.T) {
 	inTime(t, func(t *testing.T, fake *transporttest.Host, dial func() net.Conn, end func() time.Duration) {

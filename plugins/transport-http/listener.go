@@ -1,10 +1,9 @@
 package transporthttp
 
 import (
-	"context"
 	"net"
-	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,6 +20,8 @@ type limited struct {
 	closed chan struct{}
 	open   sync.WaitGroup // one for each connection
 	counts *counts
+	ending atomic.Bool // end was called
+	looks  atomic.Bool // a look at those that rest is to come
 
 	mu    sync.Mutex
 	last  time.Time // when the last connection is taken; zero before end
@@ -39,14 +40,14 @@ func (l *limited) Accept() (net.Conn, error) {
 			return nil, net.ErrClosed
 		}
 	}
-	if l.ending() && !l.hurry() {
+	if l.ending.Load() && !l.hurry() {
 		<-l.slots
 		return nil, net.ErrClosed
 	}
 	c, err := l.Listener.Accept()
 	if err != nil {
 		<-l.slots
-		if l.ending() {
+		if l.ending.Load() {
 			err = net.ErrClosed // no fault after which net/http would try again
 		}
 		return nil, err
@@ -56,7 +57,7 @@ func (l *limited) Accept() (net.Conn, error) {
 
 // track wraps a connection that has just been accepted.
 func (l *limited) track(accepted net.Conn) *conn {
-	c := &conn{Conn: accepted, of: l, waits: true}
+	c := newConn(accepted, l)
 	l.open.Add(1)
 	l.counts.open.Add(1)
 	l.counts.accepted.Add(1)
@@ -75,6 +76,7 @@ func (l *limited) track(accepted net.Conn) *conn {
 func (l *limited) end() {
 	l.mu.Lock()
 	l.last = time.Now().Add(silentTime)
+	l.ending.Store(true) // before hasten: what a connection sets later keeps to it by itself
 	for c := range l.conns {
 		c.hasten()
 	}
@@ -83,12 +85,6 @@ func (l *limited) end() {
 		_ = l.Close() // nothing can be done about a listener that does not close
 	}
 	time.AfterFunc(silentTime, l.release) // an Accept that waits for a slot takes nobody any more
-}
-
-func (l *limited) ending() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return !l.last.IsZero()
 }
 
 // hurry has the next Accept end where no connection is in the queue. It reports
@@ -101,6 +97,27 @@ func (l *limited) hurry() bool {
 	return ok && time.Now().Before(last) && timed.SetDeadline(time.Now().Add(queueTime)) == nil
 }
 
+// lookLater has a look at the connections that rest in restTime, and again until none
+// rests. One timer serves them all.
+func (l *limited) lookLater() {
+	if !l.looks.Load() && l.looks.CompareAndSwap(false, true) {
+		time.AfterFunc(restTime, l.look)
+	}
+}
+
+func (l *limited) look() {
+	l.looks.Store(false) // first: whoever rests from now on begins another
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	rest := false
+	for c := range l.conns {
+		rest = c.look() || rest
+	}
+	if rest {
+		l.lookLater()
+	}
+}
+
 // Close also ends an Accept that waits for a slot.
 func (l *limited) Close() error {
 	l.release()
@@ -109,114 +126,3 @@ func (l *limited) Close() error {
 
 // release ends an Accept that waits for a slot.
 func (l *limited) release() { l.once.Do(func() { close(l.closed) }) }
-
-// conn is a connection that holds a slot, and whose writes end in a time that
-// grows with their length, so that a client that does not read cannot keep it.
-type conn struct {
-	net.Conn
-	of   *limited
-	once sync.Once
-
-	mu    sync.Mutex
-	waits bool // for the first byte of a request
-}
-
-// state takes note of what net/http does with the connection.
-func (c *conn) state(s http.ConnState) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.waits = s == http.StateNew || s == http.StateIdle
-}
-
-// Read notes that a request begins.
-func (c *conn) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
-	if n > 0 {
-		c.of.counts.received.Add(int64(n))
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.waits = false
-	}
-	return n, err
-}
-
-// hasten gives a connection that waits for a request silentTime.
-func (c *conn) hasten() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.waits {
-		_ = c.Conn.SetReadDeadline(time.Now().Add(silentTime)) // one that is closed needs none
-	}
-}
-
-// SetReadDeadline gives a connection that waits for a request no more than
-// silentTime once the listener ends.
-func (c *conn) SetReadDeadline(t time.Time) error {
-	ending := c.of.ending()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if most := time.Now().Add(silentTime); ending && c.waits && (t.IsZero() || t.After(most)) {
-		t = most
-	}
-	return c.Conn.SetReadDeadline(t)
-}
-
-// Write gives each piece graceTime and the time it takes at minRate.
-func (c *conn) Write(b []byte) (int, error) {
-	if err := c.SetWriteDeadline(time.Now().Add(allowance(len(b)))); err != nil {
-		return 0, err
-	}
-	n, err := c.Conn.Write(b)
-	c.of.counts.sent.Add(int64(n))
-	return n, err
-}
-
-// cut closes the connection, and drops what the system holds for it.
-func (c *conn) cut() {
-	if lingers, ok := c.Conn.(interface{ SetLinger(int) error }); ok {
-		_ = lingers.SetLinger(0) // one that is closed has nothing left
-	}
-	_ = c.Close()
-}
-
-type connKey struct{}
-
-// withConn lets connOf find the connection of a request.
-func withConn(ctx context.Context, c net.Conn) context.Context {
-	return context.WithValue(ctx, connKey{}, c)
-}
-
-// connOf gives the connection of a request, nil in a test without one.
-func connOf(r *http.Request) *conn {
-	c, _ := r.Context().Value(connKey{}).(*conn)
-	return c
-}
-
-// CloseWrite lets net/http close gently: the client reads the answer to a
-// request that was refused half-way, not a reset.
-func (c *conn) CloseWrite() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return nil
-}
-
-// Close frees the slot.
-func (c *conn) Close() error {
-	defer c.once.Do(c.release)
-	return c.Conn.Close()
-}
-
-func (c *conn) release() {
-	c.of.mu.Lock()
-	delete(c.of.conns, c)
-	c.of.mu.Unlock()
-	c.of.counts.open.Add(-1)
-	<-c.of.slots
-	c.of.open.Done()
-}
-
-// allowance is how long n bytes may take.
-func allowance(n int) time.Duration {
-	return graceTime + time.Duration(n/minRate)*time.Second + time.Duration(n%minRate)*time.Second/minRate
-}

@@ -113,7 +113,7 @@ func (x *exchange) send(status int, body []byte) {
 	case bare:
 		delete(header, "Content-Type")
 	case !head || len(body) > 0:
-		header["Content-Length"] = []string{strconv.Itoa(len(body))}
+		header["Content-Length"] = x.value(lengthValue, strconv.Itoa(len(body)))
 	}
 	if len(body) > 0 && header["Content-Type"] == nil && !bare {
 		header["Content-Type"] = []string{"application/octet-stream"} // else net/http guesses
@@ -144,7 +144,10 @@ func (x *exchange) looks() bool {
 // answers that wait, nil for a small one. Errors: those of a connection that is closed,
 // by the client or since too much waits for slow ones.
 func (x *exchange) write(body []byte, waits *list.Element) error {
-	start := time.Now()
+	var start time.Time
+	if len(body) > pieceBytes {
+		start = time.Now()
+	}
 	for sent := 0; sent < len(body); {
 		if sent > 0 && time.Since(start) > allowance(sent) {
 			panic(http.ErrAbortHandler)
@@ -204,7 +207,7 @@ func (x *exchange) setHeader(header http.Header, object id.Object, f host.Field)
 	}
 	if name == "Content-Type" {
 		if f.Value = strings.TrimSpace(f.Value); f.Value != "" {
-			header["Content-Type"] = []string{f.Value} // the last one counts
+			header["Content-Type"] = x.value(typeValue, f.Value) // the last one counts
 		}
 		return
 	}

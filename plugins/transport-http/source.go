@@ -231,7 +231,8 @@ func isJSON(media string) bool {
 }
 
 // ifMatch gives the hash of the header If-Match, empty where there is none. A "*"
-// stands for the hash that the object has.
+// stands for the hash that the object has, also where it is out of service; that is
+// empty for one that has no version.
 func (x *exchange) ifMatch(ctx context.Context, object id.Object) (string, error) {
 	tag, err := x.matchTag("source")
 	if tag != "*" {
@@ -240,6 +241,10 @@ func (x *exchange) ifMatch(ctx context.Context, object id.Object) (string, error
 	s, err := x.host.Source(ctx, object)
 	if errs.Is(err, errs.NotFound) {
 		return "", errs.New(errs.Precondition, "", "There is no object %q yet.", object)
+	}
+	if err != nil && errs.From(err).CodeOf() == host.OutOfService {
+		m, err := x.host.Metadata(ctx, host.MetadataQuery{Object: object})
+		return m.Hash, err
 	}
 	return s.Hash, err
 }

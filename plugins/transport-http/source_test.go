@@ -1,6 +1,7 @@
 package transporthttp
 
 import (
+	"context"
 	"net/http"
 	"reflect"
 	"strings"
@@ -9,7 +10,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/dbbasic/station/sdk/errs"
 	"github.com/dbbasic/station/sdk/host"
+	"github.com/dbbasic/station/sdk/id"
 	"github.com/dbbasic/station/sdk/storage"
 	"github.com/dbbasic/station/sdk/transport/transporttest"
 )
@@ -121,6 +124,31 @@ func TestIfMatch(t *testing.T) {
 		if got.StatusCode != http.StatusOK || s.host.Published()[len(s.host.Published())-1].IfMatch != hash {
 			t.Errorf("If-Match: %s gave %d %s", tag, got.StatusCode, got.body)
 		}
+	}
+}
+
+// brokenHost has an object that is out of service.
+type brokenHost struct{ host.Host }
+
+func (brokenHost) Source(context.Context, id.Object) (host.Source, error) {
+	return host.Source{}, errs.New(errs.Unavailable, host.OutOfService, "It is out of service.")
+}
+
+// TestIfMatchOutOfService: "*" stands for the newest version of an object that has no
+// source to show, on which a mended one is put.
+func TestIfMatchOutOfService(t *testing.T) {
+	fake := transporttest.NewHost()
+	newest := storage.Hash([]byte("return 1"))
+	fake.Add(transporttest.Data{Info: host.ObjectInfo{Object: "a"}, Source: host.Source{Object: "a", Hash: newest}, Metadata: host.Metadata{Object: "a", Hash: newest}})
+	s := serveOn(t, fake, brokenHost{fake})
+	if got := s.do("GET", "/objects/a?source=true", ""); got.StatusCode != http.StatusServiceUnavailable || !strings.Contains(got.body, `"out_of_service"`) || got.Header.Get("ETag") != "" {
+		t.Errorf("the source is %d %s with ETag %s", got.StatusCode, got.body, got.Header.Get("ETag"))
+	}
+	if got := s.do("PUT", "/objects/a?source=true", `{"code":"return 2"}`, asJSON, "If-Match: *"); got.StatusCode != http.StatusOK {
+		t.Fatalf("a mended source: %d %s", got.StatusCode, got.body)
+	}
+	if all := fake.Published(); all[len(all)-1].IfMatch != newest {
+		t.Errorf("the host got %+v", all)
 	}
 }
 

@@ -29,6 +29,7 @@ const (
 	idleTime    = 2 * time.Minute                  // between two requests of a connection
 	callTime    = 35 * time.Second                 // a call of the host; the kernel's own limit is 30 s
 	silentTime  = 100 * time.Millisecond           // a connection without a request may say nothing for this while the station stops
+	restTime    = 100 * time.Millisecond           // an answer that takes this, or twice as long, begins to look whether its client is there
 	queueTime   = 20 * time.Millisecond            // without a new connection, and the station that stops takes none
 	graceTime   = 10 * time.Second                 // a body or an answer may take this and len/minRate
 	minRate     = 32 << 10                         // bytes per second
@@ -38,6 +39,7 @@ const (
 	maxAnswers  = 128 << 20                        // bytes of all answers in memory that are not small and wait for their clients
 	smallAnswer = 4 << 10                          // bytes that net/http has for each connection anyway
 	heapLimit   = maxBodies + maxAnswers + 128<<20 // bytes to which the collector is held: without it as much garbage gathers as is alive
+	garbage     = 300                              // percent of what is alive that may gather before the collector runs, within heapLimit
 	maxFields   = 10_000                           // of a query or a form
 	maxFiles    = 1 << 30                          // bytes of all files of a form
 	maxUploads  = 100                              // files of a form
@@ -133,6 +135,9 @@ func (t *Transport) Serve(ctx context.Context, ln net.Listener, h host.Host) err
 	}
 	if _, set := os.LookupEnv("GOMEMLIMIT"); !set {
 		defer debug.SetMemoryLimit(debug.SetMemoryLimit(heapLimit))
+	}
+	if _, set := os.LookupEnv("GOGC"); !set {
+		defer debug.SetGCPercent(debug.SetGCPercent(garbage))
 	}
 	if u, ok := ln.(*net.UnixListener); ok {
 		u.SetUnlinkOnClose(false) // the socket file is the kernel's

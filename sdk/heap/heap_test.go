@@ -2,6 +2,7 @@ package heap
 
 import (
 	"context"
+	"runtime"
 	"runtime/debug"
 	"testing"
 	"testing/synctest"
@@ -62,6 +63,22 @@ func TestTend(t *testing.T) {
 		end()
 		<-ended
 	})
+}
+
+// TestSpare: a small process allocates 12 MiB, and the collector stays away.
+func TestSpare(t *testing.T) {
+	Spare()
+	defer func() { spared = nil }()
+	runtime.GC()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range 12 << 10 {
+		kept = make([]byte, 1<<10)
+	}
+	runtime.ReadMemStats(&after)
+	if n := after.NumGC - before.NumGC; n > 0 {
+		t.Errorf("the collector ran %d times", n)
+	}
 }
 
 // litter leaves 64 MiB of garbage, and gives what the heap then holds.

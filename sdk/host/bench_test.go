@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/dbbasic/station/sdk/id"
+	"github.com/dbbasic/station/sdk/internal/plugintest"
 	"github.com/dbbasic/station/sdk/internal/shim"
 )
 
@@ -24,7 +25,22 @@ func (echo) Invoke(_ context.Context, c Call) (Result, error) {
 	return Result{Status: 200, Header: []Field{{"Content-Type", "application/json"}}, Body: []byte(`{"status":"ok","count":1}`), Station: c.Station}, nil
 }
 
-// dial serves h on a unix socket and gives the Host at the other end of it.
+// linked serves Invoke of h over a link, until the test ends, and gives the other end.
+func linked(t testing.TB, h Host) *net.UnixConn {
+	t.Helper()
+	kernel, plugin := plugintest.Link(t)
+	served := make(chan error, 1)
+	go func() { served <- Answer(kernel, h) }()
+	t.Cleanup(func() {
+		_ = plugin.Close()
+		if err := <-served; err == nil {
+			t.Error("Answer has ended and does not say why")
+		}
+	})
+	return plugin
+}
+
+// dial serves h on a unix socket and over a link, and gives the Host at the other end.
 func dial(t testing.TB, h Host) Host {
 	t.Helper()
 	ln, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
@@ -48,7 +64,7 @@ func dial(t testing.TB, h Host) Host {
 			t.Error(err)
 		}
 	})
-	return NewClient(conn)
+	return NewClient(conn, linked(t, h))
 }
 
 // processor is what the process has used of the processors: what a call costs on a

@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"net"
 
 	"google.golang.org/grpc"
 
@@ -17,9 +18,9 @@ type client struct {
 	invoke *shim.Caller[Call, Result]
 }
 
-// NewClient gives the Host at the other end of a connection.
-func NewClient(conn grpc.ClientConnInterface) Host {
-	return &client{c: pb.NewHostServiceClient(conn), invoke: shim.NewCaller(conn, &invoke)}
+// NewClient gives the Host at the other end of a connection and of the link that Answer serves.
+func NewClient(conn grpc.ClientConnInterface, link *net.UnixConn) Host {
+	return &client{c: pb.NewHostServiceClient(conn), invoke: shim.NewCaller(link, &invoke)}
 }
 
 func (c *client) Identity(ctx context.Context) (Identity, error) {

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/dbbasic/station/sdk/errs"
+	"github.com/dbbasic/station/sdk/internal/plugintest"
 	"github.com/dbbasic/station/sdk/internal/shim"
 )
 
@@ -16,27 +17,6 @@ import (
 type broken struct {
 	grpc.ClientConnInterface
 	err error
-}
-
-// NewStream gives the stream of Invoke, which breaks once a call was sent.
-func (b broken) NewStream(_ context.Context, _ *grpc.StreamDesc, _ string, _ ...grpc.CallOption) (grpc.ClientStream, error) {
-	return &breakingStream{err: b.err, sent: make(chan struct{}, 1)}, nil
-}
-
-type breakingStream struct {
-	grpc.ClientStream
-	err  error
-	sent chan struct{}
-}
-
-func (s *breakingStream) SendMsg(any) error {
-	s.sent <- struct{}{}
-	return nil
-}
-
-func (s *breakingStream) RecvMsg(any) error {
-	<-s.sent
-	return s.err
 }
 
 func (b broken) Invoke(context.Context, string, any, any, ...grpc.CallOption) error {
@@ -57,12 +37,19 @@ func TestLostKernelLeavesTheOutcomeOpen(t *testing.T) {
 		{shim.ToStatus(errs.New(errs.Unavailable, "storage_down", "down")), errs.Unavailable},
 		{shim.ToStatus(errs.New(errs.NotFound, "", "none")), errs.NotFound},
 	} {
-		if err := NewClient(broken{err: c.err}).Delete(t.Context(), Deletion{Object: "a"}); !errs.Is(err, c.want) {
+		if err := NewClient(broken{err: c.err}, linked(t, echo{})).Delete(t.Context(), Deletion{Object: "a"}); !errs.Is(err, c.want) {
 			t.Errorf("%v gives %v, want kind %v", c.err, err, c.want)
 		}
-		// An answer to a call is no end of the stream: whatever ended that, it was no answer.
-		if _, err := NewClient(broken{err: c.err}).Invoke(t.Context(), Call{Object: "a", Method: "GET"}); !errs.Is(err, errs.Unknown) {
-			t.Errorf("a stream that breaks with %v gives %v, want kind %v", c.err, err, errs.Unknown)
+	}
+	kernel, plugin := plugintest.Link(t)
+	go func() {
+		_, _ = kernel.Read(make([]byte, 1)) // a call, or the end of the test
+		_ = kernel.Close()
+	}()
+	h := NewClient(broken{}, plugin)
+	for _, want := range []errs.Kind{errs.Unknown, errs.Unavailable} { // of the call that was sent, and of those that could not be
+		if _, err := h.Invoke(t.Context(), Call{Object: "a", Method: "GET"}); !errs.Is(err, want) {
+			t.Errorf("a link that breaks gives %v, want kind %v", err, want)
 		}
 	}
 }

@@ -179,6 +179,11 @@ type Identity struct {
 	Version string // of the station binary
 }
 
+// OutOfService is the code of errs.Unavailable for an object of which storage gives or
+// takes nothing, while it does of others. Metadata says why, and gives the hash on
+// which a mended source can be published.
+const OutOfService = "out_of_service"
+
 // Host is the kernel as a transport sees it. All methods are safe for
 // concurrent use, and each takes its deadline from ctx. Every method that names
 // an object gives errs.NotFound for one that is not in service, and errs.Invalid
@@ -196,7 +201,8 @@ type Host interface {
 	// Objects lists the objects in service.
 	Objects(ctx context.Context, q ObjectsQuery) (ObjectsPage, error)
 
-	// Source gives the source that an object runs.
+	// Source gives the source that an object runs. Errors: also errs.Unavailable
+	// (OutOfService) where it runs none, since storage does not give it.
 	Source(ctx context.Context, object id.Object) (Source, error)
 
 	// State reads an object's state between two of its calls. Errors: also
@@ -288,8 +294,9 @@ type Host interface {
 	// those are others than it ran with, a version that says so is added. Nothing is
 	// read of r where there can be no such object. An error of r is given back as it is
 	// and leaves nothing; ctx may have no deadline. Errors: errs.Conflict (object_exists)
-	// where there is or was an object of that id, or a script of it; errs.Conflict for an
-	// id of a module; errs.Invalid (bad_archive) for what is no whole archive, or holds
+	// where there is or was an object of that id, or a script of it; errs.Conflict
+	// (import_runs) where one of that id still runs after a wait of 2 s: it may be one
+	// that broke off, which is being removed; errs.Conflict for an id of a module; errs.Invalid (bad_archive) for what is no whole archive, or holds
 	// what no object may; errs.TooLarge (import_too_large) for more than an object may
 	// have; errs.Source with the line where the newest version does not load here;
 	// errs.Busy where too many imports run; errs.Unavailable. After errs.Unknown the

@@ -8,11 +8,11 @@ import (
 	"github.com/dbbasic/station/sdk/internal/shim"
 )
 
-// invoke is Host.Invoke, whose calls go together over one stream. Its messages are those of
+// invoke is Host.Invoke, whose calls have a link for themselves. Its messages are those of
 // host.proto, written and read without protobuf's structs between: a call has a field or
 // three for each of its headers.
 var invoke = shim.Method[Call, Result]{
-	Name:   pb.HostService_Invoke_FullMethodName,
+	Name:   "host.Invoke",
 	Req:    shim.Format[Call]{Size: sizeOfCall, Append: appendCall, Parse: parseCall},
 	Result: shim.Format[Result]{Size: sizeOfResult, Append: appendResult, Parse: parseResult},
 }

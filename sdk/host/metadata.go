@@ -20,7 +20,7 @@ type Metadata struct {
 	Object   id.Object
 	Path     string   // of the script, below the scripts folder, with slashes
 	Version  uint64   // of the source in service, 0 where none has ever loaded
-	Hash     string   // of the source in service: SHA-256, 64 hex digits
+	Hash     string   // of the source in service, or of the newest version of an object that is out of service with it: SHA-256, 64 hex digits
 	Declared []byte   // a JSON object: the script's table `object`, see MaxDeclared; nil where there is none
 	Methods  []string // that the object answers, in the order of Allow; none of a module
 

@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"net"
 
 	"google.golang.org/grpc"
 
@@ -11,10 +12,13 @@ import (
 	"github.com/dbbasic/station/sdk/storage"
 )
 
-// Register serves h to a plugin.
+// Register serves h to a plugin, but for Invoke.
 func Register(s grpc.ServiceRegistrar, h Host) {
 	pb.RegisterHostServiceServer(s, &server{h: h})
 }
+
+// Answer serves Invoke to a plugin, until the link breaks or is closed; the error says why.
+func Answer(link *net.UnixConn, h Host) error { return shim.Answer(link, &invoke, h.Invoke) }
 
 type server struct {
 	pb.UnimplementedHostServiceServer
@@ -27,10 +31,6 @@ func (s *server) Identity(ctx context.Context, _ *pb.Empty) (*pb.HostIdentity, e
 		return nil, err
 	}
 	return &pb.HostIdentity{Station: string(i.Station), Version: i.Version}, nil
-}
-
-func (s *server) Invoke(stream grpc.BidiStreamingServer[pb.Frame, pb.Frame]) error {
-	return shim.Answer(stream, &invoke, s.h.Invoke)
 }
 
 func (s *server) Objects(ctx context.Context, m *pb.HostObjectsQuery) (*pb.HostObjects, error) {

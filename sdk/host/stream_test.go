@@ -70,7 +70,7 @@ func connect(t *testing.T, k *kernel) Host {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close(); s.Stop() })
-	return NewClient(conn)
+	return NewClient(conn, linked(t, k))
 }
 
 // counted counts what is read of it.
@@ -211,7 +211,7 @@ func TestPutFileStream(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close(); s.Stop() })
-	h := NewClient(conn)
+	h := NewClient(conn, linked(t, p))
 	put := func(r io.Reader) (StoredFile, error) {
 		return h.PutFile(t.Context(), NewFile{Object: "a", Name: "f"}, r)
 	}

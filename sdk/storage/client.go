@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 
 	"google.golang.org/grpc"
 
@@ -24,8 +25,8 @@ type Client struct {
 
 var _ Storage = (*Client)(nil)
 
-func newClient(conn *grpc.ClientConn) *Client {
-	return &Client{Base: shim.NewBase(conn), c: pb.NewStorageServiceClient(conn), commit: shim.NewCaller(conn, &commit)}
+func newClient(conn *grpc.ClientConn, link *net.UnixConn) *Client {
+	return &Client{Base: shim.NewBase(conn), c: pb.NewStorageServiceClient(conn), commit: shim.NewCaller(link, &commit)}
 }
 
 // Info implements plugin.Plugin.
@@ -45,6 +46,10 @@ func (c *Client) Boot(ctx context.Context) (Boot, error) {
 	}
 	return Boot{Number: m.GetNumber(), High: hlc.Time(m.GetHigh())}, nil
 }
+
+// Last returns once the link over which commits go has broken, with the reason, or ctx has
+// ended, with nil. No process has a second link.
+func (c *Client) Last(ctx context.Context) error { return c.commit.Last(ctx) }
 
 // Commit implements Storage. Where the connection fails after the batch may
 // have been sent, the outcome of all its commits is errs.Unknown.

@@ -10,10 +10,10 @@ import (
 	"github.com/dbbasic/station/sdk/internal/shim"
 )
 
-// commit is Storage.Commit, whose calls go over one stream. Its messages are those of
+// commit is Storage.Commit, whose calls have a link for themselves. Its messages are those of
 // storage.proto; what is in every commit is written and read without protobuf's structs between.
 var commit = shim.Method[[]Commit, []error]{
-	Name:   pb.StorageService_Commit_FullMethodName,
+	Name:   "storage.Commit",
 	Req:    shim.Format[[]Commit]{Size: sizeOfCommits, Append: appendCommits, Parse: parseCommits},
 	Result: shim.Format[[]error]{Size: sizeOfResults, Append: appendResults, Parse: parseResults},
 }

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"hash/fnv"
 
 	"github.com/dbbasic/station/sdk/hlc"
 	"github.com/dbbasic/station/sdk/id"
@@ -89,8 +88,11 @@ func sumOf(b []byte) Sum {
 
 // Bucket says which bucket an item is in: of an object's digest by its key or
 // entry id, of a whole store's by its object's id. It is the low byte of FNV-1a.
-func Bucket(name string) uint8 {
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(name)) // a hash takes every byte
-	return uint8(h.Sum32())
+func Bucket[T string | []byte](name T) uint8 {
+	const offset, prime = 2166136261, 16777619 // of FNV-1a with 32 bits
+	h := uint32(offset)
+	for i := range len(name) {
+		h = (h ^ uint32(name[i])) * prime
+	}
+	return uint8(h)
 }

@@ -2,7 +2,8 @@ package storage
 
 import (
 	"context"
-	"sync"
+	"log/slog"
+	"net"
 
 	"google.golang.org/grpc"
 
@@ -22,8 +23,7 @@ func register(s grpc.ServiceRegistrar, impl Storage) {
 
 type server struct {
 	pb.UnimplementedStorageServiceServer
-	impl   Storage
-	gather gatherer
+	impl Storage
 }
 
 func (s *server) Boot(ctx context.Context, _ *pb.Empty) (*pb.BootReply, error) {
@@ -32,12 +32,6 @@ func (s *server) Boot(ctx context.Context, _ *pb.Empty) (*pb.BootReply, error) {
 		return nil, err
 	}
 	return &pb.BootReply{Number: b.Number, High: uint64(b.High)}, nil
-}
-
-func (s *server) Commit(stream grpc.BidiStreamingServer[pb.Frame, pb.Frame]) error {
-	return shim.Answer(stream, &commit, func(ctx context.Context, commits []Commit) ([]error, error) {
-		return s.gather.commit(ctx, s.impl, commits), nil
-	})
 }
 
 func (s *server) Objects(ctx context.Context, m *pb.StoredObjectsQuery) (*pb.StoredObjects, error) {
@@ -111,58 +105,22 @@ func (s *server) Version(ctx context.Context, m *pb.VersionRequest) (*pb.SourceV
 	return EncodeVersion(&v), nil
 }
 
-// gatherer keeps the contract's promise that Commit is called by one goroutine
-// at a time: while a batch is being stored, those that arrive are gathered into
-// the next. The first caller that finds none at work becomes the one that works.
-type gatherer struct {
-	mu      sync.Mutex
-	waiting []*batch
-	busy    bool
-}
-
-type batch struct {
-	commits []Commit
-	results []error
-	done    chan struct{}
-}
-
-// commit stores commits and gives one result each. A batch that has been taken
-// goes on to its end, whether or not ctx ends: its outcome is then unknown to
-// the caller alone.
-func (g *gatherer) commit(ctx context.Context, impl Storage, commits []Commit) []error {
-	b := &batch{commits: commits, done: make(chan struct{})}
-	g.mu.Lock()
-	g.waiting = append(g.waiting, b)
-	lead := !g.busy
-	g.busy = true
-	g.mu.Unlock()
-	if lead {
-		go g.work(context.WithoutCancel(ctx), impl)
-	}
-	<-b.done
-	return b.results
-}
-
-func (g *gatherer) work(ctx context.Context, impl Storage) {
-	for {
-		g.mu.Lock()
-		taken := g.waiting
-		g.waiting = nil
-		g.busy = len(taken) > 0
-		g.mu.Unlock()
-		if len(taken) == 0 {
-			return
+// answer serves Commit until the link breaks. It keeps the contract's promise that Commit
+// is called by one goroutine at a time: what arrives while a batch is being stored is in the next.
+func answer(link *net.UnixConn, impl Storage) {
+	err := shim.AnswerTogether(link, &commit, func(batches [][]Commit) [][]error {
+		all := batches[0]
+		for _, b := range batches[1:] {
+			all = append(all[:len(all):len(all)], b...)
 		}
-		all := taken[0].commits
-		for _, b := range taken[1:] {
-			all = append(all[:len(all):len(all)], b.commits...)
+		results := store(context.Background(), impl, all) // to its end: its outcome is unknown to a caller who has gone
+		out := make([][]error, len(batches))
+		for i, b := range batches {
+			out[i], results = results[:len(b)], results[len(b):]
 		}
-		results := store(ctx, impl, all)
-		for _, b := range taken {
-			b.results, results = results[:len(b.commits)], results[len(b.commits):]
-			close(b.done)
-		}
-	}
+		return out
+	})
+	slog.Warn("no commits can come any more", "error", err) // the kernel ends the process
 }
 
 // store calls Commit and answers for it where it panics or breaks its contract.

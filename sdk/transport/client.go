@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"net"
 	"time"
 
 	goplugin "github.com/hashicorp/go-plugin"
@@ -18,11 +19,12 @@ import (
 type Client struct {
 	shim.Base
 	c      pb.TransportServiceClient
+	link   *net.UnixConn
 	broker *goplugin.GRPCBroker
 }
 
-func newClient(conn *grpc.ClientConn, broker *goplugin.GRPCBroker) *Client {
-	return &Client{Base: shim.NewBase(conn), c: pb.NewTransportServiceClient(conn), broker: broker}
+func newClient(conn *grpc.ClientConn, link *net.UnixConn, broker *goplugin.GRPCBroker) *Client {
+	return &Client{Base: shim.NewBase(conn), c: pb.NewTransportServiceClient(conn), link: link, broker: broker}
 }
 
 // stopTimeout bounds the call that tells a plugin to stop serving.
@@ -30,7 +32,8 @@ const stopTimeout = 5 * time.Second
 
 // Serve lets the plugin serve, with h for what it asks, until ctx ends and it
 // has drained. Its error is the plugin's own, errs.Unavailable where the plugin
-// died, or errs.Timeout where it did not drain within DrainTime.
+// died or the link to it broke, or errs.Timeout where it did not drain within
+// DrainTime. It closes the link, so that it is called once.
 func (c *Client) Serve(ctx context.Context, h host.Host) error {
 	number := c.broker.NextId()
 	servers := make(chan *grpc.Server, 1)
@@ -48,6 +51,10 @@ func (c *Client) Serve(ctx context.Context, h host.Host) error {
 		}
 	}()
 
+	broken := make(chan error, 1)
+	go func() { broken <- host.Answer(c.link, h) }()
+	defer c.link.Close() //nolint:errcheck // it ends what Answer does for calls that nobody waits for
+
 	rpc, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	ended := make(chan error, 1)
@@ -58,6 +65,8 @@ func (c *Client) Serve(ctx context.Context, h host.Host) error {
 	select {
 	case err := <-ended:
 		return err
+	case err := <-broken:
+		return errs.Wrap(errs.Unavailable, "transport.Serve", err, "The transport cannot reach its kernel any more.")
 	case <-ctx.Done():
 	}
 	stop, cancelStop := context.WithTimeout(rpc, stopTimeout)

@@ -14,15 +14,16 @@ import (
 	"github.com/dbbasic/station/sdk/internal/shim"
 )
 
-func register(s grpc.ServiceRegistrar, impl Transport, ln net.Listener, broker *goplugin.GRPCBroker) {
-	shim.RegisterBase(s, impl)
-	pb.RegisterTransportServiceServer(s, &server{impl: impl, ln: ln, broker: broker, stopped: make(chan struct{})})
+func register(r grpc.ServiceRegistrar, s *server) {
+	shim.RegisterBase(r, s.impl)
+	pb.RegisterTransportServiceServer(r, s)
 }
 
 type server struct {
 	pb.UnimplementedTransportServiceServer
 	impl   Transport
 	ln     net.Listener
+	link   *net.UnixConn
 	broker *goplugin.GRPCBroker
 
 	once    sync.Once
@@ -49,7 +50,7 @@ func (s *server) Serve(ctx context.Context, m *pb.ServeRequest) (*pb.Empty, erro
 		case <-ctx.Done():
 		}
 	}()
-	return &pb.Empty{}, s.impl.Serve(ctx, s.ln, host.NewClient(conn))
+	return &pb.Empty{}, s.impl.Serve(ctx, s.ln, host.NewClient(conn, s.link))
 }
 
 func (s *server) Stop(context.Context, *pb.Empty) (*pb.Empty, error) {

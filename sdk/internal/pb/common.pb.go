@@ -175,8 +175,9 @@ func (x *Error) GetCause() string {
 	return ""
 }
 
-// Frame is what one side of a stream of calls has to send: from who calls, calls and what became
-// of his interest in them; from who answers, answers in any order.
+// Frame is what one side of a link has to send: from who calls, calls and what became of his
+// interest in them; from who answers, answers in any order. Before it stand the four bytes
+// of its length, big-endian.
 type Frame struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Parts         []*Part                `protobuf:"bytes,1,rep,name=parts,proto3" json:"parts,omitempty"`
@@ -224,9 +225,9 @@ func (x *Frame) GetParts() []*Part {
 // Part is one call, one answer, or that nobody waits for an answer any more.
 type Part struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Call          uint64                 `protobuf:"varint,1,opt,name=call,proto3" json:"call,omitempty"`                            // its number; one stream gives no number twice
+	Call          uint64                 `protobuf:"varint,1,opt,name=call,proto3" json:"call,omitempty"`                            // its number; one link gives no number twice
 	Message       []byte                 `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`                       // the call, or its result; absent where all its fields are zero
-	TimeoutUs     int64                  `protobuf:"varint,3,opt,name=timeout_us,json=timeoutUs,proto3" json:"timeout_us,omitempty"` // of a call, how long it may take; 0: as long as the stream
+	TimeoutUs     int64                  `protobuf:"varint,3,opt,name=timeout_us,json=timeoutUs,proto3" json:"timeout_us,omitempty"` // of a call, how long it may take; 0: as long as the link
 	Gone          bool                   `protobuf:"varint,4,opt,name=gone,proto3" json:"gone,omitempty"`                            // who calls waits no more
 	Status        []byte                 `protobuf:"bytes,5,opt,name=status,proto3" json:"status,omitempty"`                         // of an answer that is an error: google.rpc.Status
 	unknownFields protoimpl.UnknownFields

@@ -3769,10 +3769,9 @@ const file_station_v1_host_proto_rawDesc = "" +
 	"\fheartbeat_us\x18\x05 \x01(\x03R\vheartbeatUs\x12\x10\n" +
 	"\x03cpu\x18\x06 \x01(\x01R\x03cpu\x12\x16\n" +
 	"\x06memory\x18\a \x01(\x01R\x06memory\x12\x18\n" +
-	"\aobjects\x18\b \x01(\x03R\aobjects2\xc1\x0e\n" +
+	"\aobjects\x18\b \x01(\x03R\aobjects2\x8d\x0e\n" +
 	"\vHostService\x127\n" +
-	"\bIdentity\x12\x11.station.v1.Empty\x1a\x18.station.v1.HostIdentity\x122\n" +
-	"\x06Invoke\x12\x11.station.v1.Frame\x1a\x11.station.v1.Frame(\x010\x01\x12@\n" +
+	"\bIdentity\x12\x11.station.v1.Empty\x1a\x18.station.v1.HostIdentity\x12@\n" +
 	"\aObjects\x12\x1c.station.v1.HostObjectsQuery\x1a\x17.station.v1.HostObjects\x12?\n" +
 	"\x06Source\x12\x1d.station.v1.HostSourceRequest\x1a\x16.station.v1.HostSource\x12:\n" +
 	"\x05State\x12\x1a.station.v1.HostStateQuery\x1a\x15.station.v1.HostState\x123\n" +
@@ -3873,12 +3872,11 @@ var file_station_v1_host_proto_goTypes = []any{
 	(*Field)(nil),             // 52: station.v1.Field
 	(*LogsQuery)(nil),         // 53: station.v1.LogsQuery
 	(*Empty)(nil),             // 54: station.v1.Empty
-	(*Frame)(nil),             // 55: station.v1.Frame
-	(*VersionsQuery)(nil),     // 56: station.v1.VersionsQuery
-	(*VersionRequest)(nil),    // 57: station.v1.VersionRequest
-	(*LogsPage)(nil),          // 58: station.v1.LogsPage
-	(*VersionsReply)(nil),     // 59: station.v1.VersionsReply
-	(*SourceVersion)(nil),     // 60: station.v1.SourceVersion
+	(*VersionsQuery)(nil),     // 55: station.v1.VersionsQuery
+	(*VersionRequest)(nil),    // 56: station.v1.VersionRequest
+	(*LogsPage)(nil),          // 57: station.v1.LogsPage
+	(*VersionsReply)(nil),     // 58: station.v1.VersionsReply
+	(*SourceVersion)(nil),     // 59: station.v1.SourceVersion
 }
 var file_station_v1_host_proto_depIdxs = []int32{
 	52, // 0: station.v1.HostCall.query:type_name -> station.v1.Field
@@ -3900,67 +3898,65 @@ var file_station_v1_host_proto_depIdxs = []int32{
 	48, // 16: station.v1.HostHealth.checks:type_name -> station.v1.HostCheck
 	51, // 17: station.v1.HostCluster.members:type_name -> station.v1.HostMember
 	54, // 18: station.v1.HostService.Identity:input_type -> station.v1.Empty
-	55, // 19: station.v1.HostService.Invoke:input_type -> station.v1.Frame
-	20, // 20: station.v1.HostService.Objects:input_type -> station.v1.HostObjectsQuery
-	23, // 21: station.v1.HostService.Source:input_type -> station.v1.HostSourceRequest
-	37, // 22: station.v1.HostService.State:input_type -> station.v1.HostStateQuery
-	53, // 23: station.v1.HostService.Logs:input_type -> station.v1.LogsQuery
-	38, // 24: station.v1.HostService.Follow:input_type -> station.v1.HostFollowQuery
-	5,  // 25: station.v1.HostService.Upload:input_type -> station.v1.HostUploadRequest
-	7,  // 26: station.v1.HostService.DropUpload:input_type -> station.v1.HostDropUpload
-	8,  // 27: station.v1.HostService.ReadFile:input_type -> station.v1.HostReadFile
-	41, // 28: station.v1.HostService.Test:input_type -> station.v1.HostTestRequest
-	56, // 29: station.v1.HostService.Versions:input_type -> station.v1.VersionsQuery
-	57, // 30: station.v1.HostService.Version:input_type -> station.v1.VersionRequest
-	25, // 31: station.v1.HostService.Publish:input_type -> station.v1.HostPublication
-	26, // 32: station.v1.HostService.Rollback:input_type -> station.v1.HostRollback
-	28, // 33: station.v1.HostService.Diff:input_type -> station.v1.HostDiffQuery
-	30, // 34: station.v1.HostService.Delete:input_type -> station.v1.HostDeletion
-	34, // 35: station.v1.HostService.Metadata:input_type -> station.v1.HostMetadataQuery
-	31, // 36: station.v1.HostService.Export:input_type -> station.v1.HostExport
-	33, // 37: station.v1.HostService.Import:input_type -> station.v1.HostImport
-	10, // 38: station.v1.HostService.Files:input_type -> station.v1.HostFilesQuery
-	12, // 39: station.v1.HostService.PutFile:input_type -> station.v1.HostNewFile
-	14, // 40: station.v1.HostService.DeleteFile:input_type -> station.v1.HostFileDeletion
-	15, // 41: station.v1.HostService.SetState:input_type -> station.v1.HostStateChange
-	16, // 42: station.v1.HostService.DeleteState:input_type -> station.v1.HostStateDeletion
-	17, // 43: station.v1.HostService.Status:input_type -> station.v1.HostStatusRequest
-	54, // 44: station.v1.HostService.Plugins:input_type -> station.v1.Empty
-	54, // 45: station.v1.HostService.Health:input_type -> station.v1.Empty
-	54, // 46: station.v1.HostService.Metrics:input_type -> station.v1.Empty
-	54, // 47: station.v1.HostService.Cluster:input_type -> station.v1.Empty
-	0,  // 48: station.v1.HostService.Identity:output_type -> station.v1.HostIdentity
-	55, // 49: station.v1.HostService.Invoke:output_type -> station.v1.Frame
-	21, // 50: station.v1.HostService.Objects:output_type -> station.v1.HostObjects
-	24, // 51: station.v1.HostService.Source:output_type -> station.v1.HostSource
-	39, // 52: station.v1.HostService.State:output_type -> station.v1.HostState
-	58, // 53: station.v1.HostService.Logs:output_type -> station.v1.LogsPage
-	58, // 54: station.v1.HostService.Follow:output_type -> station.v1.LogsPage
-	6,  // 55: station.v1.HostService.Upload:output_type -> station.v1.HostUpload
-	54, // 56: station.v1.HostService.DropUpload:output_type -> station.v1.Empty
-	9,  // 57: station.v1.HostService.ReadFile:output_type -> station.v1.HostFileReply
-	42, // 58: station.v1.HostService.Test:output_type -> station.v1.HostTestReport
-	59, // 59: station.v1.HostService.Versions:output_type -> station.v1.VersionsReply
-	60, // 60: station.v1.HostService.Version:output_type -> station.v1.SourceVersion
-	27, // 61: station.v1.HostService.Publish:output_type -> station.v1.HostPublished
-	27, // 62: station.v1.HostService.Rollback:output_type -> station.v1.HostPublished
-	29, // 63: station.v1.HostService.Diff:output_type -> station.v1.HostDiff
-	54, // 64: station.v1.HostService.Delete:output_type -> station.v1.Empty
-	35, // 65: station.v1.HostService.Metadata:output_type -> station.v1.HostMetadata
-	32, // 66: station.v1.HostService.Export:output_type -> station.v1.HostExportReply
-	27, // 67: station.v1.HostService.Import:output_type -> station.v1.HostPublished
-	11, // 68: station.v1.HostService.Files:output_type -> station.v1.HostFiles
-	13, // 69: station.v1.HostService.PutFile:output_type -> station.v1.HostStoredFile
-	54, // 70: station.v1.HostService.DeleteFile:output_type -> station.v1.Empty
-	54, // 71: station.v1.HostService.SetState:output_type -> station.v1.Empty
-	54, // 72: station.v1.HostService.DeleteState:output_type -> station.v1.Empty
-	18, // 73: station.v1.HostService.Status:output_type -> station.v1.HostStatus
-	45, // 74: station.v1.HostService.Plugins:output_type -> station.v1.HostPlugins
-	47, // 75: station.v1.HostService.Health:output_type -> station.v1.HostHealth
-	49, // 76: station.v1.HostService.Metrics:output_type -> station.v1.HostMetrics
-	50, // 77: station.v1.HostService.Cluster:output_type -> station.v1.HostCluster
-	48, // [48:78] is the sub-list for method output_type
-	18, // [18:48] is the sub-list for method input_type
+	20, // 19: station.v1.HostService.Objects:input_type -> station.v1.HostObjectsQuery
+	23, // 20: station.v1.HostService.Source:input_type -> station.v1.HostSourceRequest
+	37, // 21: station.v1.HostService.State:input_type -> station.v1.HostStateQuery
+	53, // 22: station.v1.HostService.Logs:input_type -> station.v1.LogsQuery
+	38, // 23: station.v1.HostService.Follow:input_type -> station.v1.HostFollowQuery
+	5,  // 24: station.v1.HostService.Upload:input_type -> station.v1.HostUploadRequest
+	7,  // 25: station.v1.HostService.DropUpload:input_type -> station.v1.HostDropUpload
+	8,  // 26: station.v1.HostService.ReadFile:input_type -> station.v1.HostReadFile
+	41, // 27: station.v1.HostService.Test:input_type -> station.v1.HostTestRequest
+	55, // 28: station.v1.HostService.Versions:input_type -> station.v1.VersionsQuery
+	56, // 29: station.v1.HostService.Version:input_type -> station.v1.VersionRequest
+	25, // 30: station.v1.HostService.Publish:input_type -> station.v1.HostPublication
+	26, // 31: station.v1.HostService.Rollback:input_type -> station.v1.HostRollback
+	28, // 32: station.v1.HostService.Diff:input_type -> station.v1.HostDiffQuery
+	30, // 33: station.v1.HostService.Delete:input_type -> station.v1.HostDeletion
+	34, // 34: station.v1.HostService.Metadata:input_type -> station.v1.HostMetadataQuery
+	31, // 35: station.v1.HostService.Export:input_type -> station.v1.HostExport
+	33, // 36: station.v1.HostService.Import:input_type -> station.v1.HostImport
+	10, // 37: station.v1.HostService.Files:input_type -> station.v1.HostFilesQuery
+	12, // 38: station.v1.HostService.PutFile:input_type -> station.v1.HostNewFile
+	14, // 39: station.v1.HostService.DeleteFile:input_type -> station.v1.HostFileDeletion
+	15, // 40: station.v1.HostService.SetState:input_type -> station.v1.HostStateChange
+	16, // 41: station.v1.HostService.DeleteState:input_type -> station.v1.HostStateDeletion
+	17, // 42: station.v1.HostService.Status:input_type -> station.v1.HostStatusRequest
+	54, // 43: station.v1.HostService.Plugins:input_type -> station.v1.Empty
+	54, // 44: station.v1.HostService.Health:input_type -> station.v1.Empty
+	54, // 45: station.v1.HostService.Metrics:input_type -> station.v1.Empty
+	54, // 46: station.v1.HostService.Cluster:input_type -> station.v1.Empty
+	0,  // 47: station.v1.HostService.Identity:output_type -> station.v1.HostIdentity
+	21, // 48: station.v1.HostService.Objects:output_type -> station.v1.HostObjects
+	24, // 49: station.v1.HostService.Source:output_type -> station.v1.HostSource
+	39, // 50: station.v1.HostService.State:output_type -> station.v1.HostState
+	57, // 51: station.v1.HostService.Logs:output_type -> station.v1.LogsPage
+	57, // 52: station.v1.HostService.Follow:output_type -> station.v1.LogsPage
+	6,  // 53: station.v1.HostService.Upload:output_type -> station.v1.HostUpload
+	54, // 54: station.v1.HostService.DropUpload:output_type -> station.v1.Empty
+	9,  // 55: station.v1.HostService.ReadFile:output_type -> station.v1.HostFileReply
+	42, // 56: station.v1.HostService.Test:output_type -> station.v1.HostTestReport
+	58, // 57: station.v1.HostService.Versions:output_type -> station.v1.VersionsReply
+	59, // 58: station.v1.HostService.Version:output_type -> station.v1.SourceVersion
+	27, // 59: station.v1.HostService.Publish:output_type -> station.v1.HostPublished
+	27, // 60: station.v1.HostService.Rollback:output_type -> station.v1.HostPublished
+	29, // 61: station.v1.HostService.Diff:output_type -> station.v1.HostDiff
+	54, // 62: station.v1.HostService.Delete:output_type -> station.v1.Empty
+	35, // 63: station.v1.HostService.Metadata:output_type -> station.v1.HostMetadata
+	32, // 64: station.v1.HostService.Export:output_type -> station.v1.HostExportReply
+	27, // 65: station.v1.HostService.Import:output_type -> station.v1.HostPublished
+	11, // 66: station.v1.HostService.Files:output_type -> station.v1.HostFiles
+	13, // 67: station.v1.HostService.PutFile:output_type -> station.v1.HostStoredFile
+	54, // 68: station.v1.HostService.DeleteFile:output_type -> station.v1.Empty
+	54, // 69: station.v1.HostService.SetState:output_type -> station.v1.Empty
+	54, // 70: station.v1.HostService.DeleteState:output_type -> station.v1.Empty
+	18, // 71: station.v1.HostService.Status:output_type -> station.v1.HostStatus
+	45, // 72: station.v1.HostService.Plugins:output_type -> station.v1.HostPlugins
+	47, // 73: station.v1.HostService.Health:output_type -> station.v1.HostHealth
+	49, // 74: station.v1.HostService.Metrics:output_type -> station.v1.HostMetrics
+	50, // 75: station.v1.HostService.Cluster:output_type -> station.v1.HostCluster
+	47, // [47:76] is the sub-list for method output_type
+	18, // [18:47] is the sub-list for method input_type
 	18, // [18:18] is the sub-list for extension type_name
 	18, // [18:18] is the sub-list for extension extendee
 	0,  // [0:18] is the sub-list for field type_name

@@ -20,7 +20,6 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	HostService_Identity_FullMethodName    = "/station.v1.HostService/Identity"
-	HostService_Invoke_FullMethodName      = "/station.v1.HostService/Invoke"
 	HostService_Objects_FullMethodName     = "/station.v1.HostService/Objects"
 	HostService_Source_FullMethodName      = "/station.v1.HostService/Source"
 	HostService_State_FullMethodName       = "/station.v1.HostService/State"
@@ -55,11 +54,10 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// HostService is host.Host: what the kernel offers to a transport.
+// HostService is host.Host: what the kernel offers to a transport. Its Invoke goes over
+// the link, with HostCall there and HostResult back.
 type HostServiceClient interface {
 	Identity(ctx context.Context, in *Empty, opts ...grpc.CallOption) (*HostIdentity, error)
-	// Invoke carries HostCall there and HostResult back.
-	Invoke(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[Frame, Frame], error)
 	Objects(ctx context.Context, in *HostObjectsQuery, opts ...grpc.CallOption) (*HostObjects, error)
 	Source(ctx context.Context, in *HostSourceRequest, opts ...grpc.CallOption) (*HostSource, error)
 	State(ctx context.Context, in *HostStateQuery, opts ...grpc.CallOption) (*HostState, error)
@@ -107,19 +105,6 @@ func (c *hostServiceClient) Identity(ctx context.Context, in *Empty, opts ...grp
 	}
 	return out, nil
 }
-
-func (c *hostServiceClient) Invoke(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[Frame, Frame], error) {
-	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &HostService_ServiceDesc.Streams[0], HostService_Invoke_FullMethodName, cOpts...)
-	if err != nil {
-		return nil, err
-	}
-	x := &grpc.GenericClientStream[Frame, Frame]{ClientStream: stream}
-	return x, nil
-}
-
-// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
-type HostService_InvokeClient = grpc.BidiStreamingClient[Frame, Frame]
 
 func (c *hostServiceClient) Objects(ctx context.Context, in *HostObjectsQuery, opts ...grpc.CallOption) (*HostObjects, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
@@ -173,7 +158,7 @@ func (c *hostServiceClient) Follow(ctx context.Context, in *HostFollowQuery, opt
 
 func (c *hostServiceClient) Upload(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[HostUploadRequest, HostUpload], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &HostService_ServiceDesc.Streams[1], HostService_Upload_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &HostService_ServiceDesc.Streams[0], HostService_Upload_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -196,7 +181,7 @@ func (c *hostServiceClient) DropUpload(ctx context.Context, in *HostDropUpload, 
 
 func (c *hostServiceClient) ReadFile(ctx context.Context, in *HostReadFile, opts ...grpc.CallOption) (grpc.ServerStreamingClient[HostFileReply], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &HostService_ServiceDesc.Streams[2], HostService_ReadFile_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &HostService_ServiceDesc.Streams[1], HostService_ReadFile_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -295,7 +280,7 @@ func (c *hostServiceClient) Metadata(ctx context.Context, in *HostMetadataQuery,
 
 func (c *hostServiceClient) Export(ctx context.Context, in *HostExport, opts ...grpc.CallOption) (grpc.ServerStreamingClient[HostExportReply], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &HostService_ServiceDesc.Streams[3], HostService_Export_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &HostService_ServiceDesc.Streams[2], HostService_Export_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -314,7 +299,7 @@ type HostService_ExportClient = grpc.ServerStreamingClient[HostExportReply]
 
 func (c *hostServiceClient) Import(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[HostImport, HostPublished], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &HostService_ServiceDesc.Streams[4], HostService_Import_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &HostService_ServiceDesc.Streams[3], HostService_Import_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -337,7 +322,7 @@ func (c *hostServiceClient) Files(ctx context.Context, in *HostFilesQuery, opts 
 
 func (c *hostServiceClient) PutFile(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[HostNewFile, HostStoredFile], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &HostService_ServiceDesc.Streams[5], HostService_PutFile_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &HostService_ServiceDesc.Streams[4], HostService_PutFile_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -432,11 +417,10 @@ func (c *hostServiceClient) Cluster(ctx context.Context, in *Empty, opts ...grpc
 // All implementations must embed UnimplementedHostServiceServer
 // for forward compatibility.
 //
-// HostService is host.Host: what the kernel offers to a transport.
+// HostService is host.Host: what the kernel offers to a transport. Its Invoke goes over
+// the link, with HostCall there and HostResult back.
 type HostServiceServer interface {
 	Identity(context.Context, *Empty) (*HostIdentity, error)
-	// Invoke carries HostCall there and HostResult back.
-	Invoke(grpc.BidiStreamingServer[Frame, Frame]) error
 	Objects(context.Context, *HostObjectsQuery) (*HostObjects, error)
 	Source(context.Context, *HostSourceRequest) (*HostSource, error)
 	State(context.Context, *HostStateQuery) (*HostState, error)
@@ -477,9 +461,6 @@ type UnimplementedHostServiceServer struct{}
 
 func (UnimplementedHostServiceServer) Identity(context.Context, *Empty) (*HostIdentity, error) {
 	return nil, status.Error(codes.Unimplemented, "method Identity not implemented")
-}
-func (UnimplementedHostServiceServer) Invoke(grpc.BidiStreamingServer[Frame, Frame]) error {
-	return status.Error(codes.Unimplemented, "method Invoke not implemented")
 }
 func (UnimplementedHostServiceServer) Objects(context.Context, *HostObjectsQuery) (*HostObjects, error) {
 	return nil, status.Error(codes.Unimplemented, "method Objects not implemented")
@@ -603,13 +584,6 @@ func _HostService_Identity_Handler(srv interface{}, ctx context.Context, dec fun
 	}
 	return interceptor(ctx, in, info, handler)
 }
-
-func _HostService_Invoke_Handler(srv interface{}, stream grpc.ServerStream) error {
-	return srv.(HostServiceServer).Invoke(&grpc.GenericServerStream[Frame, Frame]{ServerStream: stream})
-}
-
-// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
-type HostService_InvokeServer = grpc.BidiStreamingServer[Frame, Frame]
 
 func _HostService_Objects_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(HostObjectsQuery)
@@ -1173,12 +1147,6 @@ var HostService_ServiceDesc = grpc.ServiceDesc{
 		},
 	},
 	Streams: []grpc.StreamDesc{
-		{
-			StreamName:    "Invoke",
-			Handler:       _HostService_Invoke_Handler,
-			ServerStreams: true,
-			ClientStreams: true,
-		},
 		{
 			StreamName:    "Upload",
 			Handler:       _HostService_Upload_Handler,

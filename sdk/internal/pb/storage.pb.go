@@ -2181,10 +2181,9 @@ const file_station_v1_storage_proto_rawDesc = "" +
 	"\x05chunk\x18\x01 \x01(\fR\x05chunk\"=\n" +
 	"\rImportRequest\x12\x16\n" +
 	"\x06object\x18\x01 \x01(\fR\x06object\x12\x14\n" +
-	"\x05chunk\x18\x02 \x01(\fR\x05chunk2\xfa\a\n" +
+	"\x05chunk\x18\x02 \x01(\fR\x05chunk2\xc6\a\n" +
 	"\x0eStorageService\x120\n" +
-	"\x04Boot\x12\x11.station.v1.Empty\x1a\x15.station.v1.BootReply\x122\n" +
-	"\x06Commit\x12\x11.station.v1.Frame\x1a\x11.station.v1.Frame(\x010\x01\x12D\n" +
+	"\x04Boot\x12\x11.station.v1.Empty\x1a\x15.station.v1.BootReply\x12D\n" +
 	"\aObjects\x12\x1e.station.v1.StoredObjectsQuery\x1a\x19.station.v1.StoredObjects\x128\n" +
 	"\x04Load\x12\x17.station.v1.LoadRequest\x1a\x15.station.v1.LoadReply0\x01\x12>\n" +
 	"\x05State\x12\x1c.station.v1.StoredStateQuery\x1a\x17.station.v1.StoredState\x123\n" +
@@ -2254,9 +2253,8 @@ var file_station_v1_storage_proto_goTypes = []any{
 	(*Stamp)(nil),              // 35: station.v1.Stamp
 	(*LogEntry)(nil),           // 36: station.v1.LogEntry
 	(*Empty)(nil),              // 37: station.v1.Empty
-	(*Frame)(nil),              // 38: station.v1.Frame
-	(*LogsQuery)(nil),          // 39: station.v1.LogsQuery
-	(*LogsPage)(nil),           // 40: station.v1.LogsPage
+	(*LogsQuery)(nil),          // 38: station.v1.LogsQuery
+	(*LogsPage)(nil),           // 39: station.v1.LogsPage
 }
 var file_station_v1_storage_proto_depIdxs = []int32{
 	4,  // 0: station.v1.CommitRequest.commits:type_name -> station.v1.Commit
@@ -2281,39 +2279,37 @@ var file_station_v1_storage_proto_depIdxs = []int32{
 	20, // 19: station.v1.FilesReply.files:type_name -> station.v1.File
 	20, // 20: station.v1.ReadFileReply.file:type_name -> station.v1.File
 	37, // 21: station.v1.StorageService.Boot:input_type -> station.v1.Empty
-	38, // 22: station.v1.StorageService.Commit:input_type -> station.v1.Frame
-	9,  // 23: station.v1.StorageService.Objects:input_type -> station.v1.StoredObjectsQuery
-	11, // 24: station.v1.StorageService.Load:input_type -> station.v1.LoadRequest
-	15, // 25: station.v1.StorageService.State:input_type -> station.v1.StoredStateQuery
-	39, // 26: station.v1.StorageService.Logs:input_type -> station.v1.LogsQuery
-	13, // 27: station.v1.StorageService.Digest:input_type -> station.v1.DigestRequest
-	17, // 28: station.v1.StorageService.Versions:input_type -> station.v1.VersionsQuery
-	19, // 29: station.v1.StorageService.Version:input_type -> station.v1.VersionRequest
-	22, // 30: station.v1.StorageService.WriteFile:input_type -> station.v1.WriteFileRequest
-	24, // 31: station.v1.StorageService.DropUpload:input_type -> station.v1.DropUploadRequest
-	25, // 32: station.v1.StorageService.ReadUpload:input_type -> station.v1.ReadUploadRequest
-	27, // 33: station.v1.StorageService.Files:input_type -> station.v1.FilesQuery
-	29, // 34: station.v1.StorageService.ReadFile:input_type -> station.v1.ReadFileRequest
-	31, // 35: station.v1.StorageService.Export:input_type -> station.v1.ExportRequest
-	33, // 36: station.v1.StorageService.Import:input_type -> station.v1.ImportRequest
-	0,  // 37: station.v1.StorageService.Boot:output_type -> station.v1.BootReply
-	38, // 38: station.v1.StorageService.Commit:output_type -> station.v1.Frame
-	10, // 39: station.v1.StorageService.Objects:output_type -> station.v1.StoredObjects
-	12, // 40: station.v1.StorageService.Load:output_type -> station.v1.LoadReply
-	16, // 41: station.v1.StorageService.State:output_type -> station.v1.StoredState
-	40, // 42: station.v1.StorageService.Logs:output_type -> station.v1.LogsPage
-	14, // 43: station.v1.StorageService.Digest:output_type -> station.v1.DigestReply
-	18, // 44: station.v1.StorageService.Versions:output_type -> station.v1.VersionsReply
-	6,  // 45: station.v1.StorageService.Version:output_type -> station.v1.SourceVersion
-	23, // 46: station.v1.StorageService.WriteFile:output_type -> station.v1.Upload
-	37, // 47: station.v1.StorageService.DropUpload:output_type -> station.v1.Empty
-	26, // 48: station.v1.StorageService.ReadUpload:output_type -> station.v1.ReadUploadReply
-	28, // 49: station.v1.StorageService.Files:output_type -> station.v1.FilesReply
-	30, // 50: station.v1.StorageService.ReadFile:output_type -> station.v1.ReadFileReply
-	32, // 51: station.v1.StorageService.Export:output_type -> station.v1.ExportReply
-	8,  // 52: station.v1.StorageService.Import:output_type -> station.v1.StoredObject
-	37, // [37:53] is the sub-list for method output_type
-	21, // [21:37] is the sub-list for method input_type
+	9,  // 22: station.v1.StorageService.Objects:input_type -> station.v1.StoredObjectsQuery
+	11, // 23: station.v1.StorageService.Load:input_type -> station.v1.LoadRequest
+	15, // 24: station.v1.StorageService.State:input_type -> station.v1.StoredStateQuery
+	38, // 25: station.v1.StorageService.Logs:input_type -> station.v1.LogsQuery
+	13, // 26: station.v1.StorageService.Digest:input_type -> station.v1.DigestRequest
+	17, // 27: station.v1.StorageService.Versions:input_type -> station.v1.VersionsQuery
+	19, // 28: station.v1.StorageService.Version:input_type -> station.v1.VersionRequest
+	22, // 29: station.v1.StorageService.WriteFile:input_type -> station.v1.WriteFileRequest
+	24, // 30: station.v1.StorageService.DropUpload:input_type -> station.v1.DropUploadRequest
+	25, // 31: station.v1.StorageService.ReadUpload:input_type -> station.v1.ReadUploadRequest
+	27, // 32: station.v1.StorageService.Files:input_type -> station.v1.FilesQuery
+	29, // 33: station.v1.StorageService.ReadFile:input_type -> station.v1.ReadFileRequest
+	31, // 34: station.v1.StorageService.Export:input_type -> station.v1.ExportRequest
+	33, // 35: station.v1.StorageService.Import:input_type -> station.v1.ImportRequest
+	0,  // 36: station.v1.StorageService.Boot:output_type -> station.v1.BootReply
+	10, // 37: station.v1.StorageService.Objects:output_type -> station.v1.StoredObjects
+	12, // 38: station.v1.StorageService.Load:output_type -> station.v1.LoadReply
+	16, // 39: station.v1.StorageService.State:output_type -> station.v1.StoredState
+	39, // 40: station.v1.StorageService.Logs:output_type -> station.v1.LogsPage
+	14, // 41: station.v1.StorageService.Digest:output_type -> station.v1.DigestReply
+	18, // 42: station.v1.StorageService.Versions:output_type -> station.v1.VersionsReply
+	6,  // 43: station.v1.StorageService.Version:output_type -> station.v1.SourceVersion
+	23, // 44: station.v1.StorageService.WriteFile:output_type -> station.v1.Upload
+	37, // 45: station.v1.StorageService.DropUpload:output_type -> station.v1.Empty
+	26, // 46: station.v1.StorageService.ReadUpload:output_type -> station.v1.ReadUploadReply
+	28, // 47: station.v1.StorageService.Files:output_type -> station.v1.FilesReply
+	30, // 48: station.v1.StorageService.ReadFile:output_type -> station.v1.ReadFileReply
+	32, // 49: station.v1.StorageService.Export:output_type -> station.v1.ExportReply
+	8,  // 50: station.v1.StorageService.Import:output_type -> station.v1.StoredObject
+	36, // [36:51] is the sub-list for method output_type
+	21, // [21:36] is the sub-list for method input_type
 	21, // [21:21] is the sub-list for extension type_name
 	21, // [21:21] is the sub-list for extension extendee
 	0,  // [0:21] is the sub-list for field type_name

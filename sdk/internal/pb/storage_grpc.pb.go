@@ -20,7 +20,6 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	StorageService_Boot_FullMethodName       = "/station.v1.StorageService/Boot"
-	StorageService_Commit_FullMethodName     = "/station.v1.StorageService/Commit"
 	StorageService_Objects_FullMethodName    = "/station.v1.StorageService/Objects"
 	StorageService_Load_FullMethodName       = "/station.v1.StorageService/Load"
 	StorageService_State_FullMethodName      = "/station.v1.StorageService/State"
@@ -41,11 +40,10 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// StorageService is storage.Storage.
+// StorageService is storage.Storage. Its Commit goes over the link, with CommitRequest
+// there and CommitReply back.
 type StorageServiceClient interface {
 	Boot(ctx context.Context, in *Empty, opts ...grpc.CallOption) (*BootReply, error)
-	// Commit carries CommitRequest there and CommitReply back.
-	Commit(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[Frame, Frame], error)
 	Objects(ctx context.Context, in *StoredObjectsQuery, opts ...grpc.CallOption) (*StoredObjects, error)
 	Load(ctx context.Context, in *LoadRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LoadReply], error)
 	State(ctx context.Context, in *StoredStateQuery, opts ...grpc.CallOption) (*StoredState, error)
@@ -80,19 +78,6 @@ func (c *storageServiceClient) Boot(ctx context.Context, in *Empty, opts ...grpc
 	return out, nil
 }
 
-func (c *storageServiceClient) Commit(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[Frame, Frame], error) {
-	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[0], StorageService_Commit_FullMethodName, cOpts...)
-	if err != nil {
-		return nil, err
-	}
-	x := &grpc.GenericClientStream[Frame, Frame]{ClientStream: stream}
-	return x, nil
-}
-
-// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
-type StorageService_CommitClient = grpc.BidiStreamingClient[Frame, Frame]
-
 func (c *storageServiceClient) Objects(ctx context.Context, in *StoredObjectsQuery, opts ...grpc.CallOption) (*StoredObjects, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(StoredObjects)
@@ -105,7 +90,7 @@ func (c *storageServiceClient) Objects(ctx context.Context, in *StoredObjectsQue
 
 func (c *storageServiceClient) Load(ctx context.Context, in *LoadRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LoadReply], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[1], StorageService_Load_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[0], StorageService_Load_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -174,7 +159,7 @@ func (c *storageServiceClient) Version(ctx context.Context, in *VersionRequest, 
 
 func (c *storageServiceClient) WriteFile(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[WriteFileRequest, Upload], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[2], StorageService_WriteFile_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[1], StorageService_WriteFile_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -197,7 +182,7 @@ func (c *storageServiceClient) DropUpload(ctx context.Context, in *DropUploadReq
 
 func (c *storageServiceClient) ReadUpload(ctx context.Context, in *ReadUploadRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadUploadReply], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[3], StorageService_ReadUpload_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[2], StorageService_ReadUpload_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -226,7 +211,7 @@ func (c *storageServiceClient) Files(ctx context.Context, in *FilesQuery, opts .
 
 func (c *storageServiceClient) ReadFile(ctx context.Context, in *ReadFileRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadFileReply], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[4], StorageService_ReadFile_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[3], StorageService_ReadFile_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -245,7 +230,7 @@ type StorageService_ReadFileClient = grpc.ServerStreamingClient[ReadFileReply]
 
 func (c *storageServiceClient) Export(ctx context.Context, in *ExportRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportReply], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[5], StorageService_Export_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[4], StorageService_Export_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -264,7 +249,7 @@ type StorageService_ExportClient = grpc.ServerStreamingClient[ExportReply]
 
 func (c *storageServiceClient) Import(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[ImportRequest, StoredObject], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[6], StorageService_Import_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &StorageService_ServiceDesc.Streams[5], StorageService_Import_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -279,11 +264,10 @@ type StorageService_ImportClient = grpc.ClientStreamingClient[ImportRequest, Sto
 // All implementations must embed UnimplementedStorageServiceServer
 // for forward compatibility.
 //
-// StorageService is storage.Storage.
+// StorageService is storage.Storage. Its Commit goes over the link, with CommitRequest
+// there and CommitReply back.
 type StorageServiceServer interface {
 	Boot(context.Context, *Empty) (*BootReply, error)
-	// Commit carries CommitRequest there and CommitReply back.
-	Commit(grpc.BidiStreamingServer[Frame, Frame]) error
 	Objects(context.Context, *StoredObjectsQuery) (*StoredObjects, error)
 	Load(*LoadRequest, grpc.ServerStreamingServer[LoadReply]) error
 	State(context.Context, *StoredStateQuery) (*StoredState, error)
@@ -310,9 +294,6 @@ type UnimplementedStorageServiceServer struct{}
 
 func (UnimplementedStorageServiceServer) Boot(context.Context, *Empty) (*BootReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Boot not implemented")
-}
-func (UnimplementedStorageServiceServer) Commit(grpc.BidiStreamingServer[Frame, Frame]) error {
-	return status.Error(codes.Unimplemented, "method Commit not implemented")
 }
 func (UnimplementedStorageServiceServer) Objects(context.Context, *StoredObjectsQuery) (*StoredObjects, error) {
 	return nil, status.Error(codes.Unimplemented, "method Objects not implemented")
@@ -394,13 +375,6 @@ func _StorageService_Boot_Handler(srv interface{}, ctx context.Context, dec func
 	}
 	return interceptor(ctx, in, info, handler)
 }
-
-func _StorageService_Commit_Handler(srv interface{}, stream grpc.ServerStream) error {
-	return srv.(StorageServiceServer).Commit(&grpc.GenericServerStream[Frame, Frame]{ServerStream: stream})
-}
-
-// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
-type StorageService_CommitServer = grpc.BidiStreamingServer[Frame, Frame]
 
 func _StorageService_Objects_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(StoredObjectsQuery)
@@ -649,12 +623,6 @@ var StorageService_ServiceDesc = grpc.ServiceDesc{
 		},
 	},
 	Streams: []grpc.StreamDesc{
-		{
-			StreamName:    "Commit",
-			Handler:       _StorageService_Commit_Handler,
-			ServerStreams: true,
-			ClientStreams: true,
-		},
 		{
 			StreamName:    "Load",
 			Handler:       _StorageService_Load_Handler,

@@ -24,15 +24,16 @@ import (
 // the contracts' packages cannot import.)
 var handshake = goplugin.HandshakeConfig{ProtocolVersion: 1, MagicCookieKey: "STATION_PLUGIN_TEST", MagicCookieValue: "1"}
 
-// Connect serves a plugin under a name and gives what its GRPCClient gives at
-// the other end, and what closes both ends.
-func Connect(t testing.TB, name string, p goplugin.Plugin) (raw any, disconnect func()) {
+// Connect serves a plugin under a name and gives what the kernel's side of it gives at
+// the other end, and what closes both ends. Side gives either, with its end of the link.
+func Connect(t testing.TB, name string, side func(link *net.UnixConn) goplugin.Plugin) (raw any, disconnect func()) {
 	t.Helper()
+	kernel, plugin := Link(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	config, closed := make(chan *goplugin.ReattachConfig, 1), make(chan struct{})
 	go goplugin.Serve(&goplugin.ServeConfig{
 		HandshakeConfig:  handshake,
-		VersionedPlugins: map[int]goplugin.PluginSet{1: {name: p}},
+		VersionedPlugins: map[int]goplugin.PluginSet{1: {name: side(plugin)}},
 		GRPCServer:       shim.NewServer,
 		Logger:           hclog.NewNullLogger(),
 		Test:             &goplugin.ServeTestConfig{Context: ctx, ReattachConfigCh: config, CloseCh: closed},
@@ -46,7 +47,7 @@ func Connect(t testing.TB, name string, p goplugin.Plugin) (raw any, disconnect 
 	run := newInProcess(reattach.Addr)
 	client := goplugin.NewClient(&goplugin.ClientConfig{
 		HandshakeConfig:  handshake,
-		VersionedPlugins: map[int]goplugin.PluginSet{1: {name: p}},
+		VersionedPlugins: map[int]goplugin.PluginSet{1: {name: side(kernel)}},
 		AllowedProtocols: []goplugin.Protocol{goplugin.ProtocolGRPC},
 		GRPCDialOptions:  shim.DialOptions(),
 		Logger:           hclog.NewNullLogger(),
@@ -66,7 +67,22 @@ func Connect(t testing.TB, name string, p goplugin.Plugin) (raw any, disconnect 
 		<-closed
 		run.end()
 		client.Kill()
+		_ = kernel.Close() // either may be closed already
+		_ = plugin.Close()
 	}
+}
+
+// Link gives the two ends of a link.
+func Link(t testing.TB) (kernel, plugin *net.UnixConn) {
+	t.Helper()
+	kernel, f, err := shim.NewLink()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if plugin, err = shim.OpenLink(f); err != nil {
+		t.Fatal(err)
+	}
+	return kernel, plugin
 }
 
 // inProcess is the runner of a plugin that runs in this process already: it

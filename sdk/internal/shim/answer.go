@@ -2,12 +2,10 @@ package shim
 
 import (
 	"context"
-	"errors"
-	"io"
+	"net"
 	"sync"
 
 	spb "google.golang.org/genproto/googleapis/rpc/status"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
@@ -16,52 +14,64 @@ import (
 )
 
 const (
-	// maxCalls is the most calls that run at once, of a stream and of a server alike.
+	// maxCalls is the most calls that run at once, of a link and of a gRPC server alike.
 	maxCalls = 1 << 20
-	// maxResting is the most goroutines of a stream that rest between two calls.
+	// maxResting is the most goroutines of a link that rest between two calls.
 	maxResting = 64
 )
 
-// Answer serves a method over one stream until its end: each call in a goroutine of its
-// own, with a context that ends when who called goes away, at the call's deadline and
-// with the stream. A panic is an error of that call alone.
-func Answer[Req, Res any](stream grpc.ServerStream, m *Method[Req, Res], do func(context.Context, Req) (Res, error)) error {
-	return newAnswers(stream.Context(), m, do).serve(stream)
+// Answer serves a method over a link until that breaks or is closed: each call in a
+// goroutine of its own, with a context that ends when who called goes away, at the call's
+// deadline and with the link. A panic is an error of that call alone. The error says why
+// it ended; it has closed the link by then.
+func Answer[Req, Res any](conn *net.UnixConn, m *Method[Req, Res], do func(context.Context, Req) (Res, error)) error {
+	s := newAnswers(conn, m)
+	s.do = do
+	return s.serve()
 }
 
-func newAnswers[Req, Res any](ctx context.Context, m *Method[Req, Res], do func(context.Context, Req) (Res, error)) *answers[Req, Res] {
-	s := &answers[Req, Res]{
-		method: m, do: do, most: maxCalls, out: newOutbox(), running: map[uint64]context.CancelFunc{}, rested: make(chan job[Req]),
-	}
-	s.ctx, s.cancel = context.WithCancel(ctx)
+// AnswerTogether serves a method whose calls are not done beside each other: do gets all
+// that came at once, and gives one result each. The goroutine that read them calls it, so
+// that none has to wake; who goes away ends nothing.
+func AnswerTogether[Req, Res any](conn *net.UnixConn, m *Method[Req, Res], do func([]Req) []Res) error {
+	s := newAnswers(conn, m)
+	s.together = do
+	return s.serve()
+}
+
+func newAnswers[Req, Res any](conn *net.UnixConn, m *Method[Req, Res]) *answers[Req, Res] {
+	l := newLink(conn)
+	s := &answers[Req, Res]{link: l, method: m, most: maxCalls, out: newOutbox(l), running: map[uint64]context.CancelFunc{}, rested: make(chan job[Req])}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s
 }
 
-func (s *answers[Req, Res]) serve(stream grpc.ServerStream) error {
-	s.all.Go(func() {
-		defer s.cancel()                                                   // no answer can be given any more
-		_ = s.out.write(func(f *frame) error { return stream.SendMsg(f) }) // receive says why
-	})
-	err := receive(stream, s.take)
+func (s *answers[Req, Res]) serve() error {
+	take, taken := s.take, func() {}
+	if s.together != nil {
+		take, taken = s.gather, s.gathered
+	}
+	err := receive(s.link, take, taken)
+	s.link.close()
 	s.cancel()
 	s.out.mu.Lock()
 	s.out.close()
 	s.out.mu.Unlock()
 	s.all.Wait()
-	if errors.Is(err, io.EOF) {
-		return nil
-	}
-	return err
+	s.out.rest.Wait()
+	return broke(err)
 }
 
-// answers is one stream of the answering side.
+// answers is the answering side of a link.
 type answers[Req, Res any] struct {
-	ctx    context.Context // of the stream
-	cancel context.CancelFunc
-	method *Method[Req, Res]
-	do     func(context.Context, Req) (Res, error)
-	most   int // calls at once
-	all    sync.WaitGroup
+	link     *link
+	ctx      context.Context // of the link
+	cancel   context.CancelFunc
+	method   *Method[Req, Res]
+	do       func(context.Context, Req) (Res, error)
+	together func([]Req) []Res // instead of do
+	most     int               // calls at once
+	all      sync.WaitGroup
 
 	out     *outbox                       // with its mu, which holds also:
 	running map[uint64]context.CancelFunc // the calls that somebody waits for
@@ -69,6 +79,53 @@ type answers[Req, Res any] struct {
 	resting int
 
 	rested chan job[Req] // to a goroutine that rests
+
+	numbers []uint64 // of the calls that were gathered
+	reqs    []Req
+}
+
+// gather takes a call that is done together with others.
+func (s *answers[Req, Res]) gather(p part) error {
+	if p.gone {
+		return nil
+	}
+	req, err := s.parse(p)
+	if err != nil {
+		s.reply(p.call, nil, err)
+		return nil
+	}
+	s.numbers, s.reqs = append(s.numbers, p.call), append(s.reqs, req)
+	return nil
+}
+
+func (s *answers[Req, Res]) parse(p part) (Req, error) {
+	req, err := s.method.Req.Parse(p.message)
+	if err != nil {
+		err = errs.Wrap(errs.Invalid, s.method.Name, err, "The call is malformed.")
+	}
+	return req, err
+}
+
+// gathered does the calls that were gathered.
+func (s *answers[Req, Res]) gathered() {
+	if len(s.numbers) == 0 {
+		return
+	}
+	var results []Res
+	err := func() (err error) {
+		defer guard(s.method.Name, &err)
+		results = s.together(s.reqs)
+		return nil
+	}()
+	for i, number := range s.numbers {
+		if err != nil {
+			s.reply(number, nil, err)
+		} else {
+			s.reply(number, &results[i], nil)
+		}
+	}
+	clear(s.reqs)
+	s.numbers, s.reqs = s.numbers[:0], s.reqs[:0]
 }
 
 type job[Req any] struct {
@@ -92,9 +149,7 @@ func (s *answers[Req, Res]) take(p part) error {
 		return nil
 	}
 	j := job[Req]{call: p.call}
-	if j.req, j.err = s.method.Req.Parse(p.message); j.err != nil {
-		j.err = errs.Wrap(errs.Invalid, s.method.Name, j.err, "The call is malformed.")
-	}
+	j.req, j.err = s.parse(p)
 	if p.timeout > 0 {
 		j.ctx, j.cancel = context.WithTimeout(s.ctx, p.timeout)
 	} else {
@@ -160,15 +215,18 @@ func (s *answers[Req, Res]) run(j *job[Req]) {
 }
 
 func (s *answers[Req, Res]) guarded(j *job[Req]) (res Res, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = panicked(s.method.Name, r)
-		}
-	}()
+	defer guard(s.method.Name, &err)
 	return s.do(j.ctx, j.req)
 }
 
-// reply queues an answer, once there is room for it. A stream that ends meanwhile needs none.
+// guard makes a panic of a handler an error.
+func guard(method string, err *error) {
+	if r := recover(); r != nil {
+		*err = panicked(method, r)
+	}
+}
+
+// reply sends an answer, once there is room for it. A link that ends meanwhile needs none.
 func (s *answers[Req, Res]) reply(call uint64, res *Res, err error) {
 	var out sealed
 	field := protowire.Number(fieldMessage)
@@ -183,15 +241,20 @@ func (s *answers[Req, Res]) reply(call uint64, res *Res, err error) {
 	}
 	out.part = seal(*out.buffer, field, call, 0)
 	s.out.mu.Lock()
-	defer s.out.mu.Unlock()
 	if s.out.closed {
+		s.out.mu.Unlock()
 		out.drop()
 		return
 	}
 	s.out.put(&out)
+	lead, alone := s.out.lead(), s.calls == 0
+	s.out.mu.Unlock()
+	if lead {
+		s.out.send(alone)
+	}
 }
 
-// statusFormat is how an error crosses: as it does where a call has a stream for itself.
+// statusFormat is how an error crosses: as it does over gRPC.
 var statusFormat = Format[error]{
 	Size: func(*error) int { return 256 },
 	Append: func(b []byte, err *error) ([]byte, error) {

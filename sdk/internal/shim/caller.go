@@ -2,21 +2,19 @@ package shim
 
 import (
 	"context"
-	"errors"
-	"io"
+	"net"
 	"sync"
 	"time"
 
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/status"
 
 	"github.com/dbbasic/station/sdk/errs"
 )
 
-// Method is a method of a contract that is called so often that its calls go together
-// over one stream, as pb.Frame describes.
+// Method is a method of a contract that is called so often that its calls have a link
+// for themselves, whose frames pb.Frame describes.
 type Method[Req, Res any] struct {
-	Name   string // in full, as gRPC has it
+	Name   string
 	Req    Format[Req]
 	Result Format[Res]
 }
@@ -28,27 +26,38 @@ type Format[T any] struct {
 	Parse  func([]byte) (T, error) // keeps nothing of the bytes
 }
 
-// Caller is the calling side of a method. Its stream is opened by the first call, lasts as
-// long as the connection, and is opened again by the first call after it broke.
+// Caller is the calling side of a method, until its link breaks.
 type Caller[Req, Res any] struct {
-	conn   grpc.ClientConnInterface
+	calls[Res]
 	method *Method[Req, Res]
-	mu     sync.Mutex
-	stream *calls[Res] // nil where none is open
-	spare  sync.Pool   // of channels of answers
+	spare  sync.Pool // of channels of answers
 }
 
-// NewCaller gives the Caller of a method over a connection.
-func NewCaller[Req, Res any](conn grpc.ClientConnInterface, m *Method[Req, Res]) *Caller[Req, Res] {
-	return &Caller[Req, Res]{conn: conn, method: m}
+// NewCaller gives the Caller of a method over a link, which it closes when that breaks.
+// Who closes the link ends it.
+func NewCaller[Req, Res any](conn *net.UnixConn, m *Method[Req, Res]) *Caller[Req, Res] {
+	c := &Caller[Req, Res]{method: m, calls: calls[Res]{parse: m.Result.Parse, waiting: map[uint64]waiting[Res]{}, broken: make(chan struct{})}}
+	c.link = newLink(conn)
+	c.out = newOutbox(c.link)
+	go func() { c.end(receive(c.link, c.answer, func() {})) }()
+	return c
+}
+
+// Last returns once the link has broken, with the reason, or ctx has ended, with nil.
+func (s *calls[Res]) Last(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-s.broken:
+		return s.err
+	}
 }
 
 // Call makes one call. It returns when ctx ends, whether or not the other side answers,
 // and the other side is told. Errors: those of the other side; errs.Unavailable, from
 // nowhere else, for a call that was surely not sent; and what FromPeer tells from these.
 func (c *Caller[Req, Res]) Call(ctx context.Context, req *Req) (res Res, err error) {
-	s := c.open()
-	out, err := pack(ctx, s.out, &c.method.Req, req)
+	out, err := pack(ctx, c.out, &c.method.Req, req)
 	if err != nil {
 		return res, err
 	}
@@ -61,7 +70,7 @@ func (c *Caller[Req, Res]) Call(ctx context.Context, req *Req) (res Res, err err
 		got = make(chan answered[Res], 1)
 	}
 	defer c.spare.Put(got) // nobody sends to it any more
-	number, err := s.send(&out, timeout, got)
+	number, err := c.send(&out, timeout, got)
 	if err != nil {
 		return res, unsent(err)
 	}
@@ -69,7 +78,7 @@ func (c *Caller[Req, Res]) Call(ctx context.Context, req *Req) (res Res, err err
 	case a := <-got:
 		return a.result, a.err
 	case <-ctx.Done():
-		if !s.forget(number) {
+		if !c.forget(number) {
 			a := <-got
 			return a.result, a.err
 		}
@@ -82,32 +91,16 @@ func unsent(err error) error {
 	return &errs.Error{Kind: errs.Unavailable, Op: "grpc", Err: err}
 }
 
-// open gives the stream that there is, or a new one.
-func (c *Caller[Req, Res]) open() *calls[Res] {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.stream == nil {
-		s := &calls[Res]{out: newOutbox(), parse: c.method.Result.Parse, waiting: map[uint64]waiting[Res]{}}
-		c.stream = s
-		go func() {
-			err := s.run(c.conn, c.method.Name)
-			c.mu.Lock()
-			c.stream = nil
-			c.mu.Unlock()
-			s.end(err)
-		}()
-	}
-	return c.stream
-}
-
-// calls is one stream of the calling side.
+// calls is what a Caller does with its link.
 type calls[Res any] struct {
+	link    *link
 	out     *outbox // with its mu, which holds also:
 	last    uint64  // the number of the newest call
 	waiting map[uint64]waiting[Res]
-	err     error // that ended the stream
+	err     error // that broke the link
 
-	parse func([]byte) (Res, error)
+	broken chan struct{} // closed once err is set
+	parse  func([]byte) (Res, error)
 }
 
 type waiting[Res any] struct {
@@ -121,69 +114,43 @@ type answered[Res any] struct {
 	err    error
 }
 
-// send queues a call whose answer comes to got, or gives the error with which the stream has ended.
+// send sends a call whose answer comes to got, or gives the error that broke the link.
 func (s *calls[Res]) send(out *sealed, timeout time.Duration, got chan<- answered[Res]) (number uint64, err error) {
 	s.out.mu.Lock()
-	defer s.out.mu.Unlock()
 	if s.err != nil {
+		s.out.mu.Unlock()
 		out.drop()
 		return 0, s.err
 	}
 	s.last++
-	out.part = seal(*out.buffer, fieldMessage, s.last, timeout)
-	s.waiting[s.last] = waiting[Res]{answered: got, lane: out.lane, frame: s.out.put(out)}
-	return s.last, nil
+	number = s.last
+	out.part = seal(*out.buffer, fieldMessage, number, timeout)
+	s.waiting[number] = waiting[Res]{answered: got, lane: out.lane, frame: s.out.put(out)}
+	lead, alone := s.out.lead(), len(s.waiting) == 1
+	s.out.mu.Unlock()
+	if lead {
+		s.out.send(alone)
+	}
+	return number, nil
 }
 
 // forget frees what a call holds on both sides. It gives false where the answer is there
 // or just coming.
 func (s *calls[Res]) forget(number uint64) bool {
 	s.out.mu.Lock()
-	defer s.out.mu.Unlock()
-	if _, ok := s.waiting[number]; !ok {
+	_, ok := s.waiting[number]
+	if !ok {
+		s.out.mu.Unlock()
 		return false
 	}
 	delete(s.waiting, number)
 	s.out.putGone(number)
+	lead := s.out.lead()
+	s.out.mu.Unlock()
+	if lead {
+		s.out.send(true)
+	}
 	return true
-}
-
-// run opens the stream and serves it until it breaks; the error says why.
-func (s *calls[Res]) run(conn grpc.ClientConnInterface, method string) error {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, method,
-		grpc.ForceCodecV2(newCodec()), grpc.MaxCallRecvMsgSize(maxFrame), grpc.MaxCallSendMsgSize(maxFrame))
-	if err != nil {
-		return err
-	}
-	go func() {
-		defer cancel()                                                     // what cannot be written is not to be waited for
-		_ = s.out.write(func(f *frame) error { return stream.SendMsg(f) }) // receive says why
-	}()
-	return receive(stream, s.answer)
-}
-
-// receive gives each part of a stream to take, until the stream breaks or has an end.
-func receive(stream interface{ RecvMsg(any) error }, take func(part) error) error {
-	for {
-		var f frame
-		if err := stream.RecvMsg(&f); err != nil {
-			return err
-		}
-		for b := f.read.ReadOnlyData(); len(b) > 0; {
-			p, rest, err := nextPart(b)
-			if err == nil {
-				err = take(p)
-			}
-			if err != nil {
-				f.read.Free()
-				return err
-			}
-			b = rest
-		}
-		f.read.Free()
-	}
 }
 
 // answer gives an answer to who waits for it.
@@ -214,22 +181,22 @@ func lostAnswer(err error) error {
 	return &errs.Error{Kind: errs.Unavailable, Op: "grpc", Err: connectionError{err}}
 }
 
-// end answers all who wait: those whose call was given to the connection and those
-// whose call was surely not.
+// end answers all who wait: those whose call the connection may have, and those whose
+// call was surely not sent.
 func (s *calls[Res]) end(err error) {
-	if errors.Is(err, io.EOF) {
-		err = errors.New("the other side ended the stream")
-	}
+	s.link.close()
 	s.out.mu.Lock()
-	defer s.out.mu.Unlock()
-	s.err = err
+	s.err = broke(err)
 	s.out.close()
 	for _, w := range s.waiting {
-		a := answered[Res]{err: lostAnswer(err)}
+		a := answered[Res]{err: lostAnswer(s.err)}
 		if w.frame > w.lane.handed {
-			a.err = unsent(err)
+			a.err = unsent(s.err)
 		}
 		w.answered <- a
 	}
 	s.waiting = nil
+	s.out.mu.Unlock()
+	s.out.rest.Wait()
+	close(s.broken)
 }

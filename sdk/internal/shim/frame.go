@@ -1,13 +1,13 @@
 package shim
 
 import (
+	"encoding/binary"
 	"errors"
+	"fmt"
+	"io"
 	"sync"
 	"time"
 
-	"google.golang.org/grpc/encoding"
-	grpcproto "google.golang.org/grpc/encoding/proto"
-	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
@@ -21,50 +21,23 @@ const (
 	fieldStatus  = 5
 )
 
-// headroom is the most bytes of a part before its message or status.
-const headroom = 48
+// prefix is the bytes before a frame: its length, big-endian.
+const prefix = 4
 
-// frame is a pb.Frame as its bytes: parts are put together and taken apart without
-// messages of protobuf between.
-type frame struct {
-	b    *[]byte    // to send; goes back to buffers once gRPC has written it
-	read mem.Buffer // received; to be freed
-}
+// headroom is the most bytes of a part before its message or status, and the prefix.
+const headroom = 48 + prefix
 
-// codec is gRPC's codec of protobuf, and passes the bytes of frames.
-type codec struct{ encoding.CodecV2 }
-
-func newCodec() codec { return codec{encoding.GetCodecV2(grpcproto.Name)} }
-
-// Marshal implements encoding.CodecV2.
-func (c codec) Marshal(v any) (mem.BufferSlice, error) {
-	if f, ok := v.(*frame); ok {
-		return mem.BufferSlice{mem.NewBuffer(f.b, buffers)}, nil
-	}
-	return c.CodecV2.Marshal(v)
-}
-
-// Unmarshal implements encoding.CodecV2.
-func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
-	if f, ok := v.(*frame); ok {
-		f.read = data.MaterializeToBuffer(buffers)
-		return nil
-	}
-	return c.CodecV2.Unmarshal(data, v)
-}
-
-// buffers keeps what frames and messages are encoded into. gRPC's own pool fills
-// with zeros what it gives, 32 KiB at a time.
+// buffers keeps what frames and messages are encoded into.
 var buffers = &bufferPool{}
 
 type bufferPool struct{ pool sync.Pool }
 
 const (
-	minBuffer = 4 << 10  // gRPC gives back nothing below 1 KiB
+	minBuffer = 4 << 10
 	maxBuffer = 64 << 10 // what is larger is left to the collector
 )
 
-// Get implements mem.BufferPool.
+// Get gives a buffer of n bytes.
 func (p *bufferPool) Get(n int) *[]byte {
 	if b, ok := p.pool.Get().(*[]byte); ok && cap(*b) >= n {
 		*b = (*b)[:n]
@@ -74,7 +47,7 @@ func (p *bufferPool) Get(n int) *[]byte {
 	return &b
 }
 
-// Put implements mem.BufferPool.
+// Put takes a buffer that nobody uses any more.
 func (p *bufferPool) Put(b *[]byte) {
 	if cap(*b) >= minBuffer && cap(*b) <= maxBuffer {
 		p.pool.Put(b)
@@ -141,3 +114,75 @@ func nextPart(b []byte) (p part, rest []byte, err error) {
 	}
 	return p, r.B, errors.Join(r.Err(), inner.Err())
 }
+
+const (
+	// readSize is how many bytes are read at once, and kept for it: a frame of small
+	// messages, and the beginning of what comes behind.
+	readSize = 64 << 10
+	// trusted is up to which size a frame has its memory before its bytes are there.
+	trusted = 1 << 20
+)
+
+// receive reads frames and gives each of their parts to take, until one of the two
+// fails. Behind those that came at once it calls taken.
+func receive(r io.Reader, take func(part) error, taken func()) error {
+	space := make([]byte, readSize)
+	for b, n := space, 0; ; {
+		got, readErr := r.Read(b[n:])
+		n += got
+		used, err := takeFrames(b[:n], take)
+		taken()
+		if err == nil {
+			err = readErr
+		}
+		if err != nil {
+			return err
+		}
+		if used == 0 && n < len(b) {
+			continue
+		}
+		rest := b[used:n]
+		size, _ := sizeOfFrame(rest) // takeFrames has seen it
+		if b = space; size > len(b) {
+			b = make([]byte, min(size, max(trusted, 2*n)))
+		}
+		n = copy(b, rest)
+	}
+}
+
+// takeFrames gives the parts of those frames to take that are whole, and says how many
+// bytes these have.
+func takeFrames(b []byte, take func(part) error) (used int, err error) {
+	for {
+		size, err := sizeOfFrame(b[used:])
+		if err != nil || size == 0 || used+size > len(b) {
+			return used, err
+		}
+		for f := b[used+prefix : used+size]; len(f) > 0; {
+			p, rest, err := nextPart(f)
+			if err == nil {
+				err = take(p)
+			}
+			if err != nil {
+				return used, err
+			}
+			f = rest
+		}
+		used += size
+	}
+}
+
+// sizeOfFrame is the bytes of the frame with which b begins and of its prefix, 0 where that is not there.
+func sizeOfFrame(b []byte) (int, error) {
+	if len(b) < prefix {
+		return 0, nil
+	}
+	n := binary.BigEndian.Uint32(b)
+	if n == 0 || n > maxFrame {
+		return 0, fmt.Errorf("the other side sent what is no frame: one of %d bytes", n)
+	}
+	return prefix + int(n), nil
+}
+
+// finish writes the prefix of a frame that is whole.
+func finish(b []byte) { binary.BigEndian.PutUint32(b, uint32(len(b)-prefix)) }

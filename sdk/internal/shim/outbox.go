@@ -17,26 +17,39 @@ const (
 	// waitingSize is the most bytes that wait in each lane of an outbox. A message
 	// above it waits alone.
 	waitingSize = 1 << 20
+	// maxTurns is the most frames that who puts something sends itself.
+	maxTurns = 8
 )
 
-// outbox is what one side of a stream has to send. Small messages that wait are one
+// outbox is what one side of a link has to send. Small messages that wait are one
 // frame; large ones have a lane of their own, and the two take turns, so that a small
 // one waits for one large one at most.
+//
+// Who puts something while nobody writes writes what waits, as much as the connection
+// takes at once: no other goroutine has to wake. A goroutine of its own sends what is left.
 type outbox struct {
-	mu     sync.Mutex
-	lanes  [2]lane
-	turn   int
-	idle   bool          // the writer waits for wake
-	wake   chan struct{} // holds one
-	closed bool
-	limit  int // bytes of a message
+	link  writer
+	limit int // bytes of a message
+
+	mu      sync.Mutex
+	lanes   [2]lane
+	turn    int
+	writing bool // one goroutine has the link, and looks for more before it leaves
+	closed  bool
+	rest    sync.WaitGroup // the goroutine that waits for the connection, if there is one
+}
+
+// writer is the connection of an outbox.
+type writer interface {
+	try(b []byte) (int, error) // writes what it can without waiting
+	Write(b []byte) (int, error)
 }
 
 type lane struct {
 	room   *semaphore.Weighted // of the bytes that wait
 	frames []queued
 	begun  uint64 // frames that were made
-	handed uint64 // frames that were given to the connection
+	handed uint64 // frames of which the connection may have something
 }
 
 type queued struct {
@@ -44,8 +57,8 @@ type queued struct {
 	weight int64 // taken of room
 }
 
-func newOutbox() *outbox {
-	o := &outbox{wake: make(chan struct{}, 1), limit: MaxMessage}
+func newOutbox(link writer) *outbox {
+	o := &outbox{link: link, limit: MaxMessage}
 	for i := range o.lanes {
 		o.lanes[i].room = semaphore.NewWeighted(waitingSize)
 	}
@@ -101,12 +114,12 @@ func (s *sealed) drop() {
 }
 
 // put queues a part, and gives the number of its frame in its lane. It is called with
-// mu held, on an outbox that is not closed.
+// mu held, on an outbox that is not closed; lead comes behind it.
 func (o *outbox) put(s *sealed) uint64 {
 	l := s.lane
 	if l == &o.lanes[1] {
 		l.begun++
-		*s.buffer = s.part
+		*s.buffer = (*s.buffer)[len(*s.buffer)-len(s.part)-prefix:]
 		l.frames = append(l.frames, queued{s.buffer, s.weight})
 	} else {
 		b := l.open(len(s.part))
@@ -114,7 +127,6 @@ func (o *outbox) put(s *sealed) uint64 {
 		l.frames[len(l.frames)-1].weight += s.weight
 		buffers.Put(s.buffer)
 	}
-	o.rouse()
 	return l.begun
 }
 
@@ -126,79 +138,109 @@ func (l *lane) open(n int) *[]byte {
 		}
 	}
 	l.begun++
-	b := buffers.Get(0)
+	b := buffers.Get(prefix)
 	l.frames = append(l.frames, queued{b: b})
 	return b
 }
 
 // putGone queues that nobody waits for a call any more: some bytes for which no room is
-// taken, once per call at most. It is called with mu held.
+// taken, once per call at most. It is called with mu held; lead comes behind it.
 func (o *outbox) putGone(call uint64) {
-	if o.closed {
-		return
-	}
 	b := o.lanes[0].open(headroom)
 	*b = appendGone(*b, call)
-	o.rouse()
 }
 
-func (o *outbox) rouse() {
-	if o.idle {
-		o.idle = false
-		o.wake <- struct{}{}
+// lead says that nobody writes, and that who asks now does: send comes behind it, and
+// behind mu, which is held here.
+func (o *outbox) lead() bool {
+	if o.writing || o.closed {
+		return false
 	}
+	o.writing = true
+	return true
 }
 
-// write gives what waits to send until the outbox is closed or send fails.
-func (o *outbox) write(send func(*frame) error) error {
-	for {
-		l, q, ok := o.take()
-		if !ok {
-			return nil
-		}
+// send writes what waits, and never waits itself. Alone says that no other goroutine will
+// soon have something for the same frame; else whoever can run goes first.
+func (o *outbox) send(alone bool) {
+	if !alone {
+		runtime.Gosched()
+	}
+	for range maxTurns {
+		l, q := o.take()
 		if l == nil {
-			<-o.wake
-			runtime.Gosched() // whoever can run now may have something for the same frame
-			continue
+			return
 		}
-		err := send(&frame{b: q.b})
-		l.room.Release(q.weight)
+		n, err := o.link.try(*q.b)
+		if err == nil && n < len(*q.b) {
+			o.leave(l, q, n)
+			return
+		}
+		l.sent(q)
 		if err != nil {
-			return err
+			return // nobody writes to a connection that is broken
 		}
+	}
+	if l, q := o.take(); l != nil {
+		o.leave(l, q, 0)
 	}
 }
 
-// take gives the frame whose turn it is, no lane where none waits, and false once closed.
-func (o *outbox) take() (l *lane, q queued, ok bool) {
+// leave has a goroutine send a frame, of which n bytes are sent, and what waits behind it.
+func (o *outbox) leave(l *lane, q queued, n int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.closed {
-		return nil, q, false
+		l.sent(q)
+		return
 	}
-	for range o.lanes {
-		o.turn = 1 - o.turn
-		if l = &o.lanes[o.turn]; len(l.frames) == 0 {
-			continue
+	o.rest.Go(func() {
+		for ; l != nil; l, q = o.take() {
+			_, err := o.link.Write((*q.b)[n:])
+			l.sent(q)
+			if err != nil {
+				return
+			}
+			n = 0
 		}
-		q = l.frames[0]
-		l.frames = slices.Delete(l.frames, 0, 1) // there are a few dozen at most
-		l.handed++
-		return l, q, true
-	}
-	o.idle = true
-	return nil, q, true
+	})
 }
 
-// close ends write and drops what waits. It is called with mu held, once.
+// sent gives free what a frame holds.
+func (l *lane) sent(q queued) {
+	l.room.Release(q.weight)
+	buffers.Put(q.b)
+}
+
+// take gives the frame whose turn it is. Where none waits, or the outbox is closed, it
+// gives no lane, and who asks writes no more.
+func (o *outbox) take() (*lane, queued) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for range o.lanes {
+		o.turn = 1 - o.turn
+		l := &o.lanes[o.turn]
+		if len(l.frames) == 0 {
+			continue
+		}
+		q := l.frames[0]
+		l.frames = slices.Delete(l.frames, 0, 1) // there are a few dozen at most
+		l.handed++
+		finish(*q.b)
+		return l, q
+	}
+	o.writing = false
+	return nil, queued{}
+}
+
+// close drops what waits. It is called with mu held, once; the link is closed, too.
 func (o *outbox) close() {
 	o.closed = true
 	for i := range o.lanes {
 		l := &o.lanes[i]
 		for _, q := range l.frames {
-			l.room.Release(q.weight)
+			l.sent(q)
 		}
 		l.frames = nil
 	}
-	o.rouse()
 }

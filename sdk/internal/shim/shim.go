@@ -25,16 +25,14 @@ import (
 // limit is 4 MiB.
 const MaxMessage = 128 << 20
 
-// maxFrame is the largest frame: the largest message and its number. It is the limit of
-// the serving side, whose callers hold to MaxMessage.
+// maxFrame is the largest frame of a link: the largest message and its number.
 const maxFrame = MaxMessage + headroom
 
 // NewServer gives the gRPC server of one side of a plugin's connection.
 func NewServer(opts []grpc.ServerOption) *grpc.Server {
 	return grpc.NewServer(append(opts,
-		grpc.MaxRecvMsgSize(maxFrame),
-		grpc.MaxSendMsgSize(maxFrame),
-		grpc.ForceServerCodecV2(newCodec()),
+		grpc.MaxRecvMsgSize(MaxMessage),
+		grpc.MaxSendMsgSize(MaxMessage),
 		grpc.MaxConcurrentStreams(maxCalls),
 		grpc.ChainUnaryInterceptor(serveUnary),
 		grpc.ChainStreamInterceptor(serveStream),

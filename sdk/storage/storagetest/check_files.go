@@ -358,7 +358,7 @@ func checkFilesClose(s *subject) {
 			s.Fatalf("Close %d: %v", i, err)
 		}
 	}
-	for deadline := time.Now().Add(time.Minute); runtime.NumGoroutine() > before+50; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(s.patience()); runtime.NumGoroutine() > before+50; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			s.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
 		}
@@ -372,7 +372,7 @@ func checkFilesClose(s *subject) {
 // reader gets is one of the contents, whole, and not older than what was
 // acknowledged before. A reader that is open reads the old bytes to their end.
 func checkFilesConcurrent(s *subject) {
-	text := func(n uint64) string { return strings.Repeat(fmt.Sprintf("%08d", n), 100<<10) }
+	text := func(n uint64) string { return strings.Repeat(fmt.Sprintf("%08d", n), 40<<10) }
 	s.must(s.make("a", 1, withFiles(s.put("f", s.upload(text(1))))))
 	_, old, err := s.ReadFile(s.ctx, "a", "f", 0)
 	if err != nil {

@@ -140,5 +140,3 @@ func (t *filtered) Entry(e storage.Entry) error {
 	t.entries = append(t.entries, e)
 	return nil
 }
-
-// noUses forgets which modules a version runs with.

@@ -1,7 +1,10 @@
 package storagetest
 
 import (
+	"net"
 	"testing"
+
+	goplugin "github.com/hashicorp/go-plugin"
 
 	"github.com/dbbasic/station/sdk/internal/plugintest"
 	"github.com/dbbasic/station/sdk/storage"
@@ -27,7 +30,9 @@ func Connect(t testing.TB, s storage.Storage) *storage.Client {
 
 func connect(t testing.TB, s storage.Storage) (client *storage.Client, disconnect func()) {
 	t.Helper()
-	raw, disconnect := plugintest.Connect(t, storage.PluginName, &storage.Plugin{Impl: s})
+	raw, disconnect := plugintest.Connect(t, storage.PluginName, func(link *net.UnixConn) goplugin.Plugin {
+		return &storage.Plugin{Impl: s, Link: link}
+	})
 	client, ok := raw.(*storage.Client)
 	if !ok {
 		t.Fatal("the plugin gives no *storage.Client")

@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dbbasic/station/sdk/id"
 	"github.com/dbbasic/station/sdk/internal/plugintest"
@@ -28,11 +29,9 @@ import (
 // which must show what was acknowledged before.
 type Maker func(t *testing.T) storage.Storage
 
-// tries is how often each property is tried where -rapid.checks does not say it.
-const tries = "30"
-
 // Run runs the suite, one subtest per law, each on a fresh data folder. The flag
-// -rapid.checks of the test says how often its properties are tried.
+// -rapid.checks of the test says how often its properties are tried: 30 times by
+// default, and 6 with the race detector.
 func Run(t *testing.T, fresh Maker) {
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" })
@@ -56,6 +55,15 @@ type report interface {
 	Helper()
 	Errorf(format string, args ...any)
 	Fatalf(format string, args ...any)
+}
+
+// patience is how long the suite waits for what must happen: long enough for a machine
+// that has other things to do. The tests of the suite itself are in a hurry.
+func (s *subject) patience() time.Duration {
+	if r, ok := s.report.(interface{ patience() time.Duration }); ok {
+		return r.patience()
+	}
+	return time.Minute
 }
 
 // check is one law. Its run ends by report.Fatalf or by returning.

@@ -72,6 +72,9 @@ type recorder struct {
 
 func (*recorder) Helper() {}
 
+// patience is short: what a fault keeps from happening is waited for in vain.
+func (*recorder) patience() time.Duration { return 3 * time.Second }
+
 func (r *recorder) Errorf(format string, args ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -343,6 +346,7 @@ func (f *oldDigest) Digest(ctx context.Context, o id.Object) (storage.Digest, er
 	return old, err
 }
 
+// noUses forgets which modules a version runs with.
 type noUses struct{ storage.Storage }
 
 func (f noUses) Commit(ctx context.Context, commits []storage.Commit) []error {

@@ -184,7 +184,26 @@ func splitColumns(line []byte, cols [][]byte) Verdict {
 const timeLayout = "2006-01-02T15:04:05.000000Z07:00"
 
 // AppendTime appends a time, in UTC.
-func AppendTime(b []byte, t time.Time) []byte { return t.UTC().AppendFormat(b, timeLayout) }
+func AppendTime(b []byte, t time.Time) []byte {
+	t = t.UTC()
+	year, month, day := t.Date()
+	if year < 0 || year > 9999 {
+		return t.AppendFormat(b, timeLayout)
+	}
+	hour, minute, second := t.Clock()
+	b = append(appendTwo(appendTwo(b, year/100), year%100), '-')
+	b = append(appendTwo(b, int(month)), '-')
+	b = append(appendTwo(b, day), 'T')
+	b = append(appendTwo(b, hour), ':')
+	b = append(appendTwo(b, minute), ':')
+	b = append(appendTwo(b, second), '.')
+	micro := t.Nanosecond() / 1000
+	b = appendTwo(appendTwo(appendTwo(b, micro/10000), micro/100%100), micro%100)
+	return append(b, 'Z')
+}
+
+// appendTwo appends two digits.
+func appendTwo(b []byte, n int) []byte { return append(b, byte('0'+n/10), byte('0'+n%10)) }
 
 // ParseTime also takes what a person may write: any RFC 3339 time.
 func ParseTime(b []byte) (time.Time, bool) {

@@ -3,6 +3,7 @@ package text
 import (
 	"bytes"
 	"testing"
+	"time"
 	"unicode/utf8"
 )
 
@@ -22,6 +23,20 @@ func FuzzText(f *testing.F) {
 			if again, ok := Parse(Append(nil, read)); !ok || !bytes.Equal(again, read) {
 				t.Errorf("%q was read as %q, and that as %q", s, read, again)
 			}
+		}
+	})
+}
+
+// FuzzTime: a time is written as package time writes it.
+func FuzzTime(f *testing.F) {
+	for _, s := range []int64{0, 1764280000, -1, -62167219201, -62167219200, 253402300799, 253402300800} {
+		f.Add(s, int64(999_999_999), 3600)
+		f.Add(s, int64(1000), -3600)
+	}
+	f.Fuzz(func(t *testing.T, seconds, nanoseconds int64, zone int) {
+		at := time.Unix(seconds, nanoseconds).In(time.FixedZone("", zone%86400))
+		if got, want := string(AppendTime(nil, at)), at.UTC().Format(timeLayout); got != want {
+			t.Errorf("%v became %q, want %q", at, got, want)
 		}
 	})
 }

@@ -5,6 +5,8 @@ import (
 	"net"
 	"testing"
 
+	goplugin "github.com/hashicorp/go-plugin"
+
 	"github.com/dbbasic/station/sdk/host"
 	"github.com/dbbasic/station/sdk/internal/plugintest"
 	"github.com/dbbasic/station/sdk/plugin"
@@ -45,8 +47,9 @@ func (r *remote) Figures(ctx context.Context) []plugin.Figure { return r.impl.Fi
 func (r *remote) Close(ctx context.Context) error { return r.impl.Close(ctx) }
 
 func (r *remote) Serve(ctx context.Context, ln net.Listener, h host.Host) error {
-	p := &transport.Plugin{Impl: r.impl, Listener: ln}
-	raw, disconnect := plugintest.Connect(r.t, transport.PluginName, p)
+	raw, disconnect := plugintest.Connect(r.t, transport.PluginName, func(link *net.UnixConn) goplugin.Plugin {
+		return &transport.Plugin{Impl: r.impl, Listener: ln, Link: link}
+	})
 	defer disconnect()
 	client, ok := raw.(*transport.Client)
 	if !ok {
