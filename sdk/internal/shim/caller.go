@@ -138,13 +138,13 @@ func (s *calls[Res]) send(out *sealed, timeout time.Duration, got chan<- answere
 // or just coming.
 func (s *calls[Res]) forget(number uint64) bool {
 	s.out.mu.Lock()
-	_, ok := s.waiting[number]
+	w, ok := s.waiting[number]
 	if !ok {
 		s.out.mu.Unlock()
 		return false
 	}
 	delete(s.waiting, number)
-	s.out.putGone(number)
+	w.lane.putGone(number)
 	lead := s.out.lead()
 	s.out.mu.Unlock()
 	if lead {

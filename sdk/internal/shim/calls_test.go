@@ -32,7 +32,7 @@ func TestCallsShareALink(t *testing.T) {
 // The answering side knows how long the caller waits; the caller returns at that time,
 // whatever the other side does, and the answering side is told.
 func TestDeadline(t *testing.T) {
-	left, ended := make(chan time.Duration, 1), make(chan error, 1)
+	left, ended, told := make(chan time.Duration, 1), make(chan error, 1), make(chan struct{})
 	w := serve(t, &wire{}, func(ctx context.Context, s string) (string, error) {
 		if s == "echo" {
 			return s, nil
@@ -41,6 +41,7 @@ func TestDeadline(t *testing.T) {
 		left <- time.Until(deadline)
 		<-ctx.Done()
 		ended <- ctx.Err()
+		<-told // else its answer may be as early as the caller's deadline
 		return "", ctx.Err()
 	})
 	w.must(t, "echo")
@@ -49,6 +50,7 @@ func TestDeadline(t *testing.T) {
 	defer cancel()
 	s := "slow"
 	_, err := w.Call(ctx, &s)
+	close(told)
 	if !errors.Is(err, context.DeadlineExceeded) && !errs.Is(err, errs.Timeout) || !errs.Is(Lost(err, "op"), errs.Unknown) {
 		t.Errorf("the caller got %v", err)
 	}

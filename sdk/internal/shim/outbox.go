@@ -143,10 +143,11 @@ func (l *lane) open(n int) *[]byte {
 	return b
 }
 
-// putGone queues that nobody waits for a call any more: some bytes for which no room is
-// taken, once per call at most. It is called with mu held; lead comes behind it.
-func (o *outbox) putGone(call uint64) {
-	b := o.lanes[0].open(headroom)
+// putGone queues that nobody waits for a call any more, in the lane of the call, behind
+// it: some bytes for which no room is taken, once per call at most. It is called with mu
+// held; lead comes behind it.
+func (l *lane) putGone(call uint64) {
+	b := l.open(headroom)
 	*b = appendGone(*b, call)
 }
 

@@ -3,6 +3,8 @@ package shim
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -152,6 +154,49 @@ func TestLanesTakeTurns(t *testing.T) {
 	}
 	if got := order.String(); got != "lslslssss" && got != "slslslsss" {
 		t.Errorf("frames of large and small messages went as %q", got)
+	}
+	shut(o)
+}
+
+// TestGoneComesBehindItsCall: who is told that a call is given up has the call, however
+// large it is and whatever waits.
+func TestGoneComesBehindItsCall(t *testing.T) {
+	link := newStuck(0)
+	o := newOutbox(link)
+	c := &calls[string]{out: o, waiting: map[uint64]waiting[string]{}}
+	call := func(size int) uint64 {
+		s := strings.Repeat("x", size)
+		out, err := pack(t.Context(), o, &text, &s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		number, err := c.send(&out, 0, make(chan answered[string], 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return number
+	}
+	call(frameSize + 1)
+	<-link.waiting
+	given := []uint64{call(frameSize + 1), call(1), call(frameSize + 1)}
+	for _, number := range given {
+		if !c.forget(number) {
+			t.Fatalf("call %d is not there", number)
+		}
+	}
+	close(link.goOn)
+	o.rest.Wait()
+	var seen []string
+	if _, err := takeFrames(link.got.Bytes(), func(p part) error {
+		seen = append(seen, fmt.Sprint(p.call, p.gone))
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for _, number := range given {
+		if sent, gone := slices.Index(seen, fmt.Sprint(number, false)), slices.Index(seen, fmt.Sprint(number, true)); sent < 0 || gone < sent {
+			t.Errorf("call %d: %v", number, seen)
+		}
 	}
 	shut(o)
 }
