@@ -89,33 +89,27 @@ func (o *objects) load(ctx context.Context, l catalogue.Listing) error {
 	if err != nil {
 		return err
 	}
-	var scripts []catalogue.Script
 	for _, s := range found {
 		o.paths[s.Object] = s.Path
 		if o.folder == nil {
 			o.inside[s.Object] = true
 		}
-		if s.Module == "" {
-			scripts = append(scripts, s)
-			continue
-		}
-		o.setModule(placeOf(s), luahost.CompileModule(s.Module, s.Text), s.Text, heads[s.Object].Head)
-	}
-	begin := beginning{o: o, until: time.Now().Add(patience)}
-	for _, s := range found {
 		if s.Module != "" {
-			if err := begin.one(ctx, o.listed(s, heads[s.Object])); err != nil {
-				return fmt.Errorf("module %s (%s): %w", s.Module, s.Path, err)
-			}
+			o.setModule(placeOf(s), luahost.CompileModule(s.Module, s.Text), s.Text, heads[s.Object].Head)
 		}
 	}
 	work := o.fileless(l, heads)
-	for _, s := range scripts {
+	for _, s := range found {
 		work = append(work, o.listed(s, heads[s.Object]))
 	}
+	begin := beginning{o: o, until: time.Now().Add(patience)}
 	var all []func() error
 	for _, w := range work {
-		all = append(all, func() error { return begin.one(ctx, w) })
+		if w.at.module == "" {
+			all = append(all, func() error { return begin.one(ctx, w) })
+		} else if err := begin.one(ctx, w); err != nil { // before any object, since they read which modules there are
+			return fmt.Errorf("module %s (%s): %w", w.at.module, w.at.path, err)
+		}
 	}
 	if err := together(ctx, all); err != nil {
 		return err
