@@ -170,7 +170,7 @@ func (o *objects) written(ctx context.Context, at place) error {
 		return o.refresh(ctx, at, nil, info)
 	case err != nil:
 		o.trouble(ctx, at, host.Trouble{Kind: host.Behind, File: at.path, Serving: info.Head, Message: unreadError(err).Error()})
-		return nil //nolint:nilerr // the version is stored and serves
+		return nil // the version is stored and serves
 	}
 	return o.reconcile(ctx, at, &file, info)
 }
