@@ -50,7 +50,7 @@ type endurance struct {
 	stopped atomic.Bool
 
 	counted, read, refused atomic.Int64
-	samples                []map[string]used // before each kill and at the end
+	samples                []map[string]used // before each kill and at the end, then without kills
 }
 
 // used is what a process has of the system.
@@ -60,8 +60,9 @@ type used struct {
 }
 
 // TestSteady sends mixed traffic while storage, transport and kernel are killed in
-// turns. No read shows less than was acknowledged before it was sent, all that was
-// acknowledged is there at the end, once, and no process grows with the time.
+// turns, and a while without kills. No read shows less than was acknowledged before it
+// was sent, all that was acknowledged is there at the end, once, and no process grows:
+// not from kill to kill, as the data do, nor in one life, with the calls and the time.
 func TestSteady(t *testing.T) {
 	t.Parallel()
 	scripts, paths := counters(t, "steady", steadyCounters)
@@ -100,6 +101,8 @@ func TestSteady(t *testing.T) {
 	s.goesOn()
 	<-time.After(*steadyKills / 2)
 	s.sample()
+	killed := s.samples
+	s.calm()
 	s.stopped.Store(true)
 	clients.Wait()
 	all := 0
@@ -108,8 +111,24 @@ func TestSteady(t *testing.T) {
 		all += len(o.acknowledged)
 	}
 	t.Logf("%d kills: %d counts were acknowledged, %d reads answered, %d calls refused", kills, all, s.read.Load(), s.refused.Load())
-	s.flat()
+	s.flat("from kill to kill", killed)
+	s.flat("in one life", s.samples)
 	s.end()
+}
+
+// calm takes samples of processes that nobody kills: what leaks with each call or with
+// the time is not seen where no process gets old.
+func (s *endurance) calm() {
+	s.t.Helper()
+	s.samples = nil
+	const looks = 6
+	each := max(*steadyTime/4, 2**steadyKills) / (looks + 2)
+	<-time.After(2 * each) // what they hold under this load they have by then
+	for range looks {
+		s.goesOn()
+		<-time.After(each)
+		s.sample()
+	}
 }
 
 // goesOn waits until calls are answered and counted after what was done last.
@@ -212,16 +231,16 @@ func (s *endurance) sample() {
 	s.samples = append(s.samples, now)
 }
 
-// flat wants that the processes have no more at the end than at the beginning.
-func (s *endurance) flat() {
+// flat wants that the processes have no more in the last samples than in the first.
+func (s *endurance) flat(when string, samples []map[string]used) {
 	s.t.Helper()
-	third := max(1, len(s.samples)/3)
-	first, last := s.samples[:third], s.samples[len(s.samples)-third:]
-	for name := range s.samples[0] {
+	third := max(1, len(samples)/3)
+	first, last := samples[:third], samples[len(samples)-third:]
+	for name := range samples[0] {
 		a, b := most(first, name), most(last, name)
-		s.t.Logf("%s: %d threads, %d handles and %d MiB at first, %d, %d and %d at last", name, a.threads, a.handles, a.memory>>20, b.threads, b.handles, b.memory>>20)
+		s.t.Logf("%s, %s: %d threads, %d handles and %d MiB at first, %d, %d and %d at last", name, when, a.threads, a.handles, a.memory>>20, b.threads, b.handles, b.memory>>20)
 		if b.threads > a.threads+moreThreads || b.handles > a.handles+moreHandles || *strict && b.memory > a.memory+moreMemory {
-			s.t.Errorf("%s grew from %+v to %+v", name, a, b)
+			s.t.Errorf("%s, %s, grew from %+v to %+v", name, when, a, b)
 		}
 	}
 }
