@@ -9,8 +9,8 @@ import (
 // longestPath is how many bytes of a path an entry of the call log has.
 const longestPath = 512
 
-// logRequest writes the entry that call_log asks for, once the answer has left or was
-// broken off. Of the query there is nothing: it may hold a token.
+// logRequest writes the entry that call_log asks for, once the answer was handed to the
+// connection, whose buffer net/http empties behind it, or was broken off. Of the query there is nothing: it may hold a token.
 func (x *exchange) logRequest(brokenOff bool) {
 	if !x.callLog {
 		return

@@ -43,8 +43,8 @@ func (t *Transport) Figures(context.Context) []plugin.Figure {
 type counted struct {
 	http.ResponseWriter
 	counts *counts
-	status int   // the final one; 0 before it has left
-	bytes  int64 // of the body that have left
+	status int   // the final one; 0 before it was handed to the connection
+	bytes  int64 // of the body that the connection has
 	failed bool  // the connection took no more
 }
 
