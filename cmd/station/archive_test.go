@@ -205,6 +205,7 @@ func (s *station) importRuns(c *http.Client, object string) bool {
 // TestLargeArchive exports an object with ten large files into an import of the same
 // station. No process holds what passes through it.
 func TestLargeArchive(t *testing.T) {
+	plainOnly(t)
 	work, scripts := workFolder(t)
 	if err := os.WriteFile(filepath.Join(scripts, "large.lua"), []byte("function GET() end"), 0o600); err != nil {
 		t.Fatal(err)

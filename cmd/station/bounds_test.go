@@ -25,6 +25,7 @@ const (
 // the same after a restart and after a kill. No answer costs much more where the
 // object is large, and the start does not wait for what it holds.
 func TestBounds(t *testing.T) {
+	plainOnly(t)
 	s := newStore(t)
 	small, large := newObject(s, "small", smallKeys), newObject(s, "large", *boundKeys)
 	small.fill(smallEntries)

@@ -25,6 +25,7 @@ end
 // them allows: some are refused, which the others do not notice. Once they rest,
 // what they keep is in nobody's way.
 func TestStationMemory(t *testing.T) {
+	plainOnly(t)
 	const keepers = 16
 	work, folder := workFolder(t)
 	name := func(i int) string { return fmt.Sprintf("keeper_%d", i) }

@@ -109,6 +109,7 @@ func (s *station) compareCost(what string, limit float64, ask func(large bool, k
 
 // TestTokenCheckCost: a token is checked among many users as it is with one.
 func TestTokenCheckCost(t *testing.T) {
+	plainOnly(t)
 	s := start(t, t.TempDir(), "--scripts", scriptsCopy(t))
 	tokens := [2][]string{s.fill("auth_small", "advanced/auth.lua", userSeed, 1), s.fill("auth_large", "advanced/auth.lua", userSeed, *users)}
 	var v struct{ State struct{ Users, Tokens int } }
@@ -153,6 +154,7 @@ type list struct {
 // TestBlogCost: a page is listed among many posts as it is among few, whatever
 // it is sorted by; a page far in and a search of all posts stay within a call.
 func TestBlogCost(t *testing.T) {
+	plainOnly(t)
 	s := start(t, t.TempDir(), "--scripts", scriptsCopy(t))
 	s.fill("blog_small", "advanced/blog.lua", postSeed, smallPosts)
 	s.fill("blog_large", "advanced/blog.lua", postSeed, *posts)

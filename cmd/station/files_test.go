@@ -28,6 +28,7 @@ const flatMemory = 48 << 20
 
 // TestLargeFile uploads a file and reads it back. No process holds it meanwhile.
 func TestLargeFile(t *testing.T) {
+	plainOnly(t)
 	work, scripts := workFolder(t)
 	const source = `
 function POST(request, call) return { hash = files.put("large", call.files.f).hash } end

@@ -24,6 +24,7 @@ const streamMemory = 32 << 20
 // TestTenFiles sends ten files in one form, and again each by itself, and reads all of
 // them, whole and in part. No process holds what passes through it.
 func TestTenFiles(t *testing.T) {
+	plainOnly(t)
 	work, scripts := workFolder(t)
 	const source = `function POST(request, call) for _, f in pairs(call.files) do files.put(f.name, f) end end`
 	for _, name := range []string{"ten_formed", "ten_put"} {

@@ -39,6 +39,7 @@ const (
 // time. Each ends in time, with the error of the limit that it broke, and leaves
 // nothing in its state; hello is answered meanwhile, and no process ends.
 func TestHostileStation(t *testing.T) {
+	plainOnly(t)
 	scripts := drawn(t, hostile.All())
 	s, before := startAmong(t, scripts)
 	pids := s.plugins()

@@ -28,9 +28,7 @@ type newcomer struct {
 // commands are run in order, its files are written, and what it shows is what comes.
 func TestPluginsPage(t *testing.T) {
 	t.Parallel()
-	if underRace {
-		t.Skip("what this compiles is compiled without the race detector; the plain tests do it")
-	}
+	plainOnly(t)
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Skip("the page's commands need curl, which is not installed")
 	}

@@ -23,6 +23,7 @@ const rateLimit = 0.9
 // entries and single keys, one commit and batchOf of them at a time: the size of
 // an object does not slow it down.
 func TestRates(t *testing.T) {
+	plainOnly(t)
 	s := newStore(t)
 	large := newObject(s, "large", *boundKeys)
 	large.fill(*boundEntries)

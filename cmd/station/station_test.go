@@ -328,6 +328,15 @@ func within(t *testing.T, what string, took, limit time.Duration) {
 	}
 }
 
+// plainOnly skips a test that does little but drive programs: these are built without
+// the race detector, so that with it there is nothing to see, and plain tests run all of it.
+func plainOnly(t *testing.T) {
+	t.Helper()
+	if underRace {
+		t.Skip("the programs that it drives are built without the race detector; the plain tests do it")
+	}
+}
+
 const counterPath = "/objects/tutorial_03_counter"
 
 // answer is what one request gave.

@@ -6,8 +6,8 @@ package luahost
 // times as long.
 const (
 	underRace     = true
-	bombsDrawn    = 6
-	hostilesDrawn = 8
-	benignInputs  = 100
-	programsDrawn = 50
+	bombsDrawn    = 4
+	hostilesDrawn = 6
+	benignInputs  = 50
+	programsDrawn = 30
 )

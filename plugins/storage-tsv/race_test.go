@@ -4,8 +4,8 @@ package storagetsv
 
 // What the tests take by default with the race detector.
 const (
-	hotKeyTimes = 20_000
-	damageEvery = 151
-	crashOneIn  = 6
-	checks      = "4"
+	hotKeyTimes = 10_000
+	damageEvery = 311
+	crashOneIn  = 12
+	checks      = "3"
 )
