@@ -39,7 +39,6 @@ const (
 	maxAnswers  = 128 << 20                        // bytes of all answers in memory that are not small and wait for their clients
 	smallAnswer = 4 << 10                          // bytes that net/http has for each connection anyway
 	heapLimit   = maxBodies + maxAnswers + 128<<20 // bytes to which the collector is held: without it as much garbage gathers as is alive
-	garbage     = 300                              // percent of what is alive that may gather before the collector runs, within heapLimit
 	maxFields   = 10_000                           // of a query or a form
 	maxFiles    = 1 << 30                          // bytes of all files of a form
 	maxUploads  = 100                              // files of a form
@@ -135,9 +134,6 @@ func (t *Transport) Serve(ctx context.Context, ln net.Listener, h host.Host) err
 	}
 	if _, set := os.LookupEnv("GOMEMLIMIT"); !set {
 		defer debug.SetMemoryLimit(debug.SetMemoryLimit(heapLimit))
-	}
-	if _, set := os.LookupEnv("GOGC"); !set {
-		defer debug.SetGCPercent(debug.SetGCPercent(garbage))
 	}
 	if u, ok := ln.(*net.UnixListener); ok {
 		u.SetUnlinkOnClose(false) // the socket file is the kernel's
