@@ -151,13 +151,22 @@ func beSlow(ctx context.Context, addr string, kind int) error {
 	}
 }
 
-// latencies calls hello again and again, and gives the 99th of 100 latencies.
+// latencies calls hello again and again, and gives the 99th of 100 latencies; with
+// -strict that of three rounds which is neither the least nor the most: the first one
+// may fall into the time in which the answers leave that slow clients have asked for.
 func (s *station) latencies(c *http.Client) time.Duration {
 	s.t.Helper()
-	calls := 100
-	if *strict {
-		calls = 2000
+	if !*strict {
+		return s.latency(c, 100)
 	}
+	rounds := []time.Duration{s.latency(c, 2000), s.latency(c, 2000), s.latency(c, 2000)}
+	s.t.Logf("p99 of hello in three rounds: %v", rounds)
+	slices.Sort(rounds)
+	return rounds[1]
+}
+
+func (s *station) latency(c *http.Client, calls int) time.Duration {
+	s.t.Helper()
 	var took []time.Duration
 	for range calls {
 		began := time.Now()
