@@ -50,7 +50,6 @@ type endurance struct {
 	stopped atomic.Bool
 
 	counted, read, refused atomic.Int64
-	samples                []map[string]used // before each kill and at the end, then without kills
 }
 
 // used is what a process has of the system.
@@ -76,11 +75,11 @@ func TestSteady(t *testing.T) {
 	for i := range *steadyClients {
 		clients.Go(func() { s.client(rand.New(rand.NewPCG(uint64(i), 7))) })
 	}
-	kills := 0
+	kills, killed := 0, []map[string]used(nil)
 	for end := time.Now().Add(*steadyTime); kills < 3 || time.Now().Add(*steadyKills).Before(end); kills++ { // each at least once
 		s.goesOn()
 		<-time.After(*steadyKills) // of load without a kill
-		s.sample()
+		killed = append(killed, s.sample())
 		switch victim := []string{"storage-tsv", "transport-http", "kernel"}[kills%3]; victim {
 		case "kernel":
 			pids := s.station.plugins()
@@ -100,9 +99,8 @@ func TestSteady(t *testing.T) {
 	}
 	s.goesOn()
 	<-time.After(*steadyKills / 2)
-	s.sample()
-	killed := s.samples
-	s.calm()
+	killed = append(killed, s.sample())
+	calm := s.calm()
 	s.stopped.Store(true)
 	clients.Wait()
 	all := 0
@@ -112,23 +110,23 @@ func TestSteady(t *testing.T) {
 	}
 	t.Logf("%d kills: %d counts were acknowledged, %d reads answered, %d calls refused", kills, all, s.read.Load(), s.refused.Load())
 	s.flat("from kill to kill", killed)
-	s.flat("in one life", s.samples)
+	s.flat("in one life", calm)
 	s.end()
 }
 
 // calm takes samples of processes that nobody kills: what leaks with each call or with
 // the time is not seen where no process gets old.
-func (s *endurance) calm() {
+func (s *endurance) calm() (samples []map[string]used) {
 	s.t.Helper()
-	s.samples = nil
 	const looks = 6
 	each := max(*steadyTime/4, 2**steadyKills) / (looks + 2)
 	<-time.After(2 * each) // what they hold under this load they have by then
 	for range looks {
 		s.goesOn()
 		<-time.After(each)
-		s.sample()
+		samples = append(samples, s.sample())
 	}
+	return samples
 }
 
 // goesOn waits until calls are answered and counted after what was done last.
@@ -217,8 +215,8 @@ func (s *endurance) look(c *caller, r request, o *steadyCounter) bool {
 	return true
 }
 
-// sample takes note of what the processes have of the system.
-func (s *endurance) sample() {
+// sample gives what the processes have of the system.
+func (s *endurance) sample() map[string]used {
 	s.t.Helper()
 	pids := s.members()
 	handles := handlesOf(pids)
@@ -228,7 +226,7 @@ func (s *endurance) sample() {
 		_, _ = fmt.Sscanf(firstLine(fmt.Sprintf("/proc/%d/status", pid), "Threads:"), "Threads: %d", &u.threads) // 0 where the system does not say
 		now[name] = u
 	}
-	s.samples = append(s.samples, now)
+	return now
 }
 
 // flat wants that the processes have no more in the last samples than in the first.

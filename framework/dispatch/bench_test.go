@@ -80,7 +80,11 @@ func invokeAll(b *testing.B, script string, callers, objects, keys int) {
 		Station: "s1", Store: still{keys: keys}, Cluster: cluster.None{}, Clock: hlc.NewClock(time.Now, 0), Log: slog.New(slog.DiscardHandler),
 		Limits: dispatch.DefaultLimits(), Calls: metrics.NewCalls(), Commits: metrics.NewCommits(), PathOf: func(id.Object) string { return "tutorial/x" },
 	})
-	defer d.Close(context.Background()) //nolint:errcheck // its store takes every commit
+	defer func() {
+		if err := d.Close(context.Background()); err != nil {
+			b.Error(err)
+		}
+	}()
 	calls := make([]host.Call, objects)
 	for i := range calls {
 		calls[i] = host.Call{Object: id.Object("bench" + strconv.Itoa(i)), Method: "GET", RequestID: "r1"}

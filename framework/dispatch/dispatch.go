@@ -221,7 +221,7 @@ func (d *Dispatcher) invoke(ctx context.Context, c host.Call, t *task) (host.Res
 	if err != nil {
 		return host.Result{}, err
 	}
-	t.ctx, t.due, t.at = ctx, callDeadline(t.began, c.Deadline, d.Limits), o
+	t.ctx, t.due = ctx, callDeadline(t.began, c.Deadline, d.Limits)
 	if err := o.do(t); err != nil {
 		return host.Result{}, err
 	}

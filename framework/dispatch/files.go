@@ -403,13 +403,12 @@ func (d *Dispatcher) Answers(ctx context.Context, name id.Object, method string)
 	}
 	ctx, cancel := context.WithTimeout(ctx, d.Limits.Time)
 	defer cancel()
-	return o.do(newTask(ctx, func(o *object) (*pending, error) {
-		select {
-		case d.slots <- struct{}{}:
-			defer func() { <-d.slots }()
-		case <-ctx.Done():
-			return nil, tooLate(ctx.Err(), "The call waited too long for scripts of other objects.")
+	t := newTask(ctx, nil)
+	t.work = func(o *object) (*pending, error) {
+		if why := d.takeSlot(t); why != nil {
+			return nil, tooLate(why, "The call waited too long for scripts of other objects.")
 		}
+		defer func() { <-d.slots }()
 		o.mu.Lock()
 		source := o.source
 		o.mu.Unlock()
@@ -417,5 +416,6 @@ func (d *Dispatcher) Answers(ctx context.Context, name id.Object, method string)
 			return nil, err
 		}
 		return nil, o.vm.Answers(method)
-	}))
+	}
+	return o.do(t)
 }

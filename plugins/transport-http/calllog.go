@@ -10,7 +10,8 @@ import (
 const longestPath = 512
 
 // logRequest writes the entry that call_log asks for, once the answer was handed to the
-// connection, whose buffer net/http empties behind it, or was broken off. Of the query there is nothing: it may hold a token.
+// connection, whose buffer net/http empties behind it, or was broken off. Of the query
+// there is nothing: it may hold a token.
 func (x *exchange) logRequest(brokenOff bool) {
 	if !x.callLog {
 		return

@@ -55,7 +55,7 @@ func (s *calls[Res]) Last(ctx context.Context) error {
 
 // Call makes one call. It returns when ctx ends, whether or not the other side answers,
 // and the other side is told. Errors: those of the other side; errs.Unavailable, from
-// nowhere else, for a call that was surely not sent; and what FromPeer tells from these.
+// nowhere else, for a call that was surely not sent; and what Settled tells from these.
 func (c *Caller[Req, Res]) Call(ctx context.Context, req *Req) (res Res, err error) {
 	out, err := pack(ctx, c.out, &c.method.Req, req)
 	if err != nil {
@@ -88,7 +88,7 @@ func (c *Caller[Req, Res]) Call(ctx context.Context, req *Req) (res Res, err err
 
 // unsent is the error of a call that the other side never gets.
 func unsent(err error) error {
-	return &errs.Error{Kind: errs.Unavailable, Op: "grpc", Err: err}
+	return &errs.Error{Kind: errs.Unavailable, Op: "link", Err: err}
 }
 
 // calls is what a Caller does with its link.
@@ -178,7 +178,7 @@ func (s *calls[Res]) answer(p part) error {
 
 // lostAnswer is the error of a call that was sent and whose answer cannot come.
 func lostAnswer(err error) error {
-	return &errs.Error{Kind: errs.Unavailable, Op: "grpc", Err: connectionError{err}}
+	return &errs.Error{Kind: errs.Unavailable, Op: "link", Err: connectionError{err}}
 }
 
 // end answers all who wait: those whose call the connection may have, and those whose

@@ -149,15 +149,15 @@ func (e connectionError) Unwrap() error { return e.error }
 // Lost gives the error of a call that may have changed something: what is neither the
 // other side's own answer nor about a call that was surely not sent leaves that open.
 func Lost(err error, op string) error {
-	if err != nil && !FromPeer(err) && !errs.Is(err, errs.TooLarge) {
+	if err != nil && !Settled(err) && !errs.Is(err, errs.TooLarge) {
 		return &errs.Error{Kind: errs.Unknown, Op: op, Err: err}
 	}
 	return err
 }
 
-// FromPeer reports whether err was made by the other process itself, or is about a
-// call that was surely not sent, and not by the connection to it.
-func FromPeer(err error) bool {
+// Settled reports whether err leaves nothing open: the other process made it itself, or
+// the call was surely not sent. What the connection makes of a call leaves that open.
+func Settled(err error) bool {
 	_, connection := errors.AsType[connectionError](err)
 	return !connection
 }

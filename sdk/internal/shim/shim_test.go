@@ -46,8 +46,8 @@ func TestErrorCrossesTwice(t *testing.T) {
 	for _, k := range []errs.Kind{errs.Unknown, errs.Timeout, errs.Conflict} {
 		sent := errs.Wrap(k, "test", lost, "our own words")
 		got := errs.From(shim.FromStatus(shim.ToStatus(sent)))
-		if got.Kind != k || got.Text() != "our own words" || !shim.FromPeer(got) {
-			t.Errorf("%v arrived as %v %q, from the peer: %v", k, got.Kind, got.Text(), shim.FromPeer(got))
+		if got.Kind != k || got.Text() != "our own words" || !shim.Settled(got) {
+			t.Errorf("%v arrived as %v %q, from the peer: %v", k, got.Kind, got.Text(), shim.Settled(got))
 		}
 	}
 }
@@ -80,8 +80,8 @@ func TestErrorsThatHaveNoKind(t *testing.T) {
 		codes.ResourceExhausted: errs.TooLarge, codes.Unknown: errs.Internal,
 	} {
 		err := shim.FromStatus(status.Error(code, "by gRPC"))
-		if errs.KindOf(err) != want || shim.FromPeer(err) {
-			t.Errorf("gRPC's own %v is %v (from the peer: %v), want %v", code, errs.KindOf(err), shim.FromPeer(err), want)
+		if errs.KindOf(err) != want || shim.Settled(err) {
+			t.Errorf("gRPC's own %v is %v (from the peer: %v), want %v", code, errs.KindOf(err), shim.Settled(err), want)
 		}
 	}
 	if shim.ToStatus(nil) != nil || shim.FromStatus(nil) != nil {
