@@ -28,15 +28,7 @@ func TestAside(t *testing.T) {
 		}
 	}
 	write("one")
-	l, err := List(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f, err := OpenFolder(dir, l)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close() //nolint:errcheck // it was only read
+	f := listed(t, dir)
 	a := Aside{Path: "sub/a.lua", Life: 7}
 	set := func(text string) {
 		t.Helper()
@@ -112,15 +104,7 @@ func TestDrafts(t *testing.T) {
 		return l.Drafts
 	}
 	write()
-	l, err := List(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f, err := OpenFolder(dir, l)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close() //nolint:errcheck // it was only read
+	f := listed(t, dir)
 	if diff := cmp.Diff([]string{"sub/.a.lua.station"}, drafts()); diff != "" {
 		t.Error(diff)
 	}
