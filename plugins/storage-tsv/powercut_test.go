@@ -418,7 +418,7 @@ func TestJournalIsSyncedRegularly(t *testing.T) {
 	durable := func() bool {
 		s.journalMu.Lock()
 		defer s.journalMu.Unlock()
-		return s.journal.named && s.journal.durable == s.journal.size
+		return s.journal.durable == s.journal.size
 	}
 	for n := range uint64(2) { // the first sync may be the carrier's
 		count(t, s, "a", n+1, n+1)
