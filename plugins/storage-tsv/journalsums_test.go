@@ -145,6 +145,7 @@ func TestJournalHoldsNoCommit(t *testing.T) {
 	if err := s.write(); err != nil {
 		t.Fatal(err)
 	}
+	s.batch.release()
 	count(t, s, "b", 1, 1)
 	f.kill(s)
 	s = f.open()

@@ -228,6 +228,7 @@ func syncWorkloads(t *testing.T) []workload {
 		{"TestRefusedCommitStaysAway", refusedCommitStaysAway},
 		{"TestRemovedSegmentsStayAway", removedSegmentsStayAway},
 		{"TestCutOffStaysAway", cutOffStaysAway},
+		{"TestReplayedStays", replayedStays},
 		{"TestSpareIsBlank", spareIsBlank},
 		{"TestClosedLogIsNotLost", closedLogIsNotLost},
 	} {
