@@ -43,6 +43,7 @@ type bench struct {
 	down   atomic.Bool
 	lost   lost
 	end    func()
+	stop   func() // ends the watch of the files alone
 
 	before, after atomic.Pointer[hook] // of each batch of commits, see storagetest.Memory
 }
@@ -157,13 +158,13 @@ func (b *bench) begin() error {
 	b.objects = newObjects(d, store, folder, log)
 	b.limits = luahost.DefaultLimits()
 	b.onePatience = 100 * time.Millisecond
-	stop := func() {}
+	b.stop = func() {}
 	began := b.load(b.t.Context(), l)
 	if began == nil {
-		stop = b.live(context.Background())
+		b.stop = b.live(context.Background())
 	}
 	b.end = func() {
-		stop()
+		b.stop()
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := errors.Join(d.Close(ctx), closeFolder()); err != nil {
