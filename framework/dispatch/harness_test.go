@@ -48,7 +48,9 @@ type disk struct {
 
 func (d *disk) Up() bool { return !d.down.Load() }
 
-func (d *disk) Begin(commits []storage.Commit, done func([]error)) { storagetest.Begin(d, commits, done) }
+func (d *disk) Begin(commits []storage.Commit, done func([]error)) {
+	storagetest.Begin(d, commits, done)
+}
 
 type program struct {
 	*luahost.Program
