@@ -116,6 +116,10 @@ type lostVersion struct {
 
 func (f frail) Up() bool { return !f.down.Load() }
 
+func (f frail) Begin(commits []storage.Commit, done func([]error)) {
+	storagetest.Begin(f, commits, done)
+}
+
 // newBench gives a folder with scripts, given as path and text, and starts.
 func newBench(t *testing.T, files ...string) *bench {
 	t.Helper()
