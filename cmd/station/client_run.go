@@ -117,7 +117,7 @@ func callOf(cmd *cobra.Command, args []string, data string) (r request, files []
 			}
 		}
 	case hasData:
-		if r, err = dataOf(cmd, method, data); err == nil {
+		if r, err = dataOf(cmd, method, data, fields); err == nil {
 			path, err = fieldsInQuery(path, method, "-d", fields)
 		}
 	case bare:
@@ -179,14 +179,11 @@ var commandsFor = map[string]string{
 	"logs": "logs", "tail": "logs -f", "export": "export", "import": "import", "object": "rm",
 }
 
-// notOwn refuses a field that the station would take for its own in the query.
+// notOwn refuses a field that the station would take for its own in the query alone.
 func notOwn(method, with string, f field) error {
-	if err := notOwnFields(method, []field{f}); err != nil {
-		return err
-	}
 	does, own := ownParameter(method, f.name, f.text)
-	if !own {
-		return nil
+	if _, anywhere := ownField(method, f.name, f.text); !own || anywhere {
+		return nil // what is one anywhere is notOwnFields' to refuse, which knows the body
 	}
 	use, instead := "", fmt.Sprintf("as JSON, with POST %s=%s", f.name, visible(f.text, ""))
 	if command := commandsFor[f.name]; command != "" {
@@ -199,9 +196,14 @@ func notOwn(method, with string, f field) error {
 }
 
 // notOwnFields refuses a field that the station takes for its own wherever it is: in the
-// query, in a form and in JSON.
+// query, in a form and in JSON. Of those with one name the last counts.
 func notOwnFields(method string, fields []field) error {
-	for _, f := range fields {
+	seen := map[string]bool{}
+	for _, f := range slices.Backward(fields) {
+		if seen[f.name] {
+			continue
+		}
+		seen[f.name] = true
 		text := f.text
 		if f.value != nil && json.Unmarshal(f.value, &text) != nil {
 			continue // no text
@@ -242,8 +244,8 @@ func fieldsInBody(fields []field) (request, error) {
 	return jsonBody(body)
 }
 
-// dataOf gives the body that -d says.
-func dataOf(cmd *cobra.Command, method, data string) (request, error) {
+// dataOf gives the body that -d says, beside fields in the query.
+func dataOf(cmd *cobra.Command, method, data string, query []field) (request, error) {
 	text := []byte(data)
 	if file, isFile := strings.CutPrefix(data, "@"); isFile || data == "-" {
 		if !isFile {
@@ -256,10 +258,12 @@ func dataOf(cmd *cobra.Command, method, data string) (request, error) {
 	}
 	var members map[string]json.RawMessage
 	_ = json.Unmarshal(text, &members) // what is no object has none
+	fields := slices.Clone(query)      // before those of the body, which count where both name one
 	for name, value := range members {
-		if err := notOwnFields(method, []field{{name: name, value: value}}); err != nil {
-			return request{}, err
-		}
+		fields = append(fields, field{name: name, value: value})
+	}
+	if err := notOwnFields(method, fields); err != nil {
+		return request{}, err
 	}
 	return jsonText(text), nil
 }

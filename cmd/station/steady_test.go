@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"strings"
@@ -62,6 +63,7 @@ type used struct {
 // turns, and a while without kills. No read shows less than was acknowledged before it
 // was sent, all that was acknowledged is there at the end, once, and no process grows:
 // not from kill to kill, as the data do, nor in one life, with the calls and the time.
+// None ends but those that are killed: another would take its place, and nobody see it.
 func TestSteady(t *testing.T) {
 	t.Parallel()
 	scripts, paths := counters(t, "steady", steadyCounters)
@@ -76,10 +78,12 @@ func TestSteady(t *testing.T) {
 		clients.Go(func() { s.client(rand.New(rand.NewPCG(uint64(i), 7))) })
 	}
 	kills, killed := 0, []map[string]used(nil)
+	members := s.members()
 	for end := time.Now().Add(*steadyTime); kills < 3 || time.Now().Add(*steadyKills).Before(end); kills++ { // each at least once
 		s.goesOn()
 		<-time.After(*steadyKills) // of load without a kill
 		killed = append(killed, s.sample())
+		s.alive(members)
 		switch victim := []string{"storage-tsv", "transport-http", "kernel"}[kills%3]; victim {
 		case "kernel":
 			pids := s.station.plugins()
@@ -89,18 +93,24 @@ func TestSteady(t *testing.T) {
 			}
 			s.station = launchIn(t, work)
 			s.url.Store(s.running.url)
+			members = s.members()
 		default:
 			pid := s.station.plugins()[victim]
 			if err := syscall.Kill(pid, syscall.SIGKILL); pid == 0 || err != nil {
 				t.Fatalf("%s (%d): %v", victim, pid, err)
 			}
-			until(t, "another "+victim+" runs", func() bool { p := s.station.plugins()[victim]; return p != 0 && p != pid })
+			until(t, "another "+victim+" runs", func() bool {
+				p := s.station.plugins()[victim]
+				members[victim] = p
+				return p != 0 && p != pid
+			})
 		}
 	}
 	s.goesOn()
 	<-time.After(*steadyKills / 2)
 	killed = append(killed, s.sample())
 	calm := s.calm()
+	s.alive(members)
 	s.stopped.Store(true)
 	clients.Wait()
 	all := 0
@@ -127,6 +137,14 @@ func (s *endurance) calm() (samples []map[string]used) {
 		samples = append(samples, s.sample())
 	}
 	return samples
+}
+
+// alive wants that the processes are those that were there: none has ended by itself.
+func (s *endurance) alive(members map[string]int) {
+	s.t.Helper()
+	if now := s.members(); !maps.Equal(now, members) {
+		s.t.Fatalf("the processes are %v and were %v: one ended that nobody killed", now, members)
+	}
 }
 
 // goesOn waits until calls are answered and counted after what was done last.

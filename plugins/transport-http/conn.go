@@ -21,6 +21,7 @@ type conn struct {
 	mu     sync.Mutex
 	waits  bool // for the first byte of a request
 	active bool // a request is being read or answered
+	closed bool
 	rests  bool // a read that looks for the client's end, see rest
 	seen   bool // by the last look at those that rest
 	reads  deadline
@@ -67,7 +68,7 @@ func (c *conn) Read(b []byte) (n int, err error) {
 // longer than restTime. The error is that of a deadline: it was broken off.
 func (c *conn) rest() error {
 	c.mu.Lock()
-	if c.rests = c.active && c.reads.due.IsZero(); c.rests {
+	if c.rests = c.active && !c.closed && c.reads.due.IsZero(); c.rests {
 		c.seen = false
 		c.mu.Unlock()
 		c.of.lookLater()
@@ -234,6 +235,7 @@ func (c *conn) CloseWrite() error {
 func (c *conn) Close() error {
 	defer c.once.Do(c.release)
 	c.mu.Lock()
+	c.closed = true // nothing looks at it from now on
 	c.lookUp()
 	c.mu.Unlock()
 	return c.Conn.Close()

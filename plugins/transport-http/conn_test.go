@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -148,6 +149,36 @@ func TestReaderGone(t *testing.T) {
 			if got, _ := readAnswer(t, conn, "GET"); got.body != string(helloResult.Body) {
 				t.Errorf("got %d %q", got.StatusCode, got.body)
 			}
+		}
+	})
+}
+
+// TestReadAfterClose: a read that looks for the client's end and begins behind Close does
+// not rest, since nothing looks at those of a connection that is closed.
+func TestReadAfterClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := net.Pipe()
+		defer func() { _ = client.Close() }()
+		l := limitConns(nil, 1)
+		l.slots <- struct{}{}
+		c := l.track(server)
+		c.state(http.StateActive)
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+		failed := make(chan error, 1)
+		go func() {
+			_, err := c.Read(make([]byte, 1))
+			failed <- err
+		}()
+		select {
+		case err := <-failed:
+			if err == nil {
+				t.Error("a connection that is closed gives bytes")
+			}
+		case <-time.After(time.Hour):
+			t.Error("a read of a connection that is closed rests for ever")
+			_ = c.SetReadDeadline(time.Now())
 		}
 	})
 }

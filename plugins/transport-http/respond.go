@@ -101,7 +101,8 @@ func (x *exchange) send(status int, body []byte) {
 	head := x.r.Method == http.MethodHead
 	var waits *list.Element
 	if !bare && !head && len(body) > smallAnswer {
-		if waits = x.waits(body, x.looks()); waits == nil {
+		if waits = x.waits(body, x.refusable(status, body)); waits == nil {
+			x.onlyStationHeaders(false)
 			e := errs.New(errs.Busy, "", "Answers of %d MiB wait for their clients; try again later.", maxAnswers>>20)
 			e.RetryAfter = time.Second
 			x.fail(e)
@@ -127,16 +128,17 @@ func (x *exchange) send(status int, body []byte) {
 }
 
 // waits takes a place for a body among the answers that wait for their clients; it is
-// nil where a look is to be refused.
-func (x *exchange) waits(body []byte, look bool) *list.Element {
-	e, broken := x.answers.begin(connOf(x.r), cap(body), look)
+// nil where the answer is to be refused.
+func (x *exchange) waits(body []byte, refusable bool) *list.Element {
+	e, broken := x.answers.begin(connOf(x.r), cap(body), refusable)
 	x.counts.broken.Add(int64(broken))
 	return e
 }
 
-// looks reports whether the request asks the station, and changes nothing.
-func (x *exchange) looks() bool {
-	return !x.ran && (x.r.Method == http.MethodGet || x.r.Method == http.MethodHead)
+// refusable reports whether an answer may be refused where many wait for their clients: a
+// large one, of a request that called no object and can be sent again.
+func (x *exchange) refusable(status int, body []byte) bool {
+	return !x.ran && x.r.Method == http.MethodGet && status < 400 && len(body) > largeAnswer
 }
 
 // write sends a body in pieces, so that a client that reads nothing is given up

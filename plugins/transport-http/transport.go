@@ -38,6 +38,7 @@ const (
 	maxBodies   = 256 << 20                        // bytes of all large bodies that are in memory at once
 	maxAnswers  = 128 << 20                        // bytes of all answers in memory that are not small and wait for their clients
 	smallAnswer = 4 << 10                          // bytes that net/http has for each connection anyway
+	largeAnswer = 1 << 20                          // bytes, as those of a script have at most; above, what called no object may be refused
 	heapLimit   = maxBodies + maxAnswers + 128<<20 // bytes to which the collector is held: without it as much garbage gathers as is alive
 	maxFields   = 10_000                           // of a query or a form
 	maxFiles    = 1 << 30                          // bytes of all files of a form

@@ -3,17 +3,11 @@ package transporthttp
 import (
 	"container/list"
 	"sync"
-	"time"
 )
 
-// stalled is after how long without a piece that its client took an answer may be
-// broken off for a look.
-const stalled = time.Second
-
 // waiting bounds the answers in memory that clients are taking. Above maxAnswers
-// those are broken off whose clients have taken nothing for longest. A look is refused
-// rather than that another is broken off whose client took a piece not long ago; a
-// call is durable by then, so that its answer cannot be refused.
+// those are broken off whose clients have taken nothing for longest. For an answer that
+// can be refused none is; that of a call cannot, which is durable by then.
 type waiting struct {
 	mu    sync.Mutex
 	queue list.List // of *leaving; of the front nothing was taken for longest
@@ -22,58 +16,55 @@ type waiting struct {
 
 // leaving is an answer on its way to a client.
 type leaving struct {
-	conn  *conn // nil in a test without connections: nothing is broken off
-	bytes int64
-	moved time.Time // when its client took the last piece
+	conn    *conn // nil in a test without connections: nothing is broken off
+	bytes   int64
+	cutting sync.WaitGroup // its connection is being closed
 }
 
 // begin takes an answer of n bytes into account, which took and end go on with, and
-// says how many it broke off for it. It gives nil for a look that does not fit. The new
-// answer itself is not broken off, however large it is.
-func (w *waiting) begin(c *conn, n int, look bool) (e *list.Element, broken int) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if look && !w.fits(int64(n)) {
-		return nil, 0
+// says how many it broke off for it. It gives nil for one that can be refused and does
+// not fit. The new answer itself is not broken off, however large it is.
+func (w *waiting) begin(c *conn, n int, refusable bool) (e *list.Element, broken int) {
+	e, victims := w.add(&leaving{conn: c, bytes: int64(n)}, refusable)
+	for _, v := range victims { // without the lock: each waits until the goroutines of the connection have left it
+		v.conn.cut()
+		v.cutting.Done()
 	}
-	for w.bytes += int64(n); w.bytes > maxAnswers && w.queue.Len() > 0; {
-		// It is cut before the lock is given back: once end has returned, its
-		// connection may be at another request.
-		if victim := w.remove(w.queue.Front()); victim.conn != nil {
-			broken++
-			victim.conn.cut()
-		}
-	}
-	return w.queue.PushBack(&leaving{c, int64(n), time.Now()}), broken
+	return e, len(victims)
 }
 
-// fits says whether n bytes more have room once all that stalled is broken off. What
-// is above maxAnswers by itself has room alone.
-func (w *waiting) fits(n int64) bool {
-	left := w.bytes
-	for e := w.queue.Front(); left+n > maxAnswers && e != nil; e = e.Next() {
-		l := e.Value.(*leaving)
-		if time.Since(l.moved) < stalled {
-			return false
-		}
-		left -= l.bytes
+// add gives a new answer its place, and those that are to be broken off for it.
+func (w *waiting) add(l *leaving, refusable bool) (e *list.Element, victims []*leaving) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.bytes += l.bytes
+	if refusable && w.bytes > maxAnswers && w.queue.Len() > 0 { // what is above maxAnswers by itself has room alone
+		w.bytes -= l.bytes
+		return nil, nil
 	}
-	return true
+	for w.bytes > maxAnswers && w.queue.Len() > 0 {
+		if v := w.remove(w.queue.Front()); v.conn != nil {
+			v.cutting.Add(1)
+			victims = append(victims, v)
+		}
+	}
+	return w.queue.PushBack(l), victims
 }
 
 // took notes that the client has taken a piece.
 func (w *waiting) took(e *list.Element) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	e.Value.(*leaving).moved = time.Now()
 	w.queue.MoveToBack(e) // does nothing to one that was removed
 }
 
-// end gives back what begin took.
+// end gives back what begin took. Where the answer is being broken off it waits for
+// that: once it has returned, the connection may be at another request.
 func (w *waiting) end(e *list.Element) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.remove(e)
+	l := w.remove(e)
+	w.mu.Unlock()
+	l.cutting.Wait()
 }
 
 // remove takes an answer out, once.
