@@ -202,3 +202,35 @@ func TestBatchKeepsLittle(t *testing.T) {
 	}
 	f.kill(s)
 }
+
+// TestPendingChangesOfOneKey: what a page takes of memory does not grow with the commits
+// that no file holds yet, but for one piece: a hot key leaves thousands.
+func TestPendingChangesOfOneKey(t *testing.T) {
+	f := newFolder(t)
+	s := f.open()
+	var batch []storage.Commit
+	for n := range uint64(2000) {
+		batch = append(batch, counting("a", n+1))
+	}
+	if err := errors.Join(s.Commit(t.Context(), batch)...); err != nil {
+		t.Fatal(err)
+	}
+	for what, read := range map[string]func() (int, error){
+		"Logs": func() (int, error) {
+			p, err := s.Logs(t.Context(), storage.LogsQuery{Object: "a", Limit: 20})
+			return len(p.Entries), err
+		},
+		"State": func() (int, error) {
+			p, err := s.State(t.Context(), storage.StateQuery{Object: "a", Limit: 20})
+			return len(p.Items), err
+		},
+	} {
+		if n, err := read(); err != nil || n != map[string]int{"Logs": 20, "State": 1}[what] {
+			t.Fatalf("%s gives %d, %v", what, n, err)
+		}
+		if n := testing.AllocsPerRun(10, func() { _, _ = read() }); n > 500 {
+			t.Errorf("%s allocates %v times over 2,000 pending commits", what, n)
+		}
+	}
+	f.kill(s)
+}
