@@ -128,13 +128,13 @@ type withoutLog struct{ storage.Storage }
 // Up implements dispatch.Store.
 func (withoutLog) Up() bool { return true }
 
-// Commit implements dispatch.Store.
-func (s withoutLog) Commit(ctx context.Context, commits []storage.Commit) []error {
+// Begin implements dispatch.Store.
+func (s withoutLog) Begin(commits []storage.Commit, done func([]error)) {
 	commits = slices.Clone(commits)
 	for i := range commits {
 		commits[i].Entries = nil
 	}
-	return s.Storage.Commit(ctx, commits)
+	done(s.Commit(context.Background(), commits))
 }
 
 // controlHost is the part of the kernel's host that the control asks for.

@@ -165,7 +165,9 @@ func (o *object) set(c *storage.Commit, n int) {
 
 // commit stores a batch, all of it.
 func (o *object) commit(batch []storage.Commit) error {
-	for _, err := range o.to.Commit(context.Background(), batch) {
+	done := make(chan []error, 1)
+	o.to.Begin(batch, func(results []error) { done <- results })
+	for _, err := range <-done {
 		if err != nil {
 			return fmt.Errorf("object %s: %w", o.id, err)
 		}

@@ -141,7 +141,7 @@ func (s *scan) visit(name string, d fs.DirEntry, err error) error {
 		s.take(name)
 	} else if a, ok := asideOf(name); ok {
 		s.found.Aside = append(s.found.Aside, a)
-	} else if isDraft(name) {
+	} else if _, ok := scriptOf(name); ok {
 		s.found.Drafts = append(s.found.Drafts, name)
 	}
 	return nil

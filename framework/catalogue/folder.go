@@ -280,19 +280,36 @@ const draftMark = ".station"
 // of a script.
 func draftOf(name string) string { return path.Join(path.Dir(name), "."+path.Base(name)+draftMark) }
 
-// isDraft reports whether a file has such a name.
-func isDraft(name string) bool {
-	dir, base := path.Split(name)
+// scriptOf gives the path of the script of which a file is the draft by its name.
+func scriptOf(draft string) (name string, ok bool) {
+	dir, base := path.Split(draft)
 	bare, ok := strings.CutSuffix(strings.TrimPrefix(base, "."), draftMark)
-	_, _, err := Name(dir + bare)
-	return ok && err == nil && isScript(dir+bare) && draftOf(dir+bare) == name
+	name = dir + bare
+	_, _, err := Name(name)
+	return name, ok && err == nil && isScript(name) && draftOf(name) == draft
 }
 
-// RemoveDraft removes what a station that was killed has left of a text that it wrote.
-// Nobody may write the script of that name meanwhile.
+// Draft gives what a station that was killed has left of a text that it wrote, as the
+// script that it was to be.
+func (f *Folder) Draft(name string) (Script, error) {
+	at, ok := scriptOf(name)
+	if !ok {
+		return Script{}, noDraft(name)
+	}
+	object, module, err := Name(at)
+	if err != nil {
+		return Script{}, err
+	}
+	text, _, err := read(f.opened(), name)
+	return Script{Object: object, Module: module, Path: at, Text: text, Hash: storage.Hash(text)}, err
+}
+
+func noDraft(name string) error { return fmt.Errorf("%s is no draft of a script", name) }
+
+// RemoveDraft removes a draft. Nobody may write the script meanwhile.
 func (f *Folder) RemoveDraft(name string) error {
-	if !isDraft(name) {
-		return fmt.Errorf("%s is no draft of a script", name)
+	if _, ok := scriptOf(name); !ok {
+		return noDraft(name)
 	}
 	return remove(f.opened(), name)
 }

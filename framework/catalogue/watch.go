@@ -33,6 +33,7 @@ type Watcher struct {
 	log    *slog.Logger
 	told   chan string
 	again  chan later
+	ended  chan struct{}             // closed when Run returns
 	add    func(folder string) error // has the system tell of changes in it
 	pause  time.Duration             // the least between two looks at all files
 
@@ -56,7 +57,7 @@ type later struct {
 
 // NewWatcher gives a watcher that finds what changes from the folder's opening on.
 func NewWatcher(f *Folder, log *slog.Logger) *Watcher {
-	w := &Watcher{folder: f, log: log, told: make(chan string), again: make(chan later), pause: rescanPause, watched: map[string]bool{}}
+	w := &Watcher{folder: f, log: log, told: make(chan string), again: make(chan later), ended: make(chan struct{}), pause: rescanPause, watched: map[string]bool{}}
 	w.add = func(folder string) error { return w.notify.Add(folder) }
 	return w
 }
@@ -67,16 +68,19 @@ func NewWatcher(f *Folder, log *slog.Logger) *Watcher {
 func (w *Watcher) Changed() <-chan string { return w.told }
 
 // Again has a script told once more, after a while, also where nothing happened
-// to it. It does so until ctx ends, which is to be that of Run.
+// to it. It does nothing once Run has returned: nobody is told any more. It waits for
+// Run until ctx ends.
 func (w *Watcher) Again(ctx context.Context, name string, in time.Duration) {
 	select {
 	case w.again <- later{name, in}:
+	case <-w.ended:
 	case <-ctx.Done():
 	}
 }
 
-// Run watches until ctx ends.
+// Run watches until ctx ends. Call it once.
 func (w *Watcher) Run(ctx context.Context) {
+	defer close(w.ended)
 	w.timer, w.rescan = time.NewTimer(0), time.NewTimer(0)
 	defer w.timer.Stop()
 	defer w.rescan.Stop()

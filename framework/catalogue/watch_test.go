@@ -391,6 +391,19 @@ func TestAgain(t *testing.T) {
 	w.expect("a.lua", "changed")
 }
 
+// Nobody waits for a watcher that has ended.
+func TestAgainAfterTheEnd(t *testing.T) {
+	w := NewWatcher(listed(t, t.TempDir()), slog.New(slog.DiscardHandler))
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	w.Run(ctx)
+	ctx, stop = context.WithTimeout(t.Context(), 10*time.Second)
+	defer stop()
+	if w.Again(ctx, "a.lua", 0); ctx.Err() != nil {
+		t.Error("Again waited for a watcher that has ended")
+	}
+}
+
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(time.Millisecond) {

@@ -32,9 +32,7 @@ type still struct {
 
 func (still) Up() bool { return true }
 
-func (still) Commit(_ context.Context, commits []storage.Commit) []error {
-	return make([]error, len(commits))
-}
+func (still) Begin(commits []storage.Commit, done func([]error)) { done(make([]error, len(commits))) }
 
 func (s still) Load(context.Context, id.Object) (storage.Object, error) {
 	o := storage.Object{Boot: 1}

@@ -30,7 +30,9 @@ type Store interface {
 	// Up reports whether the store can be asked at all. While it is down a
 	// call that would write is refused before anything is sent.
 	Up() bool
-	Commit(ctx context.Context, commits []storage.Commit) []error
+	// Begin hands over a batch, as storage.Storage's Commit takes it, and does not wait:
+	// done gets its results, once, on whatever goroutine has them.
+	Begin(commits []storage.Commit, done func([]error))
 	Load(ctx context.Context, object id.Object) (storage.Object, error)
 	Logs(ctx context.Context, q storage.LogsQuery) (storage.LogsPage, error)
 	fileStore
@@ -118,8 +120,7 @@ type Dispatcher struct {
 // New gives a Dispatcher without objects. Close it to end its work.
 func New(o Options) *Dispatcher {
 	d := &Dispatcher{Options: o, slots: make(chan struct{}, o.Limits.VMs), objects: map[id.Object]*object{}, warm: newWarmth(o.Limits.Warm)}
-	d.pipe = newPipeline(o.Store, o.Cluster, o.Log, o.Limits.Pending)
-	d.pipe.counts = o.Commits
+	d.pipe = &pipeline{store: o.Store, cluster: o.Cluster, log: o.Log, limit: o.Limits.Pending, counts: o.Commits}
 	return d
 }
 

@@ -24,6 +24,13 @@ func (d *Dispatcher) Running(name id.Object) bool {
 	return o.kill != nil
 }
 
+// Mailboxes is how many there are.
+func (d *Dispatcher) Mailboxes() int {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return len(d.objects)
+}
+
 // Slots is the number of scripts that hold one.
 func (d *Dispatcher) Slots() int { return len(d.slots) }
 

@@ -48,6 +48,10 @@ type disk struct {
 
 func (d *disk) Up() bool { return !d.down.Load() }
 
+func (d *disk) Begin(commits []storage.Commit, done func([]error)) {
+	storagetest.Begin(d, commits, done)
+}
+
 type program struct {
 	*luahost.Program
 	limits luahost.Limits

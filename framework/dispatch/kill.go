@@ -35,15 +35,16 @@ func (k *killable) kill(cause error) {
 	}
 }
 
-// real is a context of the library that ends with this one.
+// real is a context of the library that ends with this one. Where this one has ended it has,
+// too: who has seen that finds the cause.
 func (k *killable) real() context.Context {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.ctx == nil {
 		k.ctx, k.cancel = context.WithCancelCause(context.Background())
-		if cause := k.ended.Load(); cause != nil {
-			k.cancel(*cause)
-		}
+	}
+	if cause := k.ended.Load(); cause != nil {
+		k.cancel(*cause)
 	}
 	return k.ctx
 }

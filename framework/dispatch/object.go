@@ -352,18 +352,31 @@ func (o *object) commit(tx *transaction, requestID string, source uint64) (*pend
 	c.Object, c.RequestID, c.Source = o.id, requestID, source
 	p := &pending{o: o, live: o.live, commit: c, size: sizeOf(&c), done: make(chan struct{})}
 
+	lead, err := o.handIn(p, &c)
+	if err != nil {
+		return nil, err
+	}
+	o.latest = p
+	if lead {
+		o.d.pipe.send()
+	}
+	return p, nil
+}
+
+// handIn hands a commit to the pipeline and applies it to the state in memory. From then
+// on p is also the pipeline's, and c a copy of what it commits.
+func (o *object) handIn(p *pending, c *storage.Commit) (lead bool, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.failed == o.live {
-		return nil, errs.New(errs.Unavailable, "storage_failed", "An earlier change of the object could not be stored, and this one builds on it; nothing was changed. Try again.")
+		return false, errs.New(errs.Unavailable, "storage_failed", "An earlier change of the object could not be stored, and this one builds on it; nothing was changed. Try again.")
 	}
-	if err := o.d.pipe.add(p); err != nil {
-		return nil, err
+	if lead, err = o.d.pipe.add(p); err != nil {
+		return false, err
 	}
 	o.inflight++
-	o.live.applied(&c)
-	o.latest = p
-	return p, nil
+	o.live.applied(c)
+	return lead, nil
 }
 
 // fail is called by the pipeline when storage did not take a commit that was

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dbbasic/station/framework/metrics"
@@ -40,41 +41,39 @@ type pipeline struct {
 	counts  *metrics.Commits
 
 	mu      sync.Mutex
-	filled  sync.Cond
 	waiting []*pending
-	bytes   int // of waiting commits and those on their way
-	closed  bool
-	ended   chan struct{}
+	bytes   int           // of waiting commits and those on their way
+	sending bool          // a batch is on its way, and who hears of its end sends the next
+	ended   chan struct{} // closed once nothing is on its way; nil until the pipeline is closed
 }
 
-func newPipeline(s Store, c cluster.Cluster, log *slog.Logger, limit int) *pipeline {
-	p := &pipeline{store: s, cluster: c, log: log, limit: limit, ended: make(chan struct{})}
-	p.filled.L = &p.mu
-	go p.run()
-	return p
-}
-
-// add hands over a commit, or refuses it where too much is waiting.
-func (p *pipeline) add(c *pending) error {
+// add hands over a commit, or refuses it where too much is waiting. Lead says that no
+// batch is on its way: who called add sends one, holding no lock.
+func (p *pipeline) add(c *pending) (lead bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed {
-		return errs.New(errs.Unavailable, "stopping", "The station is stopping; nothing was changed.")
+	if p.ended != nil {
+		return false, errs.New(errs.Unavailable, "stopping", "The station is stopping; nothing was changed.")
 	}
 	if p.bytes > 0 && p.bytes+c.size > p.limit {
-		return errs.New(errs.Unavailable, "storage_behind", "The storage is behind with %d bytes of changes; nothing was changed. Try again shortly.", p.bytes)
+		return false, errs.New(errs.Unavailable, "storage_behind", "The storage is behind with %d bytes of changes; nothing was changed. Try again shortly.", p.bytes)
 	}
 	p.bytes += c.size
 	p.waiting = append(p.waiting, c)
-	p.filled.Signal()
-	return nil
+	lead, p.sending = !p.sending, true
+	return lead, nil
 }
 
-// close sends what waits and stops. Its error is ctx's, where that ends first.
+// close takes nothing more and waits for what is on its way. Its error is ctx's, where
+// that ends first.
 func (p *pipeline) close(ctx context.Context) error {
 	p.mu.Lock()
-	p.closed = true
-	p.filled.Signal()
+	if p.ended == nil {
+		p.ended = make(chan struct{})
+		if !p.sending {
+			close(p.ended)
+		}
+	}
 	p.mu.Unlock()
 	select {
 	case <-p.ended:
@@ -84,26 +83,26 @@ func (p *pipeline) close(ctx context.Context) error {
 	}
 }
 
-func (p *pipeline) run() {
-	defer close(p.ended)
-	for {
-		batch := p.take()
-		if batch == nil {
+// send sends what waits, batch by batch. Between two it waits for none: who brings the
+// answer of one goes on with the next.
+func (p *pipeline) send() {
+	for batch := p.take(); batch != nil; batch = p.take() {
+		if !p.begin(batch) {
 			return
 		}
-		p.send(batch)
 	}
 }
 
-// take waits for commits and gives a batch of them, nil once closed and empty.
+// take gives a batch of what waits. Where nothing does none is on its way any more.
 func (p *pipeline) take() []*pending {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for len(p.waiting) == 0 {
-		if p.closed {
-			return nil
+	if len(p.waiting) == 0 {
+		p.sending = false
+		if p.ended != nil {
+			close(p.ended)
 		}
-		p.filled.Wait()
+		return nil
 	}
 	n, size := 0, 0
 	for n < len(p.waiting) && (n == 0 || size+p.waiting[n].size <= maxBatch) {
@@ -115,8 +114,9 @@ func (p *pipeline) take() []*pending {
 	return batch
 }
 
-// send stores a batch and tells everybody who waits for it.
-func (p *pipeline) send(batch []*pending) {
+// begin hands a batch to storage, and says whether its answer was there at once. Else
+// who brings that goes on with what waits.
+func (p *pipeline) begin(batch []*pending) bool {
 	commits := make([]storage.Commit, len(batch))
 	for i, c := range batch {
 		commits[i] = c.commit
@@ -125,9 +125,18 @@ func (p *pipeline) send(batch []*pending) {
 	// or its death, and until then nothing may be loaded that it could still
 	// change. Callers have deadlines of their own, and the limit bounds what waits.
 	began := time.Now()
-	results := p.store.Commit(context.Background(), commits)
-	took := time.Since(began)
+	var second atomic.Bool // of the two that come from here
+	p.store.Begin(commits, func(results []error) {
+		p.answered(batch, commits, results, time.Since(began))
+		if second.Swap(true) {
+			p.send()
+		}
+	})
+	return second.Swap(true)
+}
 
+// answered tells everybody who waits for a batch what storage answered.
+func (p *pipeline) answered(batch []*pending, commits []storage.Commit, results []error, took time.Duration) {
 	durable := commits[:0]
 	for i, c := range batch {
 		if results[i] == nil {

@@ -8,8 +8,18 @@ import (
 	"github.com/dbbasic/station/sdk/storage"
 )
 
-// Info gives what storage has of an object, changes on their way included.
+// Info gives what storage has of an object, changes on their way included. One that
+// has no mailbox gets none: anybody may ask for any id, and a mailbox stays.
 func (d *Dispatcher) Info(ctx context.Context, name id.Object) (info storage.ObjectInfo, err error) {
+	d.mu.RLock()
+	o := d.objects[name]
+	d.mu.RUnlock()
+	if o == nil { // nothing of it is on its way
+		ctx, cancel := context.WithTimeout(ctx, d.Limits.MaxTime)
+		defer cancel()
+		stored, err := d.Store.Load(ctx, name)
+		return stored.ObjectInfo, err
+	}
 	err = d.onSource(ctx, name, func(_ context.Context, o *object) (*pending, error) {
 		info = o.live.info
 		return o.latest, nil

@@ -1,12 +1,15 @@
 package dispatch_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/dbbasic/station/framework/dispatch"
 	"github.com/dbbasic/station/sdk/errs"
+	"github.com/dbbasic/station/sdk/id"
 	"github.com/dbbasic/station/sdk/storage"
+	"github.com/dbbasic/station/sdk/storage/storagetest"
 )
 
 // An object that is taken out of service answers nobody any more, also those who
@@ -53,5 +56,32 @@ func TestNoteAndInfo(t *testing.T) {
 	info, err := s.Info(t.Context(), "c")
 	if err != nil || info.Sequence != 1 || info.Head != 0 {
 		t.Errorf("Info gives %+v, %v", info, err)
+	}
+}
+
+// Whoever asks for ids that nobody has leaves nothing behind, and one that is stored is
+// known before it has a mailbox.
+func TestInfoMakesNoMailbox(t *testing.T) {
+	m := storagetest.NewMemory()
+	s := newStationOver(t, m, dispatch.DefaultLimits())
+	if err := s.Note(t.Context(), "c", storage.Info, "one", nil); err != nil {
+		t.Fatal(err)
+	}
+	had := s.Mailboxes()
+	for n := range 100 {
+		if info, err := s.Info(t.Context(), id.Object(fmt.Sprintf("none%d", n))); err != nil || info.Sequence != 0 || info.Hash != "" {
+			t.Errorf("Info of none gives %+v, %v", info, err)
+		}
+	}
+	if n := s.Mailboxes(); n != had {
+		t.Errorf("%d mailboxes have become %d", had, n)
+	}
+	if err := s.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	m.Crash()
+	again := newStationOver(t, m, dispatch.DefaultLimits())
+	if info, err := again.Info(t.Context(), "c"); err != nil || info.Sequence != 1 {
+		t.Errorf("Info of what is stored gives %+v, %v", info, err)
 	}
 }

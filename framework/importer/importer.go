@@ -130,7 +130,7 @@ func (r *run) object(ctx context.Context, o *prototype.Object) error {
 	_, err := r.store.Import(ctx, o.ID, pr)
 	pr.CloseWithError(errGone)
 	own := <-wrote
-	if err == nil { // nothing behind the archive's last part is of use to a store
+	if err == nil { // the store has read the archive to its end
 		return nil
 	}
 	if own != nil && !errors.Is(own, errGone) {

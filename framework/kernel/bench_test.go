@@ -43,6 +43,7 @@ type bench struct {
 	down   atomic.Bool
 	lost   lost
 	end    func()
+	stop   func() // ends the watch of the files alone
 
 	before, after atomic.Pointer[hook] // of each batch of commits, see storagetest.Memory
 }
@@ -115,6 +116,10 @@ type lostVersion struct {
 
 func (f frail) Up() bool { return !f.down.Load() }
 
+func (f frail) Begin(commits []storage.Commit, done func([]error)) {
+	storagetest.Begin(f, commits, done)
+}
+
 // newBench gives a folder with scripts, given as path and text, and starts.
 func newBench(t *testing.T, files ...string) *bench {
 	t.Helper()
@@ -157,13 +162,13 @@ func (b *bench) begin() error {
 	b.objects = newObjects(d, store, folder, log)
 	b.limits = luahost.DefaultLimits()
 	b.onePatience = 100 * time.Millisecond
-	stop := func() {}
+	b.stop = func() {}
 	began := b.load(b.t.Context(), l)
 	if began == nil {
-		stop = b.live(context.Background())
+		b.stop = b.live(context.Background())
 	}
 	b.end = func() {
-		stop()
+		b.stop()
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := errors.Join(d.Close(ctx), closeFolder()); err != nil {

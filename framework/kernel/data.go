@@ -15,7 +15,7 @@ import (
 // Files implements host.Host. It asks storage and not the object, as Metadata does:
 // storage shows all that was acknowledged.
 func (h *Host) Files(ctx context.Context, q host.FilesQuery) (host.FilesPage, error) {
-	if _, err := h.inService(q.Object); err != nil {
+	if err := h.inService(q.Object); err != nil {
 		return host.FilesPage{}, err
 	}
 	if q.HasName {
@@ -67,12 +67,13 @@ func outer(f *storage.File) host.File {
 	return host.File{Name: f.Name, Type: f.Type, Size: f.Size, Hash: f.Hash, Time: f.Time}
 }
 
-// inService gives an object that answers calls.
-func (h *Host) inService(object id.Object) (served, error) {
+// inService says why an object does not answer calls, if it does not.
+func (h *Host) inService(object id.Object) error {
 	if _, err := id.ParseObject(string(object)); err != nil {
-		return served{}, err
+		return err
 	}
-	return h.objects.find(object)
+	_, err := h.objects.find(object)
+	return err
 }
 
 // admit checks what comes with every change of an object's data, and gives a change

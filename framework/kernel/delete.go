@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"slices"
 	"time"
 
 	"github.com/dbbasic/station/framework/catalogue"
 	"github.com/dbbasic/station/sdk/errs"
 	"github.com/dbbasic/station/sdk/host"
 	"github.com/dbbasic/station/sdk/id"
-	"github.com/dbbasic/station/sdk/storage"
 )
 
 // Delete implements host.Host.
@@ -126,6 +124,8 @@ func (o *objects) decide(ctx context.Context, object id.Object) error {
 	return nil
 }
 
+const leftAside = "the file of a deleted object is left under a hidden name, and goes at the next start"
+
 // ended takes a deleted object out of the list, and removes its file for good.
 func (o *objects) ended(object id.Object) {
 	o.drop(object)
@@ -140,7 +140,7 @@ func (o *objects) ended(object id.Object) {
 		err = o.folder.Discard(aside)
 	}
 	if err != nil {
-		o.log.Warn("the file of a deleted object is left under a hidden name, and goes at the next start", "object", object, "path", aside.Path, "error", err)
+		o.log.Warn(leftAside, "object", object, "path", aside.Path, "error", err)
 	}
 	o.log.Info("object was deleted", "object", object, "path", aside.Path)
 }
@@ -154,41 +154,4 @@ func (o *objects) again(ctx context.Context, path string, after time.Duration) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
 	defer cancel()
 	o.watcher.Again(ctx, path, after)
-}
-
-// recover removes or puts back the files that were set aside by a station that was
-// killed, removes what it had begun to write, and gives the scripts that there are then.
-func (o *objects) recover(l catalogue.Listing, heads map[id.Object]storage.ObjectInfo) ([]catalogue.Script, error) {
-	scripts := l.Scripts
-	for _, name := range l.Drafts {
-		if err := o.folder.RemoveDraft(name); err != nil {
-			return nil, err
-		}
-	}
-	for _, a := range l.Aside {
-		object, _, err := catalogue.Name(a.Path)
-		if err != nil {
-			return nil, err
-		}
-		owned := slices.ContainsFunc(scripts, func(s catalogue.Script) bool { return s.Object == object })
-		if heads[object].Incarnation >= a.Life || owned { // or another script has come there
-			if err := o.folder.Discard(a); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		back, err := o.folder.PutBack(a)
-		if err != nil {
-			return nil, err
-		}
-		if !back {
-			continue
-		}
-		s, err := o.folder.Read(a.Path)
-		if err != nil {
-			return nil, err
-		}
-		scripts = append(scripts, s)
-	}
-	return scripts, nil
 }

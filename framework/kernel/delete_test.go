@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -135,6 +136,19 @@ func TestDeleteWithTrouble(t *testing.T) {
 	}
 	b.rest()
 	b.expect("c_d", "second")
+}
+
+// TestDeleteWhileStopping: a deletion that arrived before the transports have drained is
+// answered, though nobody watches the files any more.
+func TestDeleteWhileStopping(t *testing.T) {
+	b := newBench(t, "a.lua", returns("one"))
+	b.rest()
+	b.stop()
+	began := time.Now()
+	b.must(b.kill("a"))
+	if took := time.Since(began); took > settleTime/2 {
+		t.Errorf("the deletion took %v", took)
+	}
 }
 
 // dieDeleting begins to delete an object and is killed: before the deletion is stored,

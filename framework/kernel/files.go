@@ -108,7 +108,7 @@ func (h *Host) DropUpload(ctx context.Context, object id.Object, upload string) 
 
 // ReadFile implements host.Host.
 func (h *Host) ReadFile(ctx context.Context, object id.Object, name, hash string, from int64) (io.ReadCloser, error) {
-	if _, err := h.Source(ctx, object); err != nil {
+	if err := h.inService(object); err != nil {
 		return nil, err
 	}
 	if err := take(h.streams.reads, "sends %d files"); err != nil {

@@ -131,6 +131,20 @@ func (o *objects) unreadable(ctx context.Context, at place, why error) {
 			return
 		}
 	}
+	o.troubleUnread(ctx, at, serving, why)
+}
+
+// beginUnread brings an object or module into service whose file the start could not read.
+func (o *objects) beginUnread(ctx context.Context, at place, info storage.ObjectInfo, why error) error {
+	serving, err := o.keepUnread(ctx, at, info, why)
+	if err == nil {
+		o.troubleUnread(ctx, at, serving, why)
+	}
+	return err
+}
+
+// troubleUnread notes that a file cannot be read, beside which a version serves, or none.
+func (o *objects) troubleUnread(ctx context.Context, at place, serving uint64, why error) {
 	o.trouble(ctx, at, host.Trouble{Kind: host.Refused, File: at.path, Serving: serving, Message: why.Error()})
 }
 

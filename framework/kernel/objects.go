@@ -85,11 +85,8 @@ func (o *objects) load(ctx context.Context, l catalogue.Listing) error {
 	if err := persist(ctx, func() (err error) { heads, err = o.heads(ctx); return err }); err != nil {
 		return err
 	}
-	found, err := o.recover(l, heads)
-	if err != nil {
-		return err
-	}
-	for _, s := range found {
+	l = o.recover(ctx, l, heads)
+	for _, s := range l.Scripts {
 		o.paths[s.Object] = s.Path
 		if o.folder == nil {
 			o.inside[s.Object] = true
@@ -99,10 +96,10 @@ func (o *objects) load(ctx context.Context, l catalogue.Listing) error {
 		}
 	}
 	work := o.fileless(l, heads)
-	for _, s := range found {
+	for _, s := range l.Scripts {
 		work = append(work, o.listed(s, heads[s.Object]))
 	}
-	begin := beginning{o: o, until: time.Now().Add(patience)}
+	begin := beginning{o: o}
 	var all []func() error
 	for _, w := range work {
 		if w.at.module == "" {
@@ -134,10 +131,7 @@ func (o *objects) fileless(l catalogue.Listing, heads map[id.Object]storage.Obje
 		case info.Hash == "" || o.paths[object] != "":
 		case skipped:
 			o.paths[object] = at.path
-			all = append(all, beginner{at, nil, info, func(ctx context.Context) error {
-				_, err := o.keepUnread(ctx, at, info, why[object])
-				return err
-			}})
+			all = append(all, beginner{at, nil, info, func(ctx context.Context) error { return o.beginUnread(ctx, at, info, why[object]) }})
 		case strings.HasPrefix(string(object), modulePrefix): // its file is where its versions come from
 		case info.Head > info.Working:
 			at := newPlace(object)

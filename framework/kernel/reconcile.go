@@ -104,18 +104,27 @@ func (o *objects) insideStands(ctx context.Context, s standing, hash string, inf
 	if o.folder != nil || info.Hash == "" || s != edited && s != conflict {
 		return s, nil
 	}
-	for q := (storage.VersionsQuery{Object: info.Object, Limit: storage.MaxPage}); ; {
+	had, err := o.hasVersion(ctx, info.Object, hash)
+	if had {
+		s = behind
+	}
+	return s, err
+}
+
+// hasVersion reports whether a version of an object's present life has a hash.
+func (o *objects) hasVersion(ctx context.Context, object id.Object, hash string) (bool, error) {
+	for q := (storage.VersionsQuery{Object: object, Limit: storage.MaxPage}); ; {
 		page, err := o.store.Versions(ctx, q)
 		if err != nil {
-			return s, err
+			return false, err
 		}
-		for _, v := range page {
-			if v.Hash == hash {
-				return behind, nil
+		for i := range page {
+			if page[i].Hash == hash {
+				return true, nil
 			}
 		}
 		if len(page) < q.Limit {
-			return s, nil
+			return false, nil
 		}
 		q.Before = page[len(page)-1].Number
 	}

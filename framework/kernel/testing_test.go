@@ -24,6 +24,10 @@ type memory struct{ storage.Storage }
 
 func (memory) Up() bool { return true }
 
+func (m memory) Begin(commits []storage.Commit, done func([]error)) {
+	storagetest.Begin(m, commits, done)
+}
+
 // A test that takes long holds up no call of its object, also where one script
 // runs at a time, and touches nothing of the object.
 func TestCallsRunBesideATest(t *testing.T) {

@@ -14,8 +14,8 @@ import (
 	"github.com/dbbasic/station/sdk/storage"
 )
 
-// onePatience is how long the start tries one object that storage fails for, while it
-// answers for others.
+// onePatience is how long the start pauses in all between its tries of one object that
+// storage fails for, while it answers for others.
 const onePatience = 5 * time.Second
 
 // beginner is an object or module that the start brings into service.
@@ -39,16 +39,17 @@ type beginning struct {
 	o *objects
 
 	mu    sync.Mutex
-	until time.Time // when nobody is tried again any more
+	until time.Time // when nobody is tried again any more; zero until somebody would be
 	out   time.Time // storage was waited for until then, which until has been moved by
 	began bool      // storage has answered for one of them
 	first error     // for which storage did not answer
 }
 
-// one brings an object into service, or withholds it. An error means that storage
-// failed as a whole, or that ctx ended.
+// one brings an object into service, or withholds it. How long a try takes does not
+// count: a storage that hangs answers nobody, and what was asked of it fails once it
+// is killed. An error means that storage failed as a whole, or that ctx ended.
 func (b *beginning) one(ctx context.Context, w beginner) error {
-	until := time.Now().Add(b.o.onePatience)
+	left := b.o.onePatience
 	for pause := 100 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		err := w.begin(ctx)
 		if ctx.Err() != nil {
@@ -63,13 +64,13 @@ func (b *beginning) one(ctx context.Context, w beginner) error {
 			return errors.Join(err, whole)
 		}
 		if waited := time.Since(asked); waited > time.Second { // another storage was started meanwhile
-			until = until.Add(waited)
 			b.waited(asked)
 		}
-		if now := time.Now(); !transient(err) || now.After(until) || b.over(now) {
+		if !transient(err) || left <= 0 || b.over(time.Now()) {
 			b.note(err)
 			return b.o.withhold(ctx, w, err)
 		}
+		left -= pause
 		if !sleep(ctx, pause) {
 			return context.Cause(ctx)
 		}
@@ -85,13 +86,19 @@ func (b *beginning) waited(from time.Time) {
 		from = b.out
 	}
 	b.out = time.Now()
-	b.until = b.until.Add(b.out.Sub(from))
+	if !b.until.IsZero() {
+		b.until = b.until.Add(b.out.Sub(from))
+	}
 }
 
-// over reports whether nobody is tried again any more.
+// over reports whether nobody is tried again any more: the start has been patient
+// since storage failed for the first of them.
 func (b *beginning) over(now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.until.IsZero() {
+		b.until = now.Add(patience)
+	}
 	return now.After(b.until)
 }
 

@@ -2,6 +2,8 @@ package kernel
 
 import (
 	"context"
+	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"strings"
@@ -10,6 +12,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/dbbasic/station/framework/dispatch"
+	"github.com/dbbasic/station/sdk/cluster"
 	"github.com/dbbasic/station/sdk/errs"
 	"github.com/dbbasic/station/sdk/hlc"
 	"github.com/dbbasic/station/sdk/host"
@@ -93,6 +97,31 @@ func (b *bench) withheld(object id.Object) {
 	})
 	if got, err := b.host().Source(b.t.Context(), object); errs.From(err).CodeOf() != host.OutOfService || got.Text != nil {
 		b.t.Errorf("the source of an object that is out of service is %+v, with the error %v", got, err)
+	}
+}
+
+// TestFilesOfAWithheldObject: an object that is out of service gives its files, listed
+// and read.
+func TestFilesOfAWithheldObject(t *testing.T) {
+	b := newBench(t, "a.lua", returns("one"))
+	b.rest()
+	_, err := hostOf(b, 1).PutFile(t.Context(), host.NewFile{Object: "a", Name: "f", Type: "text/plain"}, strings.NewReader("content"))
+	b.must(err)
+	b.must(b.putAndDie("a", returns("two")))
+	b.lose("a", 2, errDamaged)
+	b.restart()
+	b.withheld("a")
+	h := hostOf(b, 1)
+	page, err := h.Files(t.Context(), host.FilesQuery{Object: "a"})
+	b.must(err)
+	if len(page.Files) != 1 {
+		t.Fatalf("it lists %+v", page.Files)
+	}
+	r, err := h.ReadFile(t.Context(), "a", "f", page.Files[0].Hash, 0)
+	b.must(err)
+	text, err := io.ReadAll(r)
+	if err := errors.Join(err, r.Close()); err != nil || string(text) != "content" {
+		t.Errorf("the file reads %q, %v", text, err)
 	}
 }
 
@@ -247,6 +276,35 @@ func TestStartWithAnUnreadableFile(t *testing.T) {
 	b.expect("a", "two")
 }
 
+// TestTroubleOfAnUnreadableFile: that the start could not read a file is told as it is
+// of one that becomes so later, where a version serves and where none loads.
+func TestTroubleOfAnUnreadableFile(t *testing.T) {
+	b := newBench(t, "a.lua", returns("one"), "lib/m.lua", "return {}")
+	b.rest()
+	text := []byte(broken)
+	_, _, err := b.dispatch.Publish(t.Context(), dispatch.Publication{Proposal: cluster.Proposal{Object: "none", Version: storage.Version{
+		Time: time.Now().UTC().Truncate(time.Microsecond), Author: "someone", Hash: storage.Hash(text), Text: text,
+	}}})
+	b.must(err)
+	b.end()
+	for _, name := range []string{"a.lua", "lib/m.lua", "none.lua"} {
+		b.must(errors.Join(os.RemoveAll(b.path(name)), os.Symlink(b.dir, b.path(name))))
+	}
+	b.start()
+	b.expect("a", "one")
+	b.expect("none", "out_of_service")
+	for object, serving := range map[id.Object]uint64{"a": 1, "lib_m": 1, "none": 0} {
+		m := b.told(object)
+		if m.Trouble == nil || m.Trouble.Kind != host.Refused || m.Trouble.Serving != serving || m.Trouble.File == "" || !strings.Contains(m.Trouble.Message, "the file cannot be read") {
+			t.Errorf("the metadata of %s has the trouble %+v", object, m.Trouble)
+		}
+	}
+	b.must(os.Remove(b.path("none.lua")))
+	b.save("none.lua", returns("mended"))
+	b.expect("none", "mended")
+	b.until("the trouble is over", func() bool { return b.troubleOf("none").Kind == "" })
+}
+
 // TestStartWithAForeignObject: an object of which storage takes no change of this
 // station serves what is stored of it.
 func TestStartWithAForeignObject(t *testing.T) {
@@ -282,7 +340,7 @@ func TestStartWithoutStorage(t *testing.T) {
 	b.expect("a", "one")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := (&beginning{o: b.objects, until: time.Now().Add(time.Minute)}).one(ctx, beginner{begin: func(context.Context) error { return errDiskSaid }}); err == nil {
+	if err := (&beginning{o: b.objects}).one(ctx, beginner{begin: func(context.Context) error { return errDiskSaid }}); err == nil {
 		t.Error("a start that was ended goes on")
 	}
 }
@@ -329,4 +387,31 @@ func TestStartWaitsForAnotherStorage(t *testing.T) {
 			t.Errorf("the end of the start was moved by %v, want %v", moved, outage)
 		}
 	})
+}
+
+// TestStartTriesAgainAfterSilence: how long a try hangs counts against no object,
+// whichever try that is and however long the start has taken until then.
+func TestStartTriesAgainAfterSilence(t *testing.T) {
+	const silence = onePatience + time.Second // after which a storage is killed
+	for _, c := range []struct {
+		name  string
+		tries []time.Duration // how long each takes that fails
+	}{{"at once", []time.Duration{silence}}, {"later", []time.Duration{0, silence}}, {"late in the start", []time.Duration{patience + silence}}} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o := newObjects(nil, silent{}, nil, slog.New(slog.DiscardHandler))
+				tries := 0
+				err := (&beginning{o: o}).one(t.Context(), beginner{at: place{object: "lib_m", module: "m"}, begin: func(context.Context) error {
+					if tries++; tries > len(c.tries) {
+						return nil
+					}
+					time.Sleep(c.tries[tries-1])
+					return errDiskSaid
+				}})
+				if err != nil || tries != len(c.tries)+1 || len(o.troubles) > 0 {
+					t.Errorf("it was tried %d times, with the error %v and the trouble %+v", tries, err, o.troubles)
+				}
+			})
+		})
+	}
 }

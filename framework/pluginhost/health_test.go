@@ -99,7 +99,7 @@ func TestFailedPings(t *testing.T) {
 	supervise(t, h, "pings fail", s.Use(config))
 	supervise(t, patient, "two pings of three fail", s2.Use(config))
 	var st pluginhost.Status
-	until(t, "the plugin is started again", func() bool { st = status(t, h); return st.Restarts == 1 })
+	until(t, "the plugin is started again", func() bool { st = status(t, h); return st.Restarts >= 1 })
 	if took := time.Since(began); took < 3*time.Second || !strings.Contains(st.LastProblem, "3 pings in a row failed") {
 		t.Errorf("after %v: %+v; want the end after three pings", took, st)
 	}

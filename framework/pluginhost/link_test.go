@@ -1,6 +1,7 @@
 package pluginhost_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -18,7 +19,17 @@ func TestBrokenLinkIsReplaced(t *testing.T) {
 	var s pluginhost.Storage
 	sup := supervise(t, newHost(t), "garbage on the link", s.Use(config))
 	before := sup.Status().PID
-	err := s.Commit(t.Context(), commit("a"))[0]
+	var err, loaded error
+	done := make(chan struct{})
+	s.Begin(commit("a"), func(results []error) {
+		err = results[0]
+		_, loaded = s.Load(context.Background(), "a") // while the process lives that may store it
+		close(done)
+	})
+	<-done
+	if e := errs.From(loaded); loaded == nil || e.Code != "storage_down" {
+		t.Errorf("a read behind a commit whose outcome is open gives %v", loaded)
+	}
 	if !errs.Is(err, errs.Unknown) || !strings.Contains(err.Error(), "no frame") {
 		t.Errorf("the commit gave %v, want kind %v and the reason", err, errs.Unknown)
 	}

@@ -77,7 +77,7 @@ func TestPanicIsLogged(t *testing.T) {
 	h, log := logging(t)
 	var s pluginhost.Storage
 	sup := supervise(t, h, "crash", s.Use(config))
-	_ = s.Commit(t.Context(), commit("a"))
+	_ = stored(&s, commit("a"))
 	until(t, "another process serves", func() bool { return sup.Status().Restarts == 1 && s.Up() })
 	for _, want := range []string{
 		`level=ERROR msg="panic: on purpose" plugin=told`, `level=ERROR msg="\tin two lines" plugin=told`,

@@ -128,6 +128,13 @@ func commit(object id.Object) []storage.Commit {
 	}}
 }
 
+// stored waits for what comes of a batch.
+func stored(s *pluginhost.Storage, batch []storage.Commit) []error {
+	done := make(chan []error, 1)
+	s.Begin(batch, func(results []error) { done <- results })
+	return <-done
+}
+
 func TestKilledPluginIsReplaced(t *testing.T) {
 	var s pluginhost.Storage
 	sup := supervise(t, newHost(t), "ok", s.Use(config))
@@ -136,7 +143,7 @@ func TestKilledPluginIsReplaced(t *testing.T) {
 		if !s.Up() || before.PID == 0 || before.Restarts != i || before.Problem != "" {
 			t.Fatalf("status %+v before kill %d", before, i)
 		}
-		if err := s.Commit(t.Context(), commit("a"))[0]; err != nil {
+		if err := stored(&s, commit("a"))[0]; err != nil {
 			t.Fatal(err)
 		}
 		kill(t, before.PID, syscall.SIGKILL)
@@ -162,7 +169,7 @@ func TestLargeMessages(t *testing.T) {
 		for k := range keys / 5 {
 			c[0].State = append(c[0].State, storage.StateChange{Key: fmt.Sprintf("%d.%02d", n, k), Value: value, Stamp: c[0].Stamp})
 		}
-		if err := s.Commit(t.Context(), c)[0]; err != nil {
+		if err := stored(&s, c)[0]; err != nil {
 			t.Fatalf("commit %d: %v", n, err)
 		}
 	}
@@ -180,7 +187,7 @@ func TestLargeMessages(t *testing.T) {
 // While the plugin is down nothing waits and nothing is sent.
 func TestDownIsUnavailableAtOnce(t *testing.T) {
 	var s pluginhost.Storage
-	if err := s.Commit(t.Context(), commit("a"))[0]; !errs.Is(err, errs.Unavailable) {
+	if err := stored(&s, commit("a"))[0]; !errs.Is(err, errs.Unavailable) {
 		t.Errorf("Commit: %v", err)
 	}
 	if _, err := s.Load(t.Context(), "a"); !errs.Is(err, errs.Unavailable) {
@@ -195,7 +202,7 @@ func TestDeathDuringCommitIsUnknown(t *testing.T) {
 	c.DataDir = t.TempDir()
 	sup := supervise(t, newHost(t), "hangs in a commit", s.Use(c))
 	result := make(chan error, 1)
-	go func() { result <- s.Commit(context.Background(), commit("a"))[0] }()
+	go func() { result <- stored(&s, commit("a"))[0] }()
 	until(t, "the plugin commits", func() bool {
 		_, err := os.Stat(filepath.Join(c.DataDir, "committing"))
 		return err == nil
@@ -252,7 +259,7 @@ func TestFrozenInConfigureIsReplaced(t *testing.T) {
 func TestPanicInAHandlerIsAnError(t *testing.T) {
 	var s pluginhost.Storage
 	sup := supervise(t, newHost(t), "panic", s.Use(config))
-	if err := s.Commit(t.Context(), commit("a"))[0]; !errs.Is(err, errs.Unknown) {
+	if err := stored(&s, commit("a"))[0]; !errs.Is(err, errs.Unknown) {
 		t.Errorf("Commit: %v, want kind %v", err, errs.Unknown)
 	}
 	if _, err := s.Load(t.Context(), "a"); !errs.Is(err, errs.Internal) || strings.Contains(errs.From(err).Text(), "goroutine") {
@@ -268,7 +275,7 @@ func TestStandardOutputIsDrained(t *testing.T) {
 	var s pluginhost.Storage
 	sup := supervise(t, newHost(t), "babbles on stdout", s.Use(config))
 	done := make(chan error, 1)
-	go func() { done <- s.Commit(context.Background(), commit("a"))[0] }()
+	go func() { done <- stored(&s, commit("a"))[0] }()
 	select {
 	case err := <-done:
 		if err != nil || sup.Status().Restarts != 0 {

@@ -3,6 +3,7 @@ package pluginhost
 import (
 	"context"
 	"io"
+	"slices"
 	"sync/atomic"
 
 	"github.com/dbbasic/station/sdk/errs"
@@ -44,10 +45,19 @@ func (s *Storage) Use(c plugin.Config) Use {
 }
 
 // Up reports whether a plugin is there to be asked.
-func (s *Storage) Up() bool { return s.current.Load() != nil }
+func (s *Storage) Up() bool { return s.alive() != nil }
+
+// alive gives the plugin that can be asked. One that gets no commits any more cannot: until
+// it is ended it may still store those whose outcome is open, and nothing may be read before.
+func (s *Storage) alive() *running {
+	if r := s.current.Load(); r != nil && !r.client.Broken() {
+		return r
+	}
+	return nil
+}
 
 func (s *Storage) get(op string) (*storage.Client, error) {
-	if r := s.current.Load(); r != nil {
+	if r := s.alive(); r != nil {
 		return r.client, nil
 	}
 	e := errs.New(errs.Unavailable, "storage_down", "The storage is down and is being started again; nothing was changed.")
@@ -57,24 +67,22 @@ func (s *Storage) get(op string) (*storage.Client, error) {
 
 // Boot implements storage.Storage, from memory.
 func (s *Storage) Boot(context.Context) (storage.Boot, error) {
-	if r := s.current.Load(); r != nil {
+	if r := s.alive(); r != nil {
 		return r.boot, nil
 	}
 	_, err := s.get("Boot")
 	return storage.Boot{}, err
 }
 
-// Commit implements storage.Storage.
-func (s *Storage) Commit(ctx context.Context, commits []storage.Commit) []error {
+// Begin hands over a batch as storage.Storage's Commit takes it, and does not wait: done
+// gets the results, see storage.Client.
+func (s *Storage) Begin(commits []storage.Commit, done func([]error)) {
 	c, err := s.get("Commit")
 	if err != nil {
-		out := make([]error, len(commits))
-		for i := range out {
-			out[i] = err
-		}
-		return out
+		done(slices.Repeat([]error{err}, len(commits)))
+		return
 	}
-	return c.Commit(ctx, commits)
+	c.Begin(commits, done)
 }
 
 // Objects implements storage.Storage.

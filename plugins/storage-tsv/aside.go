@@ -88,7 +88,21 @@ func (s *Store) asideName(begin string) (string, error) {
 func (s *Store) movedAside(from, aside string, t *mark, cause error) error {
 	t.names = true
 	s.log.Error("damage: a file cannot be used; it was moved aside, and a new one is begun in its place", "file", from, "moved_to", aside, "error", cause)
-	return errors.Join(s.syncDir("damaged"), s.syncDir("."))
+	s.damage.unsynced.Store(true)
+	return s.syncDamaged()
+}
+
+// syncDamaged makes durable what has been moved to damaged/. Where that folder
+// cannot be opened, the next checkpoint or import begins with it.
+func (s *Store) syncDamaged() error {
+	if !s.damage.unsynced.Swap(false) {
+		return nil
+	}
+	err := errors.Join(s.fs.SyncDir("damaged"), s.fs.SyncDir("."))
+	if err != nil {
+		s.damage.unsynced.Store(true)
+	}
+	return err
 }
 
 // giveUp moves a file aside that cannot be used where nothing is to be done again.

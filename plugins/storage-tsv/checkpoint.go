@@ -8,6 +8,9 @@ import (
 // checkpoint makes durable all that has been carried over, says so in
 // objects.tsv, and only then drops the sealed segments.
 func (s *Store) checkpoint(sealed []uint64) error {
+	if err := s.syncDamaged(); err != nil {
+		return err
+	}
 	if err := s.writeDigests(); err != nil {
 		return err
 	}
@@ -75,14 +78,14 @@ func (s *Store) syncTouched() error {
 			}
 			if p.mark.names {
 				parents[p.parent] = true
-				if err := unlessMissing(s.syncDir(dir)); err != nil {
+				if err := unlessMissing(s.fs.SyncDir(dir)); err != nil {
 					return err
 				}
 			}
 		}
 	}
 	for dir := range parents {
-		if err := s.syncDir(dir); err != nil {
+		if err := s.fs.SyncDir(dir); err != nil {
 			return err
 		}
 	}

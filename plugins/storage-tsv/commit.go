@@ -20,6 +20,8 @@ type batch struct {
 	free   []*staged // empty ones, to be used again
 	spans  []span    // of the commit that is being staged
 
+	claimed bool // a commit of it names uploads
+
 	unwritten atomic.Bool // the last one could not be written
 }
 
@@ -30,23 +32,30 @@ func (b *batch) release() {
 	if cap(b.lines) > 4<<20 {
 		b.lines = nil
 	}
+	if cap(b.spans) > maxSpans {
+		b.spans = nil
+	}
 	if len(b.order) > maxFree {
 		b.staged, b.order, b.free = nil, nil, nil
 	}
 	for _, g := range b.order {
 		clear(g.changes)
 		*g = staged{changes: g.changes[:0]}
-		if cap(g.changes) <= maxFree {
+		if cap(g.changes) <= maxChanges {
 			b.free = append(b.free, g)
 		}
 	}
 	clear(b.staged)
 	clear(b.order)
-	b.lines, b.order = b.lines[:0], b.order[:0]
+	b.lines, b.order, b.claimed = b.lines[:0], b.order[:0], false
 }
 
-// maxFree is how many of what a batch was made of wait for the next one.
-const maxFree = 1024
+// What a batch was made of and the next one may use: at most 10 MiB.
+const (
+	maxFree    = 1024 // staged objects
+	maxChanges = 64   // commits for which each of them has room, of some 150 bytes
+	maxSpans   = 4096 // entries of a commit
+)
 
 // staged is what a batch does to one object.
 type staged struct {
@@ -86,7 +95,7 @@ func (s *Store) Commit(ctx context.Context, commits []storage.Commit) []error {
 	if len(s.batch.lines) == 0 {
 		return results
 	}
-	if err := s.write(s.batch.lines); err != nil {
+	if err := s.write(); err != nil {
 		if fe, ok := errors.AsType[fsyncError](err); ok {
 			s.end(fe)
 			return fail(errs.Wrap(errs.Unknown, "storage.Commit", fe, "%s; the change may not be durable.", diskSays(fe)))

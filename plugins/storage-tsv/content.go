@@ -62,6 +62,9 @@ func (s *Store) carryFiles(o *object, pending []change) error {
 	if err := s.readyFiles(o.id); err != nil {
 		return err
 	}
+	for _, e := range o.exports {
+		e.hold(newest)
+	}
 	t := &o.touched.files
 	t.names = true
 	for _, u := range superseded {
@@ -260,15 +263,15 @@ func (s *Store) wipeFiles(o *object, older, pending []change) error {
 		}
 	}
 	slices.Sort(paths)
-	var gone mark
 	for _, p := range paths {
-		if err := s.drop(o, p, &gone); err != nil {
+		if err := s.drop(o, p, &mark{}); err != nil {
 			return err
 		}
 	}
-	if gone.names {
-		// The index is what names them: it goes once they are gone for good.
-		if err := s.syncDir(filesDir(o.id)); err != nil {
+	if len(paths) > 0 {
+		// The index is what names them: it goes once they are gone for good, also
+		// where an attempt before has removed them.
+		if err := unlessMissing(s.fs.SyncDir(filesDir(o.id))); err != nil {
 			return err
 		}
 		o.touched.files.names = true
@@ -365,5 +368,5 @@ func (s *Store) keepUploads() error {
 	if moved == 0 {
 		return nil
 	}
-	return s.syncDir("damaged")
+	return s.fs.SyncDir("damaged")
 }

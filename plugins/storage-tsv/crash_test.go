@@ -47,7 +47,7 @@ type history struct {
 // watch notes what is known to be synced.
 func (h *history) watch(s *Store, m *memFS) {
 	j := &s.journal
-	if !m.crashed() && !s.dead.Load() && (j.active == nil || j.named && j.durable == j.size) {
+	if !m.crashed() && !s.dead.Load() && (j.active == nil || j.durable == j.size) {
 		h.synced = h.acknowledged
 	}
 }

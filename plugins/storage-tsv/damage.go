@@ -25,7 +25,9 @@ type damage struct {
 	byHand   map[string]bool // files that hold lines without checksum
 	unsorted map[string]bool // files of which it was said that they are not sorted
 
-	copies sync.Mutex   // orders the writes of damaged/lines.tsv
+	copies   sync.Mutex  // orders the writes of damaged/lines.tsv
+	unsynced atomic.Bool // damaged/ has been given names that are not durable yet
+
 	edited atomic.Int64 // lines without checksum that were read; for the start-up report
 }
 
@@ -185,8 +187,8 @@ func (s *Store) keepCopy(name string, at int64, line int, raw []byte, why string
 	if err := f.Sync(); err != nil {
 		return fsyncError{err}
 	}
-	if err := s.syncDir("damaged"); err != nil {
+	if err := s.fs.SyncDir("damaged"); err != nil {
 		return err
 	}
-	return s.syncDir(".")
+	return s.fs.SyncDir(".")
 }

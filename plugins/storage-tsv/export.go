@@ -1,6 +1,7 @@
 package storagetsv
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -14,8 +15,8 @@ import (
 	"github.com/dbbasic/station/sdk/storage/archive"
 )
 
-// Export implements storage.Storage: a view of the object with its files opened,
-// which is written while the object goes on.
+// Export implements storage.Storage: a view of the object, which is written while
+// the object goes on.
 func (s *Store) Export(_ context.Context, name id.Object) (io.ReadCloser, error) {
 	if err := s.enter(); err != nil {
 		return nil, err
@@ -50,21 +51,39 @@ type export struct {
 	log      *logView
 	versions []storage.Version // newest first, pending ones with their texts
 	files    []storage.File
-	contents map[string]file // open, by the file's name
+	uploads  map[string]string // by a file's name: its pending upload, which the carrier may have given the name since
+
+	held  map[string]heldFile // what the carrier was about to take away; guarded by o.files, as begun is
+	begun string              // the last file of which the bytes were opened: they are written by name
 }
 
+// heldFile is the bytes of a file as they were, or why there are none.
+type heldFile struct {
+	f   file
+	err error
+}
+
+// maxHeld is how many files an export keeps open because they were changed before it
+// came to them. The others are opened when they are written.
+const maxHeld = 512
+
 // openExport takes the view. While it holds the object's lock nothing is carried
-// over, and what is committed meanwhile is behind the view.
+// over, and what is committed meanwhile is behind the view. The bytes of files are
+// opened when they are written, or by the carrier before it changes them: an object
+// may have more files than a process descriptors.
 func (s *Store) openExport(o *object) (*export, error) {
 	o.files.Lock()
 	defer o.files.Unlock()
-	e := &export{view: o.look(), s: s, o: o, contents: map[string]file{}}
+	e := &export{view: o.look(), s: s, o: o, uploads: map[string]string{}, held: map[string]heldFile{}}
 	for _, step := range []func() error{e.openState, e.openLog, e.openVersions, e.openFiles} {
 		if err := step(); err != nil {
-			e.close()
+			if e.log != nil {
+				e.log.close()
+			}
 			return nil, err
 		}
 	}
+	o.exports = append(o.exports, e)
 	return e, nil
 }
 
@@ -86,7 +105,7 @@ func (e *export) openLog() (err error) {
 }
 
 func (e *export) openVersions() (err error) {
-	f, size, err := e.open(e.o.versionsPath())
+	f, size, err := e.table(e.o.versionsPath())
 	if err != nil {
 		return err
 	}
@@ -94,8 +113,8 @@ func (e *export) openVersions() (err error) {
 	return err
 }
 
-// open opens a table of the object; nil where there is none.
-func (e *export) open(name string) (f file, size int64, err error) {
+// table opens a table of the object; nil where there is none.
+func (e *export) table(name string) (f file, size int64, err error) {
 	if !e.onDisk {
 		return nil, 0, nil
 	}
@@ -106,7 +125,7 @@ func (e *export) open(name string) (f file, size int64, err error) {
 }
 
 func (e *export) openFiles() error {
-	f, size, err := e.open(e.o.indexPath())
+	f, size, err := e.table(e.o.indexPath())
 	if err != nil {
 		return err
 	}
@@ -120,41 +139,73 @@ func (e *export) openFiles() error {
 	newest, _ := newestFiles(e.pending)
 	for _, c := range newest {
 		files[c.Name] = c.File
+		if !c.Deleted {
+			e.uploads[c.Name] = c.Upload
+		}
 	}
 	for _, g := range files {
 		e.files = append(e.files, g)
-		if g.Deleted {
-			continue
-		}
-		from := e.o.filePath(g.Name)
-		if i := slices.IndexFunc(newest, func(c *storage.FileChange) bool { return c.Name == g.Name }); i >= 0 {
-			upload, err := e.s.openThere(uploadPath(e.o.id, newest[i].Upload))
-			if err != nil {
-				return err
-			}
-			if upload != nil {
-				e.contents[g.Name] = upload
-				continue
-			}
-		}
-		c, err := e.s.openThere(from)
-		if err != nil {
-			return err
-		}
-		if c != nil {
-			e.contents[g.Name] = c
-		}
 	}
 	slices.SortFunc(e.files, func(a, b storage.File) int { return strings.Compare(a.Name, b.Name) })
 	return nil
 }
 
-func (e *export) close() {
-	if e.log != nil {
-		e.log.close()
+// hold opens the bytes of the files of the view that are about to be changed, with
+// o.files held, for an export that has not come to them.
+func (e *export) hold(changes []*storage.FileChange) {
+	if e.o.look().incarnation != e.incarnation {
+		return // its files are gone
 	}
-	for _, c := range e.contents {
-		_ = c.Close() // it was read
+	for _, c := range changes {
+		_, held := e.held[c.Name]
+		i, inView := slices.BinarySearchFunc(e.files, c.Name, func(g storage.File, name string) int { return strings.Compare(g.Name, name) })
+		switch {
+		case held || !inView || e.files[i].Deleted || c.Name <= e.begun:
+		case !c.Deleted && c.Upload == e.uploads[c.Name]: // the view's own bytes get their name
+		case len(e.held) >= maxHeld:
+			e.held[c.Name] = heldFile{err: e.gone()}
+		default:
+			f, err := e.open(c.Name)
+			e.held[c.Name] = heldFile{f, err}
+		}
+	}
+}
+
+// open opens the bytes of a file, which nothing has changed since the view was
+// taken; nil where they are missing.
+func (e *export) open(name string) (file, error) {
+	if upload := e.uploads[name]; upload != "" {
+		if f, err := e.s.openThere(uploadPath(e.o.id, upload)); f != nil || err != nil {
+			return f, err
+		}
+	}
+	return e.s.openThere(e.o.filePath(name))
+}
+
+// opened gives the bytes of the next file; nil where they are missing.
+func (e *export) opened(name string) (file, error) {
+	e.o.files.Lock()
+	defer e.o.files.Unlock()
+	e.begun = name
+	if h, ok := e.held[name]; ok {
+		delete(e.held, name)
+		return h.f, h.err
+	}
+	if e.o.look().incarnation != e.incarnation {
+		return nil, e.gone()
+	}
+	return e.open(name)
+}
+
+func (e *export) close() {
+	e.o.files.Lock()
+	defer e.o.files.Unlock()
+	e.o.exports = slices.DeleteFunc(e.o.exports, func(other *export) bool { return other == e })
+	e.log.close()
+	for _, h := range e.held {
+		if h.f != nil {
+			_ = h.f.Close() // it was read
+		}
 	}
 }
 
@@ -183,7 +234,7 @@ func (e *export) write(w io.Writer) error {
 
 // source gives the text of a version.
 func (e *export) source(number uint64) ([]byte, error) {
-	i := slices.IndexFunc(e.versions, func(v storage.Version) bool { return v.Number == number })
+	i, _ := slices.BinarySearchFunc(e.versions, number, func(v storage.Version, n uint64) int { return cmp.Compare(v.Number, n) })
 	if v := e.versions[i]; v.Text != nil {
 		return v.Text, nil
 	}
@@ -195,13 +246,15 @@ func (e *export) source(number uint64) ([]byte, error) {
 }
 
 func (e *export) gone() error {
-	return errs.New(errs.Unavailable, "", "Object %q lost a part of its log, or ended, while it was exported. Try again.", e.o.id)
+	return errs.New(errs.Unavailable, "", "Object %q lost a part of its log, changed many files, or ended, while it was exported. Try again.", e.o.id)
 }
 
 // content gives the bytes of a file, which it checks as ReadFile does.
 func (e *export) content(f *storage.File) (io.ReadCloser, error) {
-	c := e.contents[f.Name]
-	delete(e.contents, f.Name)
+	c, err := e.opened(f.Name)
+	if err != nil {
+		return nil, err
+	}
 	r := &fileReader{s: e.s, o: e.o, file: *f, f: c}
 	if c == nil {
 		return nil, r.corrupt("its bytes are missing")

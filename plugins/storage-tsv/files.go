@@ -108,7 +108,7 @@ func (s *Store) replaceFile(name string, content []byte, named bool) error {
 	if !named {
 		return nil
 	}
-	return s.syncDir(path.Dir(name))
+	return s.fs.SyncDir(path.Dir(name))
 }
 
 // replaceUnsynced is replaceFile for what the next checkpoint syncs. A power cut
@@ -148,13 +148,6 @@ func (s *Store) syncFile(name string) error {
 	}
 	defer f.Close()
 	if err := f.Sync(); err != nil {
-		return fsyncError{err}
-	}
-	return nil
-}
-
-func (s *Store) syncDir(name string) error {
-	if err := s.fs.SyncDir(name); err != nil {
 		return fsyncError{err}
 	}
 	return nil

@@ -34,14 +34,14 @@ func (m fsyncMode) pace(delay time.Duration) time.Duration {
 	}
 }
 
-// syncJournal makes durable what has been written of the active segment, and
-// its name, with journalMu held. After a failure it gives that again.
+// syncJournal makes durable what has been written of the active segment, with
+// journalMu held. Its error is an fsyncError, which it gives again ever after.
 func (s *Store) syncJournal() error {
 	j := &s.journal
 	if j.broken != nil {
 		return j.broken
 	}
-	if j.active == nil || j.durable == j.size && j.named {
+	if j.active == nil || j.durable == j.size {
 		return nil
 	}
 	began := time.Now()
@@ -50,13 +50,7 @@ func (s *Store) syncJournal() error {
 		return j.broken
 	}
 	s.seen.fsync.Observe(time.Since(began).Seconds())
-	if !j.named {
-		if err := s.syncDir("journal"); err != nil {
-			j.broken = err
-			return err
-		}
-	}
-	j.durable, j.named = j.size, true
+	j.durable = j.size
 	return nil
 }
 

@@ -21,6 +21,8 @@ type fsys interface {
 	Mkdir(name string) error
 	// ReadDir gives the names in a directory, sorted.
 	ReadDir(name string) ([]string, error)
+	// SyncDir opens a directory and syncs it. A failed fsync is an fsyncError; any
+	// other error says that none was tried. "." is open already.
 	SyncDir(name string) error
 	// SyncAll makes durable everything that was written and all names, at once.
 	// Where the system cannot, the error is errors.ErrUnsupported.

@@ -128,6 +128,7 @@ type importer struct {
 	versions *sequential
 	files    *sequential
 	log      *sequential
+	buffer   *bufio.Writer // of the files, which come one after the other; nil before the first
 }
 
 // sequential is a file that is written from its begin to its end.
@@ -147,16 +148,35 @@ func (w importWriter) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// create begins a file.
-func (in *importer) create(name, header string) (*sequential, error) {
+// create begins a file, with a buffer that is not in use, or else a new one.
+func (in *importer) create(name, header string, buffer *bufio.Writer) (*sequential, error) {
 	f, err := in.s.fs.Open(name, toCreate)
 	if err != nil {
 		return nil, err
 	}
-	q := &sequential{name: name, f: f}
-	q.Writer = bufio.NewWriterSize(importWriter{q}, 256<<10)
+	if buffer == nil {
+		buffer = bufio.NewWriterSize(nil, uploadChunk)
+	}
+	q := &sequential{name: name, f: f, Writer: buffer}
+	q.Reset(importWriter{q})
 	_, err = q.WriteString(header)
 	return q, err
+}
+
+// text writes a file that is in memory, and syncs it.
+func (in *importer) text(name string, b []byte) error {
+	f, err := in.s.fs.Open(name, toCreate)
+	if err != nil {
+		return err
+	}
+	if _, err := f.WriteAt(b, 0); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if err := f.Sync(); err != nil {
+		_ = f.Close()
+		return fsyncError{err}
+	}
+	return f.Close()
 }
 
 // finish syncs a file, if it was begun.
@@ -193,7 +213,7 @@ func (in *importer) begin() error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(f.Close(), in.s.syncDir("incoming"), in.s.syncDir(".")); err != nil {
+	if err := errors.Join(f.Close(), in.s.fs.SyncDir("incoming"), in.s.fs.SyncDir(".")); err != nil {
 		return err
 	}
 	for _, kind := range importKinds {
@@ -221,7 +241,7 @@ func (in *importer) Begin(h archive.Header) (err error) {
 		{&in.files, importDir("files", in.name) + "/" + indexFile, indexHeader},
 		{&in.log, importDir("logs", in.name) + "/log.tsv", logHeader},
 	} {
-		if *part.q, err = in.create(part.name, part.header); err != nil {
+		if *part.q, err = in.create(part.name, part.header, nil); err != nil {
 			return err
 		}
 	}
@@ -245,17 +265,10 @@ func (in *importer) Version(v storage.Version) error {
 	if v.Number == in.tip.head {
 		in.tip.hash = v.Hash
 	}
-	text, err := in.create(importDir("versions", in.name)+"/"+versionFile(v.Number), "")
-	if err != nil {
+	if err := in.text(importDir("versions", in.name)+"/"+versionFile(v.Number), v.Text); err != nil {
 		return err
 	}
-	if _, err := text.Write(v.Text); err != nil {
-		return errors.Join(err, text.f.Close())
-	}
-	if err := text.finish(); err != nil {
-		return err
-	}
-	_, err = in.versions.Write(seal(appendVersion(nil, &v), 0))
+	_, err := in.versions.Write(seal(appendVersion(nil, &v), 0))
 	return err
 }
 
@@ -263,10 +276,11 @@ func (in *importer) Version(v storage.Version) error {
 func (in *importer) File(f storage.File, content io.Reader) error {
 	in.tip.high = max(in.tip.high, f.Stamp.Time)
 	if !f.Deleted {
-		q, err := in.create(importDir("files", in.name)+"/"+diskName(f.Name), "")
+		q, err := in.create(importDir("files", in.name)+"/"+diskName(f.Name), "", in.buffer)
 		if err != nil {
 			return err
 		}
+		in.buffer = q.Writer
 		if _, err := io.Copy(q, content); err != nil {
 			return errors.Join(err, q.f.Close())
 		}
@@ -302,18 +316,15 @@ func (in *importer) end() error {
 	if _, err := in.state.Write(appendSeal(nil, at)); err != nil {
 		return err
 	}
-	digest, err := in.create(importDir("state", in.name)+"/digest.tsv", string(encodeBuckets(&in.sums)))
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(in.state.finish(), in.versions.finish(), in.files.finish(), in.log.finish(), digest.finish()); err != nil {
+	wrote := in.text(importDir("state", in.name)+"/digest.tsv", encodeBuckets(&in.sums))
+	if err := errors.Join(wrote, in.state.finish(), in.versions.finish(), in.files.finish(), in.log.finish()); err != nil {
 		return err
 	}
 	for _, kind := range importKinds {
-		if err := in.s.syncDir(importDir(kind, in.name)); err != nil {
+		if err := in.s.fs.SyncDir(importDir(kind, in.name)); err != nil {
 			return err
 		}
-		if err := in.s.syncDir(kind); err != nil {
+		if err := in.s.fs.SyncDir(kind); err != nil {
 			return err
 		}
 	}
@@ -328,7 +339,7 @@ func (s *Store) dropImport(name id.Object) error {
 		if err := s.removeTree(importDir(kind, name)); err != nil {
 			return err
 		}
-		if err := s.syncDir(kind); err != nil { // before the marker goes, which leads here
+		if err := s.fs.SyncDir(kind); err != nil { // before the marker goes, which leads here
 			return err
 		}
 	}
@@ -359,6 +370,8 @@ func (in *importer) commit() (storage.ObjectInfo, error) {
 	defer s.leave()
 	s.rowsMu.Lock()
 	defer s.rowsMu.Unlock()
+	s.uploads.preparing.Lock() // no upload makes a folder in the place of one that is renamed to it
+	defer s.uploads.preparing.Unlock()
 	err := in.clear()
 	if err == nil && in.boot > max(s.boot, s.bootFloor) {
 		s.bootFloor = in.boot
@@ -382,9 +395,9 @@ func (in *importer) commit() (storage.ObjectInfo, error) {
 }
 
 // clear moves aside what stands where the object's folders belong: it is no
-// object's.
+// object's. Uploads that lie there are forgotten, the whole ones and the others.
 func (in *importer) clear() error {
-	s, moved := in.s, false
+	s := in.s
 	for _, kind := range importKinds {
 		dir := kind + "/" + string(in.name)
 		if _, err := s.fs.ReadDir(dir); errors.Is(err, fs.ErrNotExist) {
@@ -398,15 +411,10 @@ func (in *importer) clear() error {
 			return err
 		}
 		s.log.Warn("a folder of no object is in the way of an import; it was moved aside", "folder", dir, "moved_to", to)
-		moved = true
+		s.damage.unsynced.Store(true)
 	}
-	s.uploads.mu.Lock()
-	delete(s.uploads.ready, in.name)
-	s.uploads.mu.Unlock()
-	if !moved {
-		return nil
-	}
-	return errors.Join(s.syncDir("damaged"), s.syncDir("."))
+	s.uploads.drop(in.name)
+	return s.syncDamaged()
 }
 
 // placeImport renames the folders of an import into place, those that are not
@@ -417,7 +425,7 @@ func (s *Store) placeImport(name id.Object) error {
 		if err := unlessMissing(err); err != nil {
 			return err
 		}
-		if err := s.syncDir(kind); err != nil {
+		if err := s.fs.SyncDir(kind); err != nil {
 			return err
 		}
 	}

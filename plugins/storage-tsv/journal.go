@@ -25,7 +25,6 @@ type journal struct {
 	active   file   // nil: the next commit begins a segment
 	size     int64  // of what the active segment holds
 	durable  int64  // of it, what has been synced
-	named    bool   // the active segment's name is durable
 	broken   error  // of an fsync: there is no other
 	segment  uint64 // number of the active segment, or of the last one
 	batch    uint64 // number of the last batch
@@ -39,7 +38,8 @@ type journal struct {
 // segmentName gives the path of a segment.
 func segmentName(n uint64) string { return fmt.Sprintf("journal/%06d.tsv", n) }
 
-// begin makes the next segment, in the mode always durable with its name.
+// begin makes the next segment and its name durable, its header in the mode always
+// alone. Any error but an fsyncError means that there is none.
 func (s *Store) begin() error {
 	j := &s.journal
 	name := segmentName(j.segment + 1)
@@ -53,13 +53,23 @@ func (s *Store) begin() error {
 	if _, err := f.WriteAt(b, 0); err != nil {
 		return errors.Join(err, f.Close(), s.fs.Remove(name))
 	}
-	j.active, j.size, j.durable, j.named = f, int64(len(b)), 0, false
+	j.active, j.size, j.durable = f, int64(len(b)), 0
+	if s.fsync == fsyncAlways {
+		if err := s.syncJournal(); err != nil {
+			return err
+		}
+	}
+	if err := s.fs.SyncDir("journal"); err != nil {
+		if fe, ok := errors.AsType[fsyncError](err); ok {
+			j.broken = fe
+			return fe
+		}
+		j.active, j.size = nil, 0
+		return errors.Join(err, f.Close(), s.fs.Remove(name)) // one that stays holds no batch, and the next takes its place
+	}
 	j.segment++
 	s.countSegments()
-	if s.fsync != fsyncAlways {
-		return nil
-	}
-	return s.syncJournal()
+	return nil
 }
 
 // fsyncError is a failed fsync: the store must end.
@@ -67,10 +77,10 @@ type fsyncError struct{ error }
 
 func (e fsyncError) Unwrap() error { return e.error }
 
-// write writes the lines of a batch and in the mode always makes them durable.
+// write writes the lines of the batch and in the mode always makes them durable.
 // Where it fails with an fsyncError the outcome is unknown; any other error means
 // that nothing is stored.
-func (s *Store) write(lines []byte) error {
+func (s *Store) write() error {
 	j := &s.journal
 	if j.broken != nil {
 		return j.broken
@@ -80,10 +90,11 @@ func (s *Store) write(lines []byte) error {
 			return err
 		}
 	}
-	b := append(appendNumber(append(lines, "batch\t"...), j.batch+1), '\t')
+	b := append(appendNumber(append(s.batch.lines, "batch\t"...), j.batch+1), '\t')
 	b = appendNumber(b, uint64(j.durable))
 	chain := crc32.Update(j.chain, castagnoli, b)
 	b = append(appendHex32(append(b, '\t'), chain), '\n')
+	s.batch.lines = b // which may have grown
 	if _, err := j.active.WriteAt(b, j.size); err != nil {
 		// What was written of it must not be found by a later start.
 		if back := errors.Join(j.active.Truncate(j.size), j.active.Sync()); back != nil {
@@ -124,10 +135,11 @@ func (s *Store) sealActive() error {
 	return nil
 }
 
-// low reports whether the next segment will soon be needed and is not ready.
+// low reports whether the next segment will soon be needed, is not ready, and may be
+// made now.
 func (s *Store) low() bool {
 	j := &s.journal
-	return s.fsync == fsyncAlways && !s.spare.ready.Load() && (j.active == nil || j.size > s.segmentSize/2)
+	return s.fsync == fsyncAlways && !s.spare.ready.Load() && !s.spare.waits() && (j.active == nil || j.size > s.segmentSize/2)
 }
 
 // release closes the active segment.

@@ -141,9 +141,11 @@ func TestJournalHoldsNoCommit(t *testing.T) {
 	if err := s.Commit(t.Context(), []storage.Commit{bad})[0]; err == nil {
 		t.Error("a version of another hash was taken")
 	}
-	if err := s.write(linesOf(&bad)); err != nil {
+	s.batch.lines = linesOf(&bad)
+	if err := s.write(); err != nil {
 		t.Fatal(err)
 	}
+	s.batch.release()
 	count(t, s, "b", 1, 1)
 	f.kill(s)
 	s = f.open()

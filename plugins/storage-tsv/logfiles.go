@@ -244,7 +244,7 @@ func (s *Store) openActive(o *object) (file, *logFiles, error) {
 		return nil, nil, err
 	}
 	if len(o.log.closed) > 0 && !o.log.named {
-		if err := s.syncDir(o.logDir()); err != nil {
+		if err := unlessMissing(s.fs.SyncDir(o.logDir())); err != nil {
 			return nil, nil, err
 		}
 		o.log.named = true
@@ -300,14 +300,14 @@ func (s *Store) closeLog(o *object) error {
 	l.active = logEnd{known: true, newest: l.active.newest, indexed: -1}
 	o.touched.log.data = false
 	s.damage.forget(o.logPath())
-	if err := s.syncDir(o.logDir()); err != nil {
-		return err
-	}
-	l.named = true
 	if err := unlessMissing(s.fs.Rename(o.logIndex(), o.closedIndex(name))); err != nil {
 		s.indexFailed(o.closedIndex(name), err)
 		s.dropIndex(o.logIndex())
 	}
+	if err := s.fs.SyncDir(o.logDir()); err != nil {
+		return err // openActive tries again
+	}
+	l.named = true
 	return nil
 }
 

@@ -1,7 +1,6 @@
 package storagetsv
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -107,13 +106,40 @@ func wholeLog(pending []change, done int, f file, size int64) *chain {
 	} else {
 		c.add(strings.NewReader(logHeader), int64(len(logHeader)))
 	}
+	p := pendingLines{make([]pendingPiece, 0, len(pending))}
+	size = 0
 	for i := range pending {
 		lines := pending[i].log
 		skip := min(done, len(lines))
 		done -= skip
-		c.add(bytes.NewReader(lines[skip:]), int64(len(lines)-skip))
+		if skip < len(lines) {
+			p.pieces = append(p.pieces, pendingPiece{size, lines[skip:]})
+			size += int64(len(lines) - skip)
+		}
 	}
+	c.add(p, size)
 	return c
+}
+
+// pendingLines are lines that no file holds yet, as one stretch. There may be many of
+// them, of which a page reads few.
+type pendingLines struct{ pieces []pendingPiece }
+
+type pendingPiece struct {
+	at    int64
+	lines []byte
+}
+
+// ReadAt implements io.ReaderAt.
+func (p pendingLines) ReadAt(b []byte, at int64) (n int, err error) {
+	i := sort.Search(len(p.pieces), func(i int) bool { return p.pieces[i].at > at }) - 1
+	for ; i >= 0 && i < len(p.pieces) && n < len(b); i++ {
+		n += copy(b[n:], p.pieces[i].lines[at+int64(n)-p.pieces[i].at:])
+	}
+	if n < len(b) {
+		return n, io.EOF
+	}
+	return n, nil
 }
 
 // nameActive gives the file the name that it gets with the first pending entry.

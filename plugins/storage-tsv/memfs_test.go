@@ -167,8 +167,13 @@ func (m *memFS) SyncDir(name string) error {
 	if n == nil {
 		return missing(name)
 	}
+	if m.fail != nil && name != "." && !m.crashed() {
+		if err := m.fail("opendir", name); err != nil {
+			return err
+		}
+	}
 	if err, _ := m.step("syncdir", name); err != nil {
-		return err
+		return fsyncError{err}
 	}
 	if !m.ignores("syncdir", name) {
 		n.durableDir, n.changes = maps.Clone(n.names), nil

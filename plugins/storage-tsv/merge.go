@@ -146,7 +146,7 @@ func (s *Store) mergeInto(o *object, v *stateView, to level) error {
 	o.mu.Lock()
 	o.merge.unsorted[to] = false
 	o.mu.Unlock()
-	if err := s.syncDir(stateDir(o.id)); err != nil {
+	if err := s.fs.SyncDir(stateDir(o.id)); err != nil {
 		return err
 	}
 	if v.tables[to+1].f == nil {

@@ -26,6 +26,7 @@ type object struct {
 	queued  bool     // the carrier knows of it
 	merge   merge
 
+	exports []*export // that are being written; guarded by files
 	log     *logFiles // what is known of the log's files, or nil; guarded by files
 	logDone int       // bytes of the pending log lines that the files hold already; guarded by files
 

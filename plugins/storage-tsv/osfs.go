@@ -20,6 +20,7 @@ import (
 // osFS is a real data folder. os.Root keeps every name inside it.
 type osFS struct {
 	root *os.Root
+	top  *os.File // the folder: what is synced behind a rename in it must not lack a descriptor
 	lock *os.File
 	all  *os.File // the folder, open since before anything was written; nil where SyncAll cannot work
 }
@@ -33,7 +34,11 @@ func openOS(dir string) (fsys, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &osFS{root: root, all: openAll(root)}, nil
+	top, err := root.Open(".")
+	if err != nil {
+		return nil, errors.Join(err, root.Close())
+	}
+	return &osFS{root: root, top: top, all: openAll(root)}, nil
 }
 
 // makeAll is os.MkdirAll whose result survives a power cut.
@@ -97,11 +102,21 @@ func (f *osFS) ReadDir(name string) ([]string, error) {
 }
 
 func (f *osFS) SyncDir(name string) error {
+	if name == "." {
+		return syncedDir(f.top)
+	}
 	d, err := f.root.Open(name)
 	if err != nil {
 		return err
 	}
-	return errors.Join(d.Sync(), d.Close())
+	return errors.Join(syncedDir(d), d.Close())
+}
+
+func syncedDir(d *os.File) error {
+	if err := d.Sync(); err != nil {
+		return fsyncError{err}
+	}
+	return nil
 }
 
 // lockPoll is how often Lock asks again for a lock that another holds.
@@ -151,8 +166,10 @@ func (f *osFS) Close() error {
 	if f.lock != nil {
 		err = f.lock.Close() // which also unlocks it
 	}
-	if f.all != nil {
-		err = errors.Join(err, f.all.Close())
+	for _, d := range []*os.File{f.top, f.all} {
+		if d != nil {
+			err = errors.Join(err, d.Close())
+		}
 	}
 	return errors.Join(err, f.root.Close())
 }

@@ -349,6 +349,21 @@ func cutOffStaysAway(t testing.TB) {
 	}
 }
 
+// TestReplayedStays: what a start has replayed, and shows, is there at a later one,
+// also where the process before had not synced it.
+func TestReplayedStays(t *testing.T) { replayedStays(t) }
+
+func replayedStays(t testing.TB) {
+	m := newMemFS()
+	s, _ := memStart(t, m, fsyncInterval)
+	count(t, s, "a", 1, 3)
+	m = m.after(killed, nil)
+	s, _ = memStart(t, m, fsyncInterval)
+	wantCount(t, s, "a", 1, 2, 3)
+	s, _ = memStart(t, m.after(lost, nil), fsyncInterval)
+	wantCount(t, s, "a", 1, 2, 3)
+}
+
 // TestSpareIsBlank: a segment that was dropped and filled anew shows nothing of
 // what it held, also where the power goes before the first batch is durable.
 func TestSpareIsBlank(t *testing.T) { spareIsBlank(t) }
@@ -418,7 +433,7 @@ func TestJournalIsSyncedRegularly(t *testing.T) {
 	durable := func() bool {
 		s.journalMu.Lock()
 		defer s.journalMu.Unlock()
-		return s.journal.named && s.journal.durable == s.journal.size
+		return s.journal.durable == s.journal.size
 	}
 	for n := range uint64(2) { // the first sync may be the carrier's
 		count(t, s, "a", n+1, n+1)

@@ -165,3 +165,40 @@ func TestBatchKeepsNothing(t *testing.T) {
 	}
 	f.kill(s) // rather than carry over 2,000 objects
 }
+
+// TestBatchKeepsLittle: nor does a batch of many commits of one object, or of many
+// entries, leave memory of its size; what it leaves is used again.
+func TestBatchKeepsLittle(t *testing.T) {
+	f := newFolder(t)
+	s := f.open()
+	var batch []storage.Commit
+	for n := range uint64(maxChanges + 1) {
+		batch = append(batch, numbered("a", n+1))
+	}
+	large := numbered("b", 1)
+	for range maxSpans + 1 {
+		e := large.Entries[0]
+		e.ID.Sequence += uint64(len(large.Entries))
+		large.Entries = append(large.Entries, e)
+	}
+	if err := errors.Join(s.Commit(t.Context(), append(batch, large))...); err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range s.batch.free {
+		if cap(g.changes) > maxChanges {
+			t.Errorf("room for %d commits of one object is kept", cap(g.changes))
+		}
+	}
+	if cap(s.batch.spans) > maxSpans {
+		t.Errorf("room for %d entries is kept", cap(s.batch.spans))
+	}
+	c := numbered("a", maxChanges+2)
+	s.batch.lines = make([]byte, 0, len(linesOf(&c))) // without room for the line that ends the batch
+	if err := s.Commit(t.Context(), []storage.Commit{c})[0]; err != nil {
+		t.Fatal(err)
+	}
+	if cap(s.batch.lines) <= len(linesOf(&c)) {
+		t.Error("the memory of the lines has grown and is not kept: each batch takes it anew")
+	}
+	f.kill(s)
+}

@@ -20,21 +20,31 @@ func (s *Store) ReadUpload(_ context.Context, name id.Object, upload string) (st
 	}
 	defer s.leave()
 	missing := errs.New(errs.NotFound, "no_upload", "There is no upload %q of object %q.", upload, name)
-	s.uploads.mu.Lock()
-	defer s.uploads.mu.Unlock() // a commit that uses it removes its name here, before the file's
-	u := s.uploads.byID[upload]
-	if u == nil || u.object != name || u.since.IsZero() || s.expired(u) {
+	u, ok := s.unused(name, upload)
+	if !ok {
 		return storage.Upload{}, nil, missing
 	}
-	f, err := s.openThere(uploadPath(name, upload))
+	f, err := s.openThere(uploadPath(name, upload)) // without the lock, which each commit takes
 	if err != nil {
 		return storage.Upload{}, nil, s.readError("storage.ReadUpload", name, err)
 	}
-	if f == nil {
+	if f == nil { // a commit has used it meanwhile, and its name is gone
 		return storage.Upload{}, nil, missing
 	}
 	return storage.Upload{ID: upload, Size: u.size, Hash: u.hash},
 		&uploadReader{object: name, f: f, size: u.size, want: u.hash, hash: sha256.New()}, nil
+}
+
+// unused gives what is known of an upload that is whole and that no durable commit
+// has used.
+func (s *Store) unused(name id.Object, upload string) (uploadState, bool) {
+	s.uploads.mu.Lock()
+	defer s.uploads.mu.Unlock()
+	u := s.uploads.byID[upload]
+	if u == nil || u.object != name || u.since.IsZero() || s.expired(u) {
+		return uploadState{}, false
+	}
+	return *u, true
 }
 
 // uploadReader reads the bytes of an upload, once and in order.

@@ -24,6 +24,12 @@ func TestFilesAndFoldersAreSynced(t *testing.T) {
 	defer func() { _ = f.Close() }()
 	if err := f.SyncDir("task"); !errors.Is(err, unix.EINVAL) {
 		t.Errorf("SyncDir: %v, want EINVAL: nobody asked the kernel", err)
+	} else if _, failed := errors.AsType[fsyncError](err); !failed {
+		t.Error("a failed fsync is no fsyncError")
+	}
+	err = f.SyncDir("nowhere")
+	if _, failed := errors.AsType[fsyncError](err); failed || !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("SyncDir of a folder that is missing: %v, want fs.ErrNotExist: no fsync has failed", err)
 	}
 	h, err := f.Open("status", toRead)
 	if err != nil {

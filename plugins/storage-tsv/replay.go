@@ -18,13 +18,6 @@ func (s *Store) replay() error {
 	if err != nil {
 		return err
 	}
-	if len(segments) == 0 {
-		// The numbers begin again. A segment that the process before has removed must
-		// not come back beside those to come.
-		if err := s.syncDir("journal"); err != nil {
-			return err
-		}
-	}
 	s.journal.found = len(segments)
 	r := replay{s: s, entries: map[*object]map[id.Entry]struct{}{}}
 	before := s.damage.count()
@@ -204,10 +197,7 @@ func (r *replay) rewrite(n uint64, data []byte, cut int64, wasCut bool) error {
 	}
 	good := data[:cut:cut]
 	if _, after, _ := bytes.Cut(good, []byte{'\n'}); len(after) == 0 && (!wasCut || cut == 0) {
-		if err := r.s.fs.Remove(segmentName(n)); err != nil {
-			return err
-		}
-		return r.s.syncDir("journal")
+		return r.s.fs.Remove(segmentName(n)) // for good with the name of the next segment, before its first batch
 	}
 	if wasCut {
 		good = append(good, cutLine...)

@@ -310,13 +310,19 @@ func (t *table) run(keys keyRange, bad badLine) (run, error) {
 	return t.wholeRun(keys, bad)
 }
 
-// pendingRun gives the changes that no file holds yet.
+// pendingRun gives the changes that no file holds yet. Of a key that changes all the
+// time there may be thousands: it looks at each, and keeps and sorts the newest alone.
 func pendingRun(pending []change, keys keyRange) run {
 	var items []item
-	for i := range pending {
-		for k := range pending[i].state {
+	seen := map[string]struct{}{}
+	for i := len(pending) - 1; i >= 0; i-- {
+		for k := len(pending[i].state) - 1; k >= 0; k-- {
 			c := &pending[i].state[k]
-			if c.Key > keys.after && strings.HasPrefix(c.Key, keys.prefix) {
+			if c.Key <= keys.after || !strings.HasPrefix(c.Key, keys.prefix) {
+				continue
+			}
+			if _, older := seen[c.Key]; !older {
+				seen[c.Key] = struct{}{}
 				items = append(items, item{key: []byte(c.Key), change: c})
 			}
 		}

@@ -3,7 +3,6 @@ package storagetsv
 import (
 	"bytes"
 	"errors"
-	"io/fs"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,10 +22,17 @@ const (
 // made waits for it. mu is taken after journalMu, and never before it.
 type spare struct {
 	mu     sync.Mutex
-	ready  atomic.Bool // changed with mu held
-	looked bool        // what a process before left has been looked at
-	after  time.Time   // no other attempt before, because one failed
-	told   bool        // that the disk has no room for it
+	ready  atomic.Bool               // changed with mu held
+	looked bool                      // what a process before left has been looked at
+	held   bool                      // spareMaker is a segment whose old name may not be gone for good
+	after  atomic.Pointer[time.Time] // no other attempt before, because one failed; nil where none has
+	told   bool                      // that the disk has no room for it
+}
+
+// waits says that it is not time yet for another attempt.
+func (p *spare) waits() bool {
+	after := p.after.Load()
+	return after != nil && time.Now().Before(*after)
 }
 
 // spareRetry is how long segments are begun without filling after the disk had
@@ -68,7 +74,7 @@ func (s *Store) keepSpare() error {
 // disk has no room or fails there is none, which is no error but that of an fsync.
 func (s *Store) readySpare() error {
 	p := &s.spare
-	if p.ready.Load() || time.Now().Before(p.after) {
+	if p.ready.Load() || p.held || p.waits() {
 		return nil
 	}
 	if !p.looked {
@@ -105,7 +111,7 @@ func (s *Store) makeSpare() error {
 		return err
 	}
 	if err != nil {
-		p.after = time.Now().Add(spareRetry)
+		p.after.Store(new(time.Now().Add(spareRetry)))
 		err = errors.Join(err, unlessMissing(s.fs.Remove(spareMaker)))
 		if !p.told {
 			s.log.Warn("journal segments are not filled ahead: commits take longer", "error", err)
@@ -241,14 +247,13 @@ func (s *Store) removeSegments(sealed []uint64) error {
 	p := &s.spare
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	again := s.fsync == fsyncAlways && !p.ready.Load() && !time.Now().Before(p.after)
+	again := s.fsync == fsyncAlways && !p.ready.Load() && !p.waits()
 	for i, n := range sealed {
 		name := segmentName(n)
 		var err error
 		if again && i == len(sealed)-1 {
-			if err = s.fs.Rename(name, spareMaker); errors.Is(err, fs.ErrNotExist) {
-				again = false
-			}
+			err = s.fs.Rename(name, spareMaker)
+			p.held = p.held || err == nil
 		} else {
 			err = s.fs.Remove(name)
 		}
@@ -256,9 +261,12 @@ func (s *Store) removeSegments(sealed []uint64) error {
 			return err
 		}
 	}
-	if err := s.syncDir("journal"); err != nil || !again {
+	if err := s.fs.SyncDir("journal"); err != nil {
 		return err
 	}
-	p.looked = true
+	if !p.held {
+		return nil
+	}
+	p.held, p.looked = false, true
 	return s.makeSpare()
 }

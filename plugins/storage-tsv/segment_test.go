@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/dbbasic/station/sdk/errs"
 	"github.com/dbbasic/station/sdk/plugin"
@@ -120,6 +121,39 @@ func TestNoRoomToFill(t *testing.T) {
 	}
 }
 
+// TestNoRoomWakesNobody: while no spare can be made no commit asks for one.
+func TestNoRoomWakesNobody(t *testing.T) {
+	var ended error
+	m := newMemFS()
+	s := memStore(t, m, &ended)
+	m.fail = func(op, name string) error {
+		if op == "write" && name == spareMaker {
+			return syscall.ENOSPC
+		}
+		return nil
+	}
+	asked := func(n uint64) bool {
+		for len(s.dirt.low) > 0 {
+			<-s.dirt.low
+		}
+		count(t, s, "a", n, n)
+		return len(s.dirt.low) > 0
+	}
+	n := uint64(1)
+	for ; s.journal.size <= smallSegment/2; n++ {
+		if asked(n) && s.journal.size <= smallSegment/2 {
+			t.Fatalf("commit %d asked for a spare while the segment is less than half full", n)
+		}
+	}
+	if asked(n) {
+		t.Error("a commit asked for a spare behind an attempt that failed")
+	}
+	s.spare.after.Store(new(time.Now().Add(-time.Second)))
+	if !asked(n + 1) {
+		t.Error("nobody asked for a spare once it was time to try again")
+	}
+}
+
 // TestFailedFsyncOfSpare ends the store, like any other.
 func TestFailedFsyncOfSpare(t *testing.T) {
 	var ended error
@@ -153,7 +187,7 @@ func TestNothingCarriedBeforeItsSync(t *testing.T) {
 			return nil
 		}
 		commitTo(t, s, 1, 1)
-		if got := strings.Join(ops, " "); strings.Contains(got, "sync") {
+		if got := strings.Join(ops, " "); strings.Contains(got, "sync journal") { // but for the name of its segment
 			t.Errorf("%s: a commit synced: %v", mode, got)
 		}
 		commitTo(t, s, 1, 2)

@@ -36,7 +36,7 @@ func (s *syncSite) String() string {
 
 // syncWrappers are functions that sync for those who call them: the call of one
 // is a site, and what stands in it is none.
-var syncWrappers = []string{"syncFile", "syncDir", "replaceFile", "replaceUnsynced", "writeAside"}
+var syncWrappers = []string{"syncFile", "replaceFile", "replaceUnsynced", "writeAside"}
 
 // realFiles are the sources of the real file system; realsync_linux_test.go is about them.
 var realFiles = []string{"osfs.go", "sync_linux.go", "sync_other.go"}
@@ -88,7 +88,7 @@ func syncOps(call *ast.CallExpr) (ops []string, dir string) {
 	switch f.Sel.Name {
 	case "Sync", "syncFile":
 		return []string{"sync"}, ""
-	case "SyncDir", "syncDir":
+	case "SyncDir":
 		if name, ok := call.Args[0].(*ast.BasicLit); ok {
 			dir, _ = strconv.Unquote(name.Value)
 		}
@@ -228,6 +228,7 @@ func syncWorkloads(t *testing.T) []workload {
 		{"TestRefusedCommitStaysAway", refusedCommitStaysAway},
 		{"TestRemovedSegmentsStayAway", removedSegmentsStayAway},
 		{"TestCutOffStaysAway", cutOffStaysAway},
+		{"TestReplayedStays", replayedStays},
 		{"TestSpareIsBlank", spareIsBlank},
 		{"TestClosedLogIsNotLost", closedLogIsNotLost},
 	} {

@@ -9,6 +9,7 @@ import (
 	"hash"
 	"io"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -32,7 +33,7 @@ type uploads struct {
 	byID  map[string]*uploadState // also those that are being written
 	ready map[id.Object]bool      // the object's folder is there, durable, without uploads of a run before
 
-	preparing sync.Mutex // held while a folder is made ready
+	preparing sync.Mutex // held while a folder is made ready, or put in its place by an import
 }
 
 // uploadState is what is known of one upload.
@@ -161,15 +162,31 @@ func (w *uploadWriter) end() error {
 		return w.failed(err)
 	}
 	if err := w.s.fs.SyncDir(filesDir(w.object)); err != nil {
-		w.s.end(fsyncError{err})
 		return w.failed(err)
 	}
-	u := &w.s.uploads
+	if !w.s.uploads.whole(w) {
+		return w.failed(errors.New("an import has taken the place of the object's folder"))
+	}
+	return nil
+}
+
+// drop forgets the uploads of an object whose folder has been taken away.
+func (u *uploads) drop(name id.Object) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	delete(u.ready, name)
+	maps.DeleteFunc(u.byID, func(_ string, p *uploadState) bool { return p.object == name })
+}
+
+// whole notes that an upload is durable, and says whether it is still known.
+func (u *uploads) whole(w *uploadWriter) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	p := u.byID[w.id]
-	p.size, p.hash, p.since = w.size, w.sum(), time.Now()
-	return nil
+	if p != nil {
+		p.size, p.hash, p.since = w.size, w.sum(), time.Now()
+	}
+	return p != nil
 }
 
 // failed removes what is there of the upload and gives the error of its write.
@@ -262,7 +279,7 @@ func (s *Store) claim(c *storage.Commit) error {
 			}
 			return errs.New(errs.Invalid, "no_upload", "There is no upload %q of object %q with the size and the hash of file %q.", f.Upload, c.Object, f.Name)
 		}
-		u.claimed = true
+		u.claimed, s.batch.claimed = true, true
 		claimed = append(claimed, u)
 	}
 	return nil
@@ -270,6 +287,9 @@ func (s *Store) claim(c *storage.Commit) error {
 
 // claims calls do with each upload that the batch's commits have claimed.
 func (s *Store) claims(do func(upload string)) {
+	if !s.batch.claimed {
+		return
+	}
 	s.uploads.mu.Lock()
 	defer s.uploads.mu.Unlock()
 	for _, g := range s.batch.order {
@@ -321,7 +341,7 @@ func (s *Store) readyFiles(name id.Object) error {
 			return err
 		}
 	}
-	if err := s.syncDir("files"); err != nil {
+	if err := s.fs.SyncDir("files"); err != nil {
 		return err
 	}
 	u.mu.Lock()

@@ -8,10 +8,13 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/dbbasic/station/sdk/errs"
+	"github.com/dbbasic/station/sdk/plugin"
 	"github.com/dbbasic/station/sdk/storage"
 )
 
@@ -219,5 +222,95 @@ func TestLostRowOfFilesAlone(t *testing.T) {
 	wantFiles(t, s, map[string]string{"f": "one"})
 	if list, _ := s.Objects(t.Context(), storage.ObjectsQuery{Limit: 10}); len(list) != 1 {
 		t.Errorf("objects %v, want a alone", list)
+	}
+}
+
+// TestReadUploadHoldsNoCommitUp: a disk that hangs while an upload is opened holds up
+// nobody else, and an upload that is used meanwhile is read or is not there.
+func TestReadUploadHoldsNoCommitUp(t *testing.T) {
+	for _, carried := range []bool{false, true} {
+		f := &hangingFS{memFS: newMemFS(), opening: make(chan struct{}), goOn: make(chan struct{})}
+		s := openStore(t, plugin.Config{Station: here, DataDir: "/data"}, func(s *Store) {
+			s.openFS = func(string) (fsys, error) { return f, nil }
+			s.manual, s.segmentSize = true, smallSegment
+		})
+		c := putting(t, s, 1, map[string]string{"f": "content"})
+		f.hangs = uploadPath("a", c.Files[0].Upload)
+		type result struct {
+			content string
+			err     error
+		}
+		read := make(chan result, 1)
+		go func() {
+			_, r, err := s.ReadUpload(context.Background(), "a", c.Files[0].Upload)
+			if err != nil {
+				read <- result{err: err}
+				return
+			}
+			b, err := io.ReadAll(r)
+			read <- result{string(b), errors.Join(err, r.Close())}
+		}()
+		<-f.opening
+		committed := make(chan error, 1)
+		go func() { committed <- s.Commit(context.Background(), []storage.Commit{c})[0] }()
+		select {
+		case err := <-committed:
+			if err != nil {
+				t.Fatal(err)
+			}
+		case <-time.After(time.Minute):
+			t.Fatal("a commit waits for the disk that a read waits for")
+		}
+		if carried {
+			if err := s.round(false); err != nil {
+				t.Fatal(err)
+			}
+		}
+		close(f.goOn)
+		switch got := <-read; {
+		case carried && errs.From(got.err).CodeOf() != "no_upload":
+			t.Errorf("an upload that was used and carried over meanwhile gives %q, %v", got.content, got.err)
+		case !carried && (got.err != nil || got.content != "content"):
+			t.Errorf("an upload that was used meanwhile gives %q, %v", got.content, got.err)
+		}
+		wantFiles(t, s, map[string]string{"f": "content"})
+	}
+}
+
+// hangingFS hangs when one file is opened to read, until it may go on.
+type hangingFS struct {
+	*memFS
+	hangs         string
+	opening, goOn chan struct{}
+	once          sync.Once
+}
+
+func (f *hangingFS) Open(name string, m mode) (file, error) {
+	if m == toRead && name == f.hangs {
+		f.once.Do(func() {
+			close(f.opening)
+			<-f.goOn
+		})
+	}
+	return f.memFS.Open(name, m)
+}
+
+// TestCommitWithoutFilesClaimsNothing: it takes no lock that uploads use.
+func TestCommitWithoutFilesClaimsNothing(t *testing.T) {
+	f := newFolder(t)
+	s := f.open()
+	put(t, s, 1, map[string]string{"f": "content"})
+	s.uploads.mu.Lock()
+	done := make(chan []error, 1)
+	go func() { done <- s.Commit(context.Background(), []storage.Commit{numbered("a", 2)}) }()
+	select {
+	case results := <-done:
+		s.uploads.mu.Unlock()
+		if results[0] != nil {
+			t.Error(results[0])
+		}
+	case <-time.After(time.Minute):
+		s.uploads.mu.Unlock()
+		t.Error("a commit without files waits for the lock of the uploads")
 	}
 }

@@ -147,10 +147,10 @@ func (e *Error) GRPCCode() codes.Code { return table[e.Kind.known()].grpc }
 
 // KindOf is the kind of the first *Error in err's chain, Internal where there is none.
 func KindOf(err error) Kind {
-	if e, ok := errors.AsType[*Error](err); ok {
-		return e.Kind
+	if err == nil {
+		return Internal
 	}
-	return Internal
+	return From(err).Kind
 }
 
 // Is reports whether err is an error of the kind. A nil error has none.
@@ -162,10 +162,14 @@ func From(err error) *Error {
 	if err == nil {
 		return nil
 	}
-	if e, ok := errors.AsType[*Error](err); ok {
-		return e
+	e, ok := errors.AsType[*Error](err)
+	switch {
+	case !ok:
+		return &Error{Kind: Internal, Err: err}
+	case e == nil: // its author returned a variable of this type
+		return &Error{Kind: Internal, Err: errors.New("a nil *errs.Error was returned as an error")}
 	}
-	return &Error{Kind: Internal, Err: err}
+	return e
 }
 
 // String gives the kind's code.

@@ -51,17 +51,35 @@ func (c *Client) Boot(ctx context.Context) (Boot, error) {
 // ended, with nil. No process has a second link.
 func (c *Client) Last(ctx context.Context) error { return c.commit.Last(ctx) }
 
+// Broken reports whether that link has broken. The process may still store what came over it,
+// so that what is read of it then may not last.
+func (c *Client) Broken() bool { return c.commit.Broken() }
+
 // Commit implements Storage. Where the connection fails after the batch may
 // have been sent, the outcome of all its commits is errs.Unknown.
 func (c *Client) Commit(ctx context.Context, commits []Commit) []error {
-	out, err := c.commit.Call(ctx, &commits)
-	if err == nil && len(out) != len(commits) {
-		err = errs.Wrap(errs.Unknown, "storage.Commit", nil, "The storage plugin answered %d results for %d commits.", len(out), len(commits))
+	done := make(chan []error, 1)
+	c.Begin(commits, func(results []error) { done <- results })
+	select {
+	case results := <-done:
+		return results
+	case <-ctx.Done():
+		return alike(len(commits), errs.Wrap(errs.Unknown, "storage.Commit", ctx.Err(), "The storage plugin did not answer in time; the change may or may not be stored."))
 	}
-	if err != nil {
-		return alike(len(commits), shim.Lost(err, "storage.Commit"))
-	}
-	return out
+}
+
+// Begin is Commit that does not wait: done gets its results, on the goroutine that reads
+// the answers of the plugin, which it must not make wait, or on the caller's.
+func (c *Client) Begin(commits []Commit, done func([]error)) {
+	c.commit.Begin(&commits, func(out []error, err error) {
+		if err == nil && len(out) != len(commits) {
+			err = errs.Wrap(errs.Unknown, "storage.Commit", nil, "The storage plugin answered %d results for %d commits.", len(out), len(commits))
+		}
+		if err != nil {
+			out = alike(len(commits), shim.Lost(err, "storage.Commit"))
+		}
+		done(out)
+	})
 }
 
 // Objects implements Storage.

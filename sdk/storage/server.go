@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"slices"
 
 	"google.golang.org/grpc"
 
@@ -110,8 +111,8 @@ func (s *server) Version(ctx context.Context, m *pb.VersionRequest) (*pb.SourceV
 func answer(link *net.UnixConn, impl Storage) {
 	err := shim.AnswerTogether(link, &commit, func(batches [][]Commit) [][]error {
 		all := batches[0]
-		for _, b := range batches[1:] {
-			all = append(all[:len(all):len(all)], b...)
+		if len(batches) > 1 {
+			all = slices.Concat(batches...)
 		}
 		results := store(context.Background(), impl, all) // to its end: its outcome is unknown to a caller who has gone
 		out := make([][]error, len(batches))

@@ -330,7 +330,8 @@ type Storage interface {
 	// Export gives an object as one stream, as it was between two of its commits;
 	// package archive says how it looks. What comes later is not in it. An error of
 	// Read means that the stream is no whole archive: errs.Unavailable also where the
-	// object's log was shortened or its life ended meanwhile, errs.Corrupt for damage.
+	// object's log was shortened, many of its files were changed, or its life ended
+	// meanwhile, errs.Corrupt for damage.
 	// The caller closes it. Errors: errs.NotFound for an object without a commit.
 	Export(ctx context.Context, object id.Object) (io.ReadCloser, error)
 

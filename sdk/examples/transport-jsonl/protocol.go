@@ -26,6 +26,16 @@ var _ lines.Protocol = protocol{}
 // their order counts.
 type pair [2]string
 
+// UnmarshalJSON refuses any other list, of which encoding/json takes what fits.
+func (p *pair) UnmarshalJSON(b []byte) error {
+	var list []*string
+	if err := json.Unmarshal(b, &list); err != nil || len(list) != 2 || list[0] == nil || list[1] == nil {
+		return errors.New("a name and its value are a list of two strings")
+	}
+	*p = pair{*list[0], *list[1]}
+	return nil
+}
+
 // formFile is what a client says of a file before its pieces.
 type formFile struct {
 	Field string `json:"field"`
@@ -91,7 +101,7 @@ func (protocol) Decode(line []byte) (lines.Request, error) {
 	d := json.NewDecoder(bytes.NewReader(line))
 	d.DisallowUnknownFields() // what is misspelt must not be left out in silence
 	if err := d.Decode(&in); err != nil {
-		return lines.Request{ID: in.ID}, errs.New(errs.Invalid, "bad_json", "The line is not the JSON of a request: %v.", err)
+		return lines.Request{ID: idOf(line)}, errs.New(errs.Invalid, "bad_json", "The line is not the JSON of a request: %v.", err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return lines.Request{ID: in.ID}, errs.New(errs.Invalid, "bad_json", "Something stands behind the request: each has a line of its own.")
@@ -119,6 +129,16 @@ func (protocol) Decode(line []byte) (lines.Request, error) {
 		return r, errs.New(errs.Invalid, "no_code", `The request has no "code": that is the text of the script.`)
 	}
 	return r, in.body(&r.Call)
+}
+
+// idOf gives the id of a request that cannot be read otherwise; 0 where that is no
+// better.
+func idOf(line []byte) uint64 {
+	var in struct {
+		ID uint64 `json:"id"`
+	}
+	_ = json.NewDecoder(bytes.NewReader(line)).Decode(&in)
+	return in.ID
 }
 
 func fields(list []pair) []host.Field {

@@ -2,9 +2,11 @@ package main
 
 import (
 	"log/slog"
+	"slices"
 	"testing"
 
 	"github.com/dbbasic/station/sdk/errs"
+	"github.com/dbbasic/station/sdk/host"
 	"github.com/dbbasic/station/sdk/transport"
 	"github.com/dbbasic/station/sdk/transport/lines"
 	"github.com/dbbasic/station/sdk/transport/transporttest"
@@ -38,5 +40,22 @@ func TestOneRequestInALine(t *testing.T) {
 	}
 	if r, err := (protocol{}).Decode([]byte(`{"id":1,"do":"identity"} ` + "\t\r")); err != nil || r.ID != 1 {
 		t.Errorf("a line that ends in space is %+v, %v", r, err)
+	}
+}
+
+// TestPairs: a pair with too little or too much is refused, and its client learns of
+// which request.
+func TestPairs(t *testing.T) {
+	for _, bad := range []string{`[["a"]]`, `[["a","b","c"]]`, `[[]]`, `[null]`, `[["a",null]]`, `[["a",1]]`, `["a"]`, `[{"a":"b"}]`} {
+		for _, name := range []string{"query", "header", "form", "fields"} {
+			r, err := protocol{}.Decode([]byte(`{"do":"invoke","` + name + `":` + bad + `,"id":7}`))
+			if !errs.Is(err, errs.Invalid) || r.ID != 7 {
+				t.Errorf("with %s as %s the request is %+v, %v", bad, name, r, err)
+			}
+		}
+	}
+	r, err := protocol{}.Decode([]byte(`{"id":7,"do":"invoke","query":[["a","1"],["a",""]]}`))
+	if want := []host.Field{{Name: "a", Value: "1"}, {Name: "a"}}; err != nil || !slices.Equal(r.Call.Query, want) {
+		t.Errorf("the query is %+v, %v; want %+v", r.Call.Query, err, want)
 	}
 }

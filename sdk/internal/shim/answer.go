@@ -91,7 +91,7 @@ func (s *answers[Req, Res]) gather(p part) error {
 	}
 	req, err := s.parse(p)
 	if err != nil {
-		s.reply(p.call, nil, err)
+		s.reply(s.ctx, p.call, nil, err)
 		return nil
 	}
 	s.numbers, s.reqs = append(s.numbers, p.call), append(s.reqs, req)
@@ -119,9 +119,9 @@ func (s *answers[Req, Res]) gathered() {
 	}()
 	for i, number := range s.numbers {
 		if err != nil {
-			s.reply(number, nil, err)
+			s.reply(s.ctx, number, nil, err)
 		} else {
-			s.reply(number, &results[i], nil)
+			s.reply(s.ctx, number, &results[i], nil)
 		}
 	}
 	clear(s.reqs)
@@ -203,15 +203,8 @@ func (s *answers[Req, Res]) run(j *job[Req]) {
 	if err == nil {
 		res, err = s.guarded(j)
 	}
-	s.out.mu.Lock()
-	_, waited := s.running[j.call]
-	delete(s.running, j.call)
-	s.calls--
-	s.out.mu.Unlock()
+	s.reply(j.ctx, j.call, &res, err)
 	j.cancel()
-	if waited {
-		s.reply(j.call, &res, err)
-	}
 }
 
 func (s *answers[Req, Res]) guarded(j *job[Req]) (res Res, err error) {
@@ -226,24 +219,25 @@ func guard(method string, err *error) {
 	}
 }
 
-// reply sends an answer, once there is room for it. A link that ends meanwhile needs none.
-func (s *answers[Req, Res]) reply(call uint64, res *Res, err error) {
-	var out sealed
-	field := protowire.Number(fieldMessage)
-	if err == nil {
-		out, err = pack(s.ctx, s.out, &s.method.Result, res)
-	}
-	if err != nil {
-		field = fieldStatus
-		if out, err = pack(s.ctx, s.out, &statusFormat, &err); err != nil {
-			return
-		}
-	}
-	out.part = seal(*out.buffer, field, call, 0)
+// reply ends a call: it sends the answer, once there is room for it, unless ctx, the call's,
+// ends before. A call that waits for room is one that runs.
+func (s *answers[Req, Res]) reply(ctx context.Context, call uint64, res *Res, err error) {
+	out, sent := s.packed(ctx, call, res, err)
 	s.out.mu.Lock()
-	if s.out.closed {
-		s.out.mu.Unlock()
+	if s.together == nil {
+		if _, waited := s.running[call]; !waited && sent {
+			out.drop()
+			sent = false
+		}
+		delete(s.running, call)
+		s.calls--
+	}
+	if sent && s.out.closed {
 		out.drop()
+		sent = false
+	}
+	if !sent {
+		s.out.mu.Unlock()
 		return
 	}
 	s.out.put(&out)
@@ -252,6 +246,27 @@ func (s *answers[Req, Res]) reply(call uint64, res *Res, err error) {
 	if lead {
 		s.out.send(alone)
 	}
+}
+
+// packed gives the answer of a call as a part. False says that ctx has ended, or the link.
+func (s *answers[Req, Res]) packed(ctx context.Context, call uint64, res *Res, err error) (out sealed, ok bool) {
+	field := protowire.Number(fieldMessage)
+	if err == nil {
+		out, err = pack(ctx, s.out, &s.method.Result, res)
+	}
+	if err != nil {
+		field = fieldStatus
+		why := err
+		if out, err = pack(ctx, s.out, &statusFormat, &why); err != nil && ctx.Err() == nil {
+			why = errs.Wrap(errs.Internal, s.method.Name, nil, "The call failed, and its error cannot be sent.")
+			out, err = pack(ctx, s.out, &statusFormat, &why)
+		}
+		if err != nil {
+			return sealed{}, false
+		}
+	}
+	out.part = seal(*out.buffer, field, call, 0)
+	return out, true
 }
 
 // statusFormat is how an error crosses: as it does over gRPC.

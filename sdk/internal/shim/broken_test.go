@@ -237,7 +237,8 @@ func TestTogether(t *testing.T) {
 		}
 	})
 	gone, cancel := context.WithCancel(t.Context())
-	all.Go(func() {
+	var leaver sync.WaitGroup
+	leaver.Go(func() {
 		if _, err := c.Call(gone, new("another")); !errs.Is(Lost(err, "op"), errs.Unknown) {
 			t.Errorf("who goes away gets %v", err)
 		}
@@ -248,6 +249,7 @@ func TestTogether(t *testing.T) {
 		return len(c.waiting) == 53 && !c.out.writing
 	})
 	cancel()
+	leaver.Wait()
 	close(release)
 	all.Wait()
 	if _, err := c.Call(t.Context(), new("panic")); !errs.Is(err, errs.Internal) {

@@ -57,6 +57,9 @@ func (s *calls[Res]) Last(ctx context.Context) error {
 // and the other side is told. Errors: those of the other side; errs.Unavailable, from
 // nowhere else, for a call that was surely not sent; and what Settled tells from these.
 func (c *Caller[Req, Res]) Call(ctx context.Context, req *Req) (res Res, err error) {
+	if err := ctx.Err(); err != nil {
+		return res, unsent(err)
+	}
 	out, err := pack(ctx, c.out, &c.method.Req, req)
 	if err != nil {
 		return res, err
@@ -70,7 +73,7 @@ func (c *Caller[Req, Res]) Call(ctx context.Context, req *Req) (res Res, err err
 		got = make(chan answered[Res], 1)
 	}
 	defer c.spare.Put(got) // nobody sends to it any more
-	number, err := c.send(&out, timeout, got)
+	number, err := c.send(&out, timeout, waiting[Res]{answered: got})
 	if err != nil {
 		return res, unsent(err)
 	}
@@ -83,6 +86,21 @@ func (c *Caller[Req, Res]) Call(ctx context.Context, req *Req) (res Res, err err
 			return a.result, a.err
 		}
 		return res, FromStatus(status.FromContextError(ctx.Err()).Err())
+	}
+}
+
+// Begin makes one call and does not wait for its answer: done gets what Call would give
+// under a context without end, on the goroutine that reads all answers, or on the caller's
+// where the call cannot be sent. It may begin other calls, and may not wait for one.
+func (c *Caller[Req, Res]) Begin(req *Req, done func(Res, error)) {
+	var none Res
+	out, err := pack(context.Background(), c.out, &c.method.Req, req)
+	if err != nil {
+		done(none, err)
+		return
+	}
+	if _, err := c.send(&out, 0, waiting[Res]{done: done}); err != nil {
+		done(none, unsent(err))
 	}
 }
 
@@ -103,10 +121,20 @@ type calls[Res any] struct {
 	parse  func([]byte) (Res, error)
 }
 
+// waiting is who waits for an answer: one of answered and done.
 type waiting[Res any] struct {
 	answered chan<- answered[Res] // holds one
+	done     func(Res, error)
 	lane     *lane
 	frame    uint64 // of the lane
+}
+
+func (w *waiting[Res]) tell(a answered[Res]) {
+	if w.done != nil {
+		w.done(a.result, a.err)
+		return
+	}
+	w.answered <- a
 }
 
 type answered[Res any] struct {
@@ -114,8 +142,8 @@ type answered[Res any] struct {
 	err    error
 }
 
-// send sends a call whose answer comes to got, or gives the error that broke the link.
-func (s *calls[Res]) send(out *sealed, timeout time.Duration, got chan<- answered[Res]) (number uint64, err error) {
+// send sends a call whose answer w gets, or gives the error that broke the link.
+func (s *calls[Res]) send(out *sealed, timeout time.Duration, w waiting[Res]) (number uint64, err error) {
 	s.out.mu.Lock()
 	if s.err != nil {
 		s.out.mu.Unlock()
@@ -125,7 +153,8 @@ func (s *calls[Res]) send(out *sealed, timeout time.Duration, got chan<- answere
 	s.last++
 	number = s.last
 	out.part = seal(*out.buffer, fieldMessage, number, timeout)
-	s.waiting[number] = waiting[Res]{answered: got, lane: out.lane, frame: s.out.put(out)}
+	w.lane, w.frame = out.lane, s.out.put(out)
+	s.waiting[number] = w
 	lead, alone := s.out.lead(), len(s.waiting) == 1
 	s.out.mu.Unlock()
 	if lead {
@@ -172,7 +201,7 @@ func (s *calls[Res]) answer(p part) error {
 	if err != nil {
 		a.err = lostAnswer(err)
 	}
-	w.answered <- a
+	w.tell(a)
 	return nil
 }
 
@@ -188,15 +217,26 @@ func (s *calls[Res]) end(err error) {
 	s.out.mu.Lock()
 	s.err = broke(err)
 	s.out.close()
-	for _, w := range s.waiting {
+	waiting := s.waiting
+	s.waiting = nil
+	s.out.mu.Unlock()
+	close(s.broken) // first: who hears that an outcome is open must not ask this process what it is
+	for _, w := range waiting {
 		a := answered[Res]{err: lostAnswer(s.err)}
 		if w.frame > w.lane.handed {
 			a.err = unsent(s.err)
 		}
-		w.answered <- a
+		w.tell(a)
 	}
-	s.waiting = nil
-	s.out.mu.Unlock()
 	s.out.rest.Wait()
-	close(s.broken)
+}
+
+// Broken reports whether the link has broken.
+func (s *calls[Res]) Broken() bool {
+	select {
+	case <-s.broken:
+		return true
+	default:
+		return false
+	}
 }

@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/dbbasic/station/sdk/errs"
 )
@@ -127,6 +131,15 @@ func TestErrorsAreOfTheCall(t *testing.T) {
 			return "", errors.New("plain")
 		case "answer":
 			return "malformed", nil
+		case "encode":
+			return "no message", nil
+		case "nothing":
+			var e *errs.Error
+			return "", e
+		case "error":
+			return "", panics{}
+		case "bytes":
+			return "", fmt.Errorf("\xff: %w", status.Error(codes.NotFound, "of another call"))
 		}
 		return s, nil
 	})
@@ -134,6 +147,7 @@ func TestErrorsAreOfTheCall(t *testing.T) {
 	beside.Go(func() { w.must(t, "wait") })
 	for what, want := range map[string]errs.Kind{
 		"panic": errs.Internal, "full": errs.Refused, "plain": errs.Internal, "malformed": errs.Invalid, "answer": errs.Unknown,
+		"encode": errs.Internal, "nothing": errs.Internal, "error": errs.Internal, "bytes": errs.Unknown, "no message": errs.Internal,
 	} {
 		_, err := w.Call(t.Context(), &what)
 		if err = Lost(err, "op"); !errs.Is(err, want) {
@@ -149,6 +163,50 @@ func TestErrorsAreOfTheCall(t *testing.T) {
 	beside.Wait()
 	w.must(t, "after")
 	w.free(t)
+}
+
+// panics is an error that cannot be asked.
+type panics struct{}
+
+func (panics) Error() string { panic("on purpose") }
+
+// A call that waits until its answer has room is one that runs, until its caller is gone.
+func TestCallsThatWaitForRoomCount(t *testing.T) {
+	const most = 8
+	theirs, ours := pair(t)
+	s := newAnswers(theirs, &echoes)
+	s.most = most
+	large := strings.Repeat("x", waitingSize)
+	s.do = func(context.Context, string) (string, error) { return large, nil }
+	ended := make(chan error, 1)
+	go func() { ended <- s.serve() }()
+	for i := range uint64(most) {
+		sendPart(t, ours, seal(make([]byte, headroom), fieldMessage, i+1, 0))
+	}
+	running := func() (calls, waited int) {
+		s.out.mu.Lock()
+		defer s.out.mu.Unlock()
+		return s.calls, len(s.running)
+	}
+	until(t, "one answer has all the room of the lane", func() bool { calls, waited := running(); return calls == most-1 && waited == most-1 })
+	for i := range uint64(most) {
+		sendPart(t, ours, appendGone(nil, i+1))
+	}
+	until(t, "calls that nobody waits for end", func() bool { calls, waited := running(); return calls == 0 && waited == 0 })
+	if err := ours.Close(); err != nil {
+		t.Fatal(err)
+	}
+	within(t, ended)
+}
+
+// sendPart sends a frame of one part.
+func sendPart(t *testing.T, to io.Writer, part []byte) {
+	t.Helper()
+	frame := append(make([]byte, prefix), part...)
+	finish(frame)
+	if _, err := to.Write(frame); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Calls that take long hold up no others, up to a bound beyond which calls are refused.

@@ -15,8 +15,13 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // text is the format of a message that is a text.
 var text = Format[string]{
-	Size:   func(s *string) int { return len(*s) },
-	Append: func(b []byte, s *string) ([]byte, error) { return append(b, *s...), nil },
+	Size: func(s *string) int { return len(*s) },
+	Append: func(b []byte, s *string) ([]byte, error) {
+		if *s == "no message" {
+			panic("on purpose")
+		}
+		return append(b, *s...), nil
+	},
 	Parse: func(b []byte) (string, error) {
 		if string(b) == "malformed" {
 			return "", errMalformed

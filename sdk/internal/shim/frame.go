@@ -120,7 +120,7 @@ const (
 	// messages, and the beginning of what comes behind.
 	readSize = 64 << 10
 	// trusted is up to which size a frame has its memory before its bytes are there.
-	trusted = 1 << 20
+	trusted = 1<<20 + 64<<10 // an answer of the most bytes, and its headers
 )
 
 // receive reads frames and gives each of their parts to take, until one of the two

@@ -80,8 +80,10 @@ func (o *outbox) reserve(ctx context.Context, size int) (sealed, error) {
 		l = &o.lanes[1]
 	}
 	s := sealed{lane: l, weight: min(int64(headroom+size), waitingSize)}
-	if err := l.room.Acquire(ctx, s.weight); err != nil {
-		return sealed{}, err
+	if !l.room.TryAcquire(s.weight) { // where there is room, an answer goes out also if its call has ended
+		if err := l.room.Acquire(ctx, s.weight); err != nil {
+			return sealed{}, err
+		}
 	}
 	s.buffer = buffers.Get(headroom + size)
 	*s.buffer = (*s.buffer)[:headroom]
@@ -89,13 +91,18 @@ func (o *outbox) reserve(ctx context.Context, size int) (sealed, error) {
 }
 
 // pack reserves room for v and encodes it there. Errors: errs.Unavailable where ctx ended
-// before there was room; errs.TooLarge; errs.Internal for what cannot be encoded.
+// before there was room; errs.TooLarge; errs.Internal for what cannot be encoded, be it that
+// an author's value panics when it is asked.
 func pack[T any](ctx context.Context, o *outbox, f *Format[T], v *T) (sealed, error) {
-	s, err := o.reserve(ctx, f.Size(v))
+	size, err := sizeOf(f, v)
+	if err != nil {
+		return sealed{}, err
+	}
+	s, err := o.reserve(ctx, size)
 	if err != nil {
 		return sealed{}, unsent(err)
 	}
-	b, err := f.Append(*s.buffer, v)
+	b, err := encode(f, *s.buffer, v)
 	if n := len(b) - headroom; err == nil && n > o.limit {
 		err = errs.New(errs.TooLarge, "", "A message of %d bytes is above the %d that a kernel and its plugins exchange.", n, o.limit)
 	}
@@ -105,6 +112,16 @@ func pack[T any](ctx context.Context, o *outbox, f *Format[T], v *T) (sealed, er
 	}
 	*s.buffer = b
 	return s, nil
+}
+
+func sizeOf[T any](f *Format[T], v *T) (n int, err error) {
+	defer guard("link", &err)
+	return f.Size(v), nil
+}
+
+func encode[T any](f *Format[T], b []byte, v *T) (out []byte, err error) {
+	defer guard("link", &err)
+	return f.Append(b, v)
 }
 
 // drop gives up what reserve gave.

@@ -170,7 +170,7 @@ func TestGoneComesBehindItsCall(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		number, err := c.send(&out, 0, make(chan answered[string], 1))
+		number, err := c.send(&out, 0, waiting[string]{answered: make(chan answered[string], 1)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -85,9 +85,15 @@ func ToStatus(err error) error {
 	if err == nil {
 		return nil
 	}
-	if _, ours := errors.AsType[*errs.Error](err); !ours {
+	ours, ok := errors.AsType[*errs.Error](err)
+	switch {
+	case ok && ours == nil:
+		err = errs.From(err)
+	case !ok:
 		if s, ok := status.FromError(err); ok {
-			return s.Err()
+			p := s.Proto()
+			p.Message = clean(p.GetMessage()) // what wraps it may be any bytes
+			return status.ErrorProto(p)
 		}
 	}
 	e := contextual(err)

@@ -300,3 +300,9 @@ func cloneVersion(v storage.Version) storage.Version {
 }
 
 func compareChanges(a, b storage.StateChange) int { return strings.Compare(a.Key, b.Key) }
+
+// Begin commits in a goroutine of its own and gives the results to done, as a station has
+// a plugin do it.
+func Begin(s storage.Storage, commits []storage.Commit, done func([]error)) {
+	go func() { done(s.Commit(context.Background(), commits)) }()
+}
