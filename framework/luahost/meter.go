@@ -100,6 +100,8 @@ func (m *meter) look(now time.Time) {
 	switch {
 	case m.ctx.Err() != nil:
 		m.stop(cancelled(m.ctx))
+	case m.allowed <= 0:
+		m.stop(errs.New(errs.Timeout, "time_limit", "The call's time was over before its script began."))
 	case !now.Before(m.deadline):
 		m.stop(errs.New(errs.Timeout, "time_limit", "The script ran longer than its %s.", m.allowed.Round(time.Millisecond)))
 	}

@@ -204,9 +204,10 @@ func TestBreakingOffHoldsNobodyUp(t *testing.T) {
 		<-late.closing
 		if !w.mu.TryLock() {
 			t.Error("nothing begins, goes on or ends while an answer is broken off")
-		} else {
-			w.mu.Unlock()
+			close(late.let)
+			return
 		}
+		w.mu.Unlock()
 		var ended atomic.Bool
 		go func() { w.end(victim); ended.Store(true) }()
 		synctest.Wait()
