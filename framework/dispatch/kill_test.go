@@ -24,7 +24,7 @@ func TestKillable(t *testing.T) {
 		}
 		k.kill(why)
 		<-child.Done()
-		if cause := context.Cause(child); cause != why {
+		if cause := context.Cause(child); !errors.Is(cause, why) {
 			t.Errorf("the cause of a child is %v", cause)
 		}
 		wantEnded(t, &k, why)
@@ -44,10 +44,10 @@ func TestKillable(t *testing.T) {
 
 func wantEnded(t *testing.T, k *killable, why error) {
 	t.Helper()
-	if k.Err() != context.Canceled {
+	if !errors.Is(k.Err(), context.Canceled) {
 		t.Errorf("Err is %v", k.Err())
 	}
-	if cause := context.Cause(k); cause != why {
+	if cause := context.Cause(k); !errors.Is(cause, why) {
 		t.Errorf("the cause is %v, want %v", cause, why)
 	}
 	select {

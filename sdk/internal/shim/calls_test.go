@@ -196,7 +196,9 @@ func TestCallsThatWaitForRoomCount(t *testing.T) {
 	if err := ours.Close(); err != nil {
 		t.Fatal(err)
 	}
-	within(t, ended)
+	if err := within(t, ended); err == nil {
+		t.Error("the answering side does not say why it ended")
+	}
 }
 
 // sendPart sends a frame of one part.
