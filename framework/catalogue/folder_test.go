@@ -10,11 +10,7 @@ import (
 
 func TestReplace(t *testing.T) {
 	dir := t.TempDir()
-	f, err := OpenFolder(dir, Listing{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close() //nolint:errcheck // nothing is written by it
+	f := listed(t, dir)
 	check := func(name, want string) {
 		t.Helper()
 		if text, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(text) != want {
@@ -63,11 +59,7 @@ func TestReplace(t *testing.T) {
 // A save that comes while the station replaces the file is not lost, whichever comes first.
 func TestReplaceRacingASave(t *testing.T) {
 	dir := t.TempDir()
-	f, err := OpenFolder(dir, Listing{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close() //nolint:errcheck // nothing is written by it
+	f := listed(t, dir)
 	path, aside := filepath.Join(dir, "a.lua"), filepath.Join(dir, "a.lua~")
 	write := func(path, text string) {
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {

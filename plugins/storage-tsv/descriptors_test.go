@@ -155,15 +155,7 @@ func TestUploadWithoutFolder(t *testing.T) {
 	var ended error
 	m := newMemFS()
 	s := memStore(t, m, &ended)
-	slow, feed := io.Pipe()
-	done := make(chan error)
-	go func() {
-		_, err := s.WriteFile(context.Background(), "a", slow)
-		done <- err
-	}()
-	if _, err := feed.Write(make([]byte, uploadChunk+1)); err != nil {
-		t.Fatal(err)
-	}
+	feed, done := uploading(t, s, "a")
 	m.mu.Lock()
 	m.find("files").change(nameChange{"a": nil})
 	m.mu.Unlock()
@@ -186,15 +178,7 @@ func TestImportTakesUploadsAway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	slow, feed := io.Pipe()
-	done := make(chan error)
-	go func() {
-		_, err := s.WriteFile(context.Background(), "o1", slow)
-		done <- err
-	}()
-	if _, err := feed.Write(make([]byte, uploadChunk+1)); err != nil {
-		t.Fatal(err)
-	}
+	feed, done := uploading(t, s, "o1")
 	if _, err := s.Import(t.Context(), "o1", bytes.NewReader(b)); err != nil {
 		t.Fatal(err)
 	}

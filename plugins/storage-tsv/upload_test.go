@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/dbbasic/station/sdk/errs"
+	"github.com/dbbasic/station/sdk/id"
 	"github.com/dbbasic/station/sdk/plugin"
 	"github.com/dbbasic/station/sdk/storage"
 )
@@ -133,15 +134,7 @@ func TestLeftUploads(t *testing.T) {
 		t.Errorf("after a write there are %v", names)
 	}
 	wantFiles(t, s, map[string]string{"f": "one"})
-	slow, feed := io.Pipe()
-	done := make(chan error)
-	go func() {
-		_, err := s.WriteFile(context.Background(), "a", slow)
-		done <- err
-	}()
-	if _, err := feed.Write(make([]byte, uploadChunk+1)); err != nil {
-		t.Fatal(err)
-	}
+	feed, done := uploading(t, s, "a")
 	if err := s.Close(t.Context()); err != nil { // and does not wait for the slow one
 		t.Fatal(err)
 	}
@@ -313,4 +306,19 @@ func TestCommitWithoutFilesClaimsNothing(t *testing.T) {
 		s.uploads.mu.Unlock()
 		t.Error("a commit without files waits for the lock of the uploads")
 	}
+}
+
+// uploading begins an upload of which a chunk has come, and more is to come from feed.
+func uploading(t *testing.T, s *Store, object id.Object) (feed *io.PipeWriter, done <-chan error) {
+	t.Helper()
+	r, feed := io.Pipe()
+	ended := make(chan error)
+	go func() {
+		_, err := s.WriteFile(context.Background(), object, r)
+		ended <- err
+	}()
+	if _, err := feed.Write(make([]byte, uploadChunk+1)); err != nil {
+		t.Fatal(err)
+	}
+	return feed, ended
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 
 	"google.golang.org/grpc"
 
@@ -64,7 +65,8 @@ func (c *Client) Commit(ctx context.Context, commits []Commit) []error {
 	case results := <-done:
 		return results
 	case <-ctx.Done():
-		return alike(len(commits), errs.Wrap(errs.Unknown, "storage.Commit", ctx.Err(), "The storage plugin did not answer in time; the change may or may not be stored."))
+		err := errs.Wrap(errs.Unknown, "storage.Commit", ctx.Err(), "The storage plugin did not answer in time; the change may or may not be stored.")
+		return slices.Repeat([]error{err}, len(commits))
 	}
 }
 
@@ -76,7 +78,7 @@ func (c *Client) Begin(commits []Commit, done func([]error)) {
 			err = errs.Wrap(errs.Unknown, "storage.Commit", nil, "The storage plugin answered %d results for %d commits.", len(out), len(commits))
 		}
 		if err != nil {
-			out = alike(len(commits), shim.Lost(err, "storage.Commit"))
+			out = slices.Repeat([]error{shim.Lost(err, "storage.Commit")}, len(commits))
 		}
 		done(out)
 	})

@@ -128,21 +128,12 @@ func answer(link *net.UnixConn, impl Storage) {
 func store(ctx context.Context, impl Storage, all []Commit) (results []error) {
 	defer func() {
 		if r := recover(); r != nil {
-			results = alike(len(all), errs.New(errs.Unknown, "", "The storage plugin panicked while storing: %v", r))
+			results = slices.Repeat([]error{errs.New(errs.Unknown, "", "The storage plugin panicked while storing: %v", r)}, len(all))
 		}
 	}()
 	results = impl.Commit(ctx, all)
 	if len(results) != len(all) {
-		results = alike(len(all), errs.New(errs.Unknown, "", "The storage plugin gave %d results for %d commits.", len(results), len(all)))
+		results = slices.Repeat([]error{errs.New(errs.Unknown, "", "The storage plugin gave %d results for %d commits.", len(results), len(all))}, len(all))
 	}
 	return results
-}
-
-// alike gives n times the same error.
-func alike(n int, err error) []error {
-	out := make([]error, n)
-	for i := range out {
-		out[i] = err
-	}
-	return out
 }
