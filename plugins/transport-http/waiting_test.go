@@ -109,6 +109,7 @@ func TestLooksWait(t *testing.T) {
 		}
 		for _, pause := range []time.Duration{0, graceTime - time.Second} {
 			time.Sleep(pause)
+			synctest.Wait() // all answers have their place
 			refused, _ := readAnswer(t, ask("/objects/a?state=true"), "GET")
 			if refused.StatusCode != http.StatusTooManyRequests || refused.Header.Get("Retry-After") != "1" || !strings.Contains(refused.body, `"busy"`) {
 				t.Errorf("a look for which there is no room gets %d %v %.200s", refused.StatusCode, refused.Header, refused.body)
