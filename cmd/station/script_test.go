@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/creack/pty"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -38,6 +39,8 @@ import (
 //	await METHOD PATH PATTERN   send a request again and again until status, headers and body match
 //	waitfile FILE [PATTERN]     wait until there is a file, and its text matches
 //	exits CODE PROGRAM [arg...] run a program, which must exit with this code
+//	terminal CODE FILE PROGRAM [arg...]
+//	                            the same on a terminal, on which the file is typed; what there is then to read is its stdout
 //	log PATTERN...              each must stand in the station's own log
 func TestScripts(t *testing.T) { runScripts(t, "testdata/script", "") }
 
@@ -63,7 +66,7 @@ func runScripts(t *testing.T, dir, config string) {
 			return os.CopyFS(scripts, os.DirFS(filepath.Join(root, "scripts")))
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"serve": scriptServe, "halt": scriptHalt, "kill9": scriptKill, "http": scriptHTTP, "keep": scriptKeep, "upload": scriptUpload, "submit": scriptSubmit, "log": scriptLog, "await": scriptAwait, "waitfile": scriptWaitFile, "exits": scriptExits,
+			"serve": scriptServe, "halt": scriptHalt, "kill9": scriptKill, "http": scriptHTTP, "keep": scriptKeep, "upload": scriptUpload, "submit": scriptSubmit, "log": scriptLog, "await": scriptAwait, "waitfile": scriptWaitFile, "exits": scriptExits, "terminal": scriptTerminal,
 		},
 	})
 }
@@ -243,6 +246,41 @@ func scriptExits(ts *testscript.TestScript, neg bool, args []string) {
 	if strconv.Itoa(code) != args[0] {
 		ts.Fatalf("%s exits with %d", args[1], code)
 	}
+}
+
+// scriptTerminal stands for testscript's ttyin, which closes the terminal as soon
+// as the program has ended: what nobody had read by then is lost.
+func scriptTerminal(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 {
+		ts.Fatalf("usage: terminal CODE FILE PROGRAM [arg...]")
+	}
+	self, err := os.Executable()
+	ts.Check(err)
+	scriptExits(ts, neg, slices.Concat(args[:1], []string{self, "on-a-terminal"}, args[1:]))
+}
+
+// onATerminal types a file on a new terminal, on which a program runs, writes what
+// there is to read on it, and exits as the program does.
+func onATerminal() error {
+	typed, err := os.ReadFile(os.Args[2])
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(os.Args[3], os.Args[4:]...)
+	terminal, err := pty.Start(cmd)
+	if err != nil {
+		return err
+	}
+	if _, err := terminal.Write(append(typed, 4)); err != nil { // a line's end, or the input's
+		return err
+	}
+	if _, err := io.Copy(os.Stdout, terminal); !errors.Is(err, syscall.EIO) { // which is how Linux says that nobody else has it open
+		return err
+	}
+	if exit, ok := errors.AsType[*exec.ExitError](cmd.Wait()); ok {
+		os.Exit(exit.ExitCode())
+	}
+	return nil
 }
 
 // scriptLog looks for texts in the station's log. It polls, since a line may

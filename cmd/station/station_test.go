@@ -56,7 +56,7 @@ var binary = sync.OnceValues(func() (string, error) {
 })
 
 // helpers are what the test binary is too, by its first argument.
-var helpers = map[string]func() error{"bare-hello": bareHello, "control": control}
+var helpers = map[string]func() error{"bare-hello": bareHello, "control": control, "on-a-terminal": onATerminal}
 
 // TestMain lets the test binary be the faulty plugins and the helpers too.
 func TestMain(m *testing.M) {

@@ -76,7 +76,7 @@ func TestPrograms(t *testing.T) {
 	}
 	t.Logf("the child took %d MiB at most", peak>>20)
 	calls := 8 * *programs
-	if ended[""] < calls/4 || ended["script_failed"] < calls/20 || ended["step_limit"] == 0 {
+	if ended[""] < calls/4 || ended["script_failed"] < calls/20 || *programs >= 200 && ended["step_limit"] == 0 { // one program in 15 meets that
 		t.Error("the programs end in too few ways")
 	}
 }

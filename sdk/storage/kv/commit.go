@@ -3,6 +3,7 @@ package kv
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/dbbasic/station/sdk/errs"
 	"github.com/dbbasic/station/sdk/hlc"
@@ -142,7 +143,7 @@ func (b *batch) check(o *staged, c *storage.Commit) (refused, err error) {
 			return errs.New(errs.Invalid, "bad_was", "The change of key %q says that it replaces %v, not %v.", ch.Key, ch.Was, is), nil
 		}
 	}
-	return b.s.uploads.check(c, b.used, b.s.now()), nil
+	return b.s.uploads.check(c, b.used, time.Now()), nil
 }
 
 // stamp is the stamp of a key, zero where the commit's life has none of it.

@@ -13,9 +13,6 @@ func (s *Store) Small() {
 	s.limits = limits{rows: 20, bytes: 4 << 10, time: time.Minute, piece: 1000, pieceRows: 5, chunk: 300}
 }
 
-// SetNow replaces the clock.
-func (s *Store) SetNow(now func() time.Time) { s.now = now }
-
 // Sweep takes away what is doomed and not in use, as the sweeper does.
 func (s *Store) Sweep() { s.sweep(func() bool { return false }) }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/dbbasic/station/sdk/errs"
@@ -116,17 +117,17 @@ func TestContextEndsWithinARead(t *testing.T) {
 	}
 }
 
-func TestUploadsExpire(t *testing.T) {
+func TestUploadsExpire(t *testing.T) { synctest.Test(t, testUploadsExpire) }
+
+func testUploadsExpire(t *testing.T) {
 	f := newFixture(t)
-	now := time.Now()
-	f.SetNow(func() time.Time { return now })
 	u := f.upload(bytes.Repeat([]byte("x"), 2000))
-	now = now.Add(storage.UploadLife - 1)
+	time.Sleep(storage.UploadLife - 1)
 	f.Sweep()
 	if _, r, err := f.ReadUpload(t.Context(), "a", u.ID); err != nil || r.Close() != nil {
 		t.Errorf("an upload before its end: %v", err)
 	}
-	now = now.Add(1)
+	time.Sleep(1)
 	if _, _, err := f.ReadUpload(t.Context(), "a", u.ID); !errs.Is(err, errs.NotFound) {
 		t.Errorf("ReadUpload after its end gives %v", err)
 	}

@@ -21,7 +21,6 @@ import (
 type Store struct {
 	o Options
 
-	now    func() time.Time // tells what is too old; tests replace it
 	limits limits
 
 	life  sync.RWMutex // held for reading during each call; for writing by Configure and Close
@@ -70,7 +69,7 @@ var defaultLimits = limits{rows: 20_000, bytes: 4 << 20, time: 250 * time.Millis
 // New gives a store that waits for Configure.
 func New(o Options) *Store {
 	o.Info.Kind = plugin.Storage
-	s := &Store{o: o, now: time.Now, limits: defaultLimits, changes: plugin.NewDurations()}
+	s := &Store{o: o, limits: defaultLimits, changes: plugin.NewDurations()}
 	if s.o.End == nil {
 		s.o.End = func(err error) {
 			s.o.Log.Error("the storage ends: what was written may not be durable", "error", err)

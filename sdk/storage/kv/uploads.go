@@ -88,7 +88,7 @@ func (u *uploads) forget(names map[string]bool, release func(space uint64)) {
 func (s *Store) expire() {
 	s.write.Lock()
 	defer s.write.Unlock()
-	now, old := s.now(), map[string]bool{}
+	now, old := time.Now(), map[string]bool{}
 	s.uploads.mu.Lock()
 	for name, one := range s.uploads.byID {
 		if one.expired(now) {
@@ -118,7 +118,7 @@ func (s *Store) WriteFile(ctx context.Context, object id.Object, r io.Reader) (s
 		return storage.Upload{}, err
 	}
 	u := storage.Upload{ID: strconv.FormatUint(s.boot, 10) + "-" + strconv.FormatUint(t.space, 10), Size: size, Hash: hash}
-	s.uploads.add(upload{Upload: u, object: object, space: t.space, since: s.now()})
+	s.uploads.add(upload{Upload: u, object: object, space: t.space, since: time.Now()})
 	return u, nil
 }
 
@@ -146,7 +146,7 @@ func (s *Store) ReadUpload(ctx context.Context, object id.Object, name string) (
 	s.uploads.mu.Lock() // as long as it is there, its space is pinned
 	defer s.uploads.mu.Unlock()
 	one, ok := s.uploads.byID[name]
-	if !ok || one.object != object || one.expired(s.now()) {
+	if !ok || one.object != object || one.expired(time.Now()) {
 		return storage.Upload{}, nil, errs.New(errs.NotFound, "no_upload", "There is no upload %q of object %q.", name, object)
 	}
 	s.pin(one.space)
