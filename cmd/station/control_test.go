@@ -120,7 +120,9 @@ type limited struct {
 }
 
 // NewVM implements dispatch.Program.
-func (p limited) NewVM() (dispatch.VM, error) { return p.Program.NewVM(p.limits) }
+func (p limited) NewVM(pass func()) (dispatch.VM, error) {
+	return p.Program.NewVM(p.limits, pass)
+}
 
 // withoutLog is a store in memory that keeps no log entries, so that it does not grow.
 type withoutLog struct{ storage.Storage }

@@ -36,7 +36,7 @@ type Load struct {
 
 // Load looks at all objects: some microseconds for each hundred.
 func (d *Dispatcher) Load() Load {
-	l := Load{Running: len(d.slots), VMs: int(d.vms.Load())}
+	l := Load{Running: d.slots.held(), VMs: int(d.vms.Load())}
 	d.mu.RLock()
 	all := make([]*object, 0, len(d.objects))
 	for _, o := range d.objects {

@@ -14,7 +14,7 @@ import (
 // mailbox, so that what they learn waits for storage as all answers do.
 type refusing struct{ err error }
 
-func (r refusing) NewVM() (VM, error) { return nil, r.err }
+func (r refusing) NewVM(func()) (VM, error) { return nil, r.err }
 
 // Delete begins another life of an object, with nothing in it, and takes it out of
 // service. Calls that have begun end before, and those behind them are

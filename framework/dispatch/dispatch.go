@@ -41,7 +41,9 @@ type Store interface {
 // Program is a compiled script. It is the seam behind which a later mode can
 // run scripts in processes of their own.
 type Program interface {
-	NewVM() (VM, error)
+	// NewVM loads the script. Pass, nil where the caller holds no slot, is called now
+	// and then by a load that takes long.
+	NewVM(pass func()) (VM, error)
 }
 
 // VM is a warm script, used by one goroutine at a time.
@@ -103,7 +105,7 @@ type Options struct {
 type Dispatcher struct {
 	Options
 	pipe  *pipeline
-	slots chan struct{} // held while a script runs
+	slots *slots // held while a script runs
 	warm  *warmth
 	vms   atomic.Int64 // warm, or running
 
@@ -119,7 +121,7 @@ type Dispatcher struct {
 
 // New gives a Dispatcher without objects. Close it to end its work.
 func New(o Options) *Dispatcher {
-	d := &Dispatcher{Options: o, slots: make(chan struct{}, o.Limits.VMs), objects: map[id.Object]*object{}, warm: newWarmth(o.Limits.Warm)}
+	d := &Dispatcher{Options: o, slots: newSlots(o.Limits.VMs), objects: map[id.Object]*object{}, warm: newWarmth(o.Limits.Warm)}
 	d.pipe = &pipeline{store: o.Store, cluster: o.Cluster, log: o.Log, limit: o.Limits.Pending, counts: o.Commits}
 	return d
 }
@@ -252,21 +254,18 @@ func (d *Dispatcher) State(ctx context.Context, q host.StateQuery) (host.StatePa
 
 // takeSlot waits for the place of a script, and says why it gave up, as wait does.
 func (d *Dispatcher) takeSlot(t *task) error {
-	select {
-	case d.slots <- struct{}{}:
+	if d.slots.try() { // without a timer
 		return nil
-	default:
 	}
 	timer := d.timer(t.due)
 	defer d.spare(timer)
-	select {
-	case d.slots <- struct{}{}:
+	switch {
+	case d.slots.take(t.ctx.Done(), timer.C):
 		return nil
-	case <-t.ctx.Done():
+	case t.ctx.Err() != nil:
 		return t.ctx.Err()
-	case <-timer.C:
-		return context.DeadlineExceeded
 	}
+	return context.DeadlineExceeded
 }
 
 // timer gives one that fires at a time; spare takes it back. Most calls are answered
@@ -283,13 +282,6 @@ func (d *Dispatcher) timer(at time.Time) *time.Timer {
 func (d *Dispatcher) spare(timer *time.Timer) {
 	timer.Stop()
 	d.timers.Put(timer)
-}
-
-// passSlot lets a script that waits run before the one that calls this, and
-// has run for a while: a few long calls do not hold up all the short ones.
-func (d *Dispatcher) passSlot() {
-	<-d.slots
-	d.slots <- struct{}{}
 }
 
 // Shed closes the VM of an object that rests, longest before others, where that

@@ -320,3 +320,49 @@ func TestCloseDrains(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A large commit has a batch of its own, and those of other objects go before it, some
+// batches of them; but none of an object goes before another of that object.
+func TestLargeCommitsLetOthersPass(t *testing.T) {
+	g := newGate()
+	s := newStation(t, dispatch.DefaultLimits(), func(m *storagetest.Memory) { m.OnCommit = g.hook })
+	for _, name := range []id.Object{"a", "b", "c", "d"} {
+		s.put(t, name, `
+			function POST() for i = 1, 6 do state.set("k" .. i, ("x"):rep(200000)) end end
+			function GET() state.set("n", 1) end`)
+	}
+	calls := []<-chan outcome{s.start("a", "POST")}
+	order := []storage.Commit{await(t, g.entered)[0]}
+	for _, call := range []struct {
+		object   id.Object
+		method   string
+		inflight int
+	}{{"b", "POST", 1}, {"b", "GET", 2}, {"c", "GET", 1}, {"c", "POST", 2}} {
+		calls = append(calls, s.start(call.object, call.method))
+		until(t, "the call has run", func() bool { return s.Inflight(call.object) == call.inflight })
+	}
+	for n := range 12 {
+		g.verdict <- nil
+		batch := await(t, g.entered)
+		if len(batch) != 1 {
+			t.Errorf("a batch of %d", len(batch))
+		}
+		if order = append(order, batch...); n < 8 { // there is always another
+			calls = append(calls, s.start("d", "GET"))
+			until(t, "the call has run", func() bool { return s.Inflight("d") == 1+min(n, 1) })
+		}
+	}
+	g.verdict <- nil
+	var got []string
+	for _, c := range order {
+		got = append(got, fmt.Sprint(c.Object, c.Sequence))
+	}
+	if want := []string{"a1", "c1", "d1", "d2", "d3", "d4", "d5", "d6", "d7", "b1", "b2", "d8", "c2"}; !slices.Equal(got, want) {
+		t.Errorf("the commits are sent in the order %v, want %v", got, want)
+	}
+	for _, c := range calls {
+		if o := await(t, c); o.err != nil {
+			t.Error(o.err)
+		}
+	}
+}

@@ -32,7 +32,7 @@ func (d *Dispatcher) Mailboxes() int {
 }
 
 // Slots is the number of scripts that hold one.
-func (d *Dispatcher) Slots() int { return len(d.slots) }
+func (d *Dispatcher) Slots() int { return d.slots.held() }
 
 // Queued is the number of tasks that wait in a mailbox.
 func (d *Dispatcher) Queued(name id.Object) int {

@@ -253,9 +253,6 @@ func (tx *transaction) takes(t *fileTable, name, upload string) bool {
 	})
 }
 
-// What a file change counts of Limits.Staged beside its name and type.
-const fileOverhead = 256
-
 // roomFor charges for a file of size bytes and says why there is no room for it.
 func (tx *transaction) roomFor(t *fileTable, name, media string, size int64) error {
 	l := &tx.o.d.Limits
@@ -269,7 +266,7 @@ func (tx *transaction) roomFor(t *fileTable, name, media string, size int64) err
 	if !had && t.all.Len() >= l.FileCount {
 		return errs.New(errs.Limit, "file_count_limit", "The object would have more than %d files.", l.FileCount)
 	}
-	return tx.charge(len(name) + len(media) + fileOverhead)
+	return tx.charge(len(name) + len(media) + changeOverhead)
 }
 
 // stage makes an upload a file, as the call sees it.
@@ -291,7 +288,7 @@ func (tx *transaction) DeleteFile(ctx context.Context, name string) error {
 	if _, ok := t.all.Get(name); !ok {
 		return nil
 	}
-	if err := tx.charge(len(name) + fileOverhead); err != nil {
+	if err := tx.charge(len(name) + changeOverhead); err != nil {
 		return err
 	}
 	tx.touchFile(t, name)
@@ -408,7 +405,7 @@ func (d *Dispatcher) Answers(ctx context.Context, name id.Object, method string)
 		if why := d.takeSlot(t); why != nil {
 			return nil, tooLate(why, "The call waited too long for scripts of other objects.")
 		}
-		defer func() { <-d.slots }()
+		defer d.slots.give()
 		o.mu.Lock()
 		source := o.source
 		o.mu.Unlock()

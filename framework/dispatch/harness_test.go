@@ -57,7 +57,9 @@ type program struct {
 	limits luahost.Limits
 }
 
-func (p program) NewVM() (dispatch.VM, error) { return p.Program.NewVM(p.limits) }
+func (p program) NewVM(pass func()) (dispatch.VM, error) {
+	return p.Program.NewVM(p.limits, pass)
+}
 
 // compile gives a program that the limits of a call alone bound in time.
 func compile(t *testing.T, source string) dispatch.Program {

@@ -141,7 +141,7 @@ func TestPendingBytesAreBounded(t *testing.T) {
 
 func TestStagedAndStateLimits(t *testing.T) {
 	limits := dispatch.DefaultLimits()
-	limits.Staged, limits.State = 1000, 1500
+	limits.Staged, limits.State = 1200, 1500
 	s := newStation(t, limits, nil)
 	s.put(t, "c", `
 function GET(r) state.set(r.key, string.rep("x", tonumber(r.n))) return { count = #state.keys() } end

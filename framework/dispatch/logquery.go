@@ -10,8 +10,8 @@ import (
 // aside runs work that waits, on behalf of a script that runs: meanwhile another
 // script may run in its place.
 func (d *Dispatcher) aside(work func()) {
-	<-d.slots
-	defer func() { d.slots <- struct{}{} }()
+	d.slots.give()
+	defer d.slots.take(nil, nil)
 	work()
 }
 

@@ -68,14 +68,8 @@ func (tx *transaction) invoke(c host.Call) (host.Result, error) {
 	}
 	ctx, cancel := context.WithDeadline(&n.ctx, c.Deadline)
 	defer cancel()
-	<-d.slots
-	defer func() {
-		select {
-		case d.slots <- struct{}{}:
-		case <-ctx.Done():
-			n.slotless = true
-		}
-	}()
+	d.slots.give()
+	defer func() { n.slotless = !d.slots.take(ctx.Done(), nil) }()
 	// What leaves the object may tell of everything that it has committed.
 	if p := tx.o.latest; p != nil {
 		select {

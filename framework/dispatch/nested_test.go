@@ -27,7 +27,7 @@ type native func(o luahost.Object, r luahost.Request) error
 
 type nativeVM struct{ run native }
 
-func (n native) NewVM() (dispatch.VM, error) { return nativeVM{n}, nil }
+func (n native) NewVM(func()) (dispatch.VM, error) { return nativeVM{n}, nil }
 
 func (v nativeVM) Call(ctx context.Context, o luahost.Object, r luahost.Request) (luahost.Result, error) {
 	err := v.run(o, r)

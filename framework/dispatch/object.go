@@ -273,7 +273,7 @@ func (o *object) performCall(t *task, source Source) {
 	tx := &transaction{o: o, now: t.began, requestID: t.call.RequestID}
 	t.result, t.err = o.callScript(t, source, tx)
 	if !tx.nesting.slotless {
-		<-o.d.slots
+		o.d.slots.give()
 	}
 	t.nested, t.made = tx.nesting.reached, tx.made
 	if t.err != nil {
@@ -319,7 +319,7 @@ func (o *object) callScript(t *task, source Source, tx *transaction) (luahost.Re
 	}()
 	return o.vm.Call(&n.ctx, tx, luahost.Request{
 		Call: *t.call, Station: o.d.Station, Version: source.Version, Now: t.began, Deadline: t.due,
-		Yield: o.d.passSlot, Aside: o.d.aside,
+		Yield: o.d.slots.pass, Aside: o.d.aside,
 	})
 }
 
@@ -332,7 +332,7 @@ func (o *object) ensureVM(source Source) error {
 		return nil
 	}
 	o.dropVM()
-	vm, err := source.Program.NewVM()
+	vm, err := source.Program.NewVM(o.d.slots.pass)
 	if err != nil {
 		return err
 	}

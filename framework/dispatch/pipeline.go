@@ -13,8 +13,13 @@ import (
 	"github.com/dbbasic/station/sdk/storage"
 )
 
-// maxBatch is the most bytes of commits in one batch.
-const maxBatch = 16 << 20
+// maxBatch is the most bytes of commits in one batch. One of more than largeCommit
+// has a batch of its own, which others go before, at most so many batches of them.
+const (
+	maxBatch    = 16 << 20
+	largeCommit = 1 << 20
+	passing     = 8
+)
 
 // pending is a commit on its way to storage.
 type pending struct {
@@ -32,7 +37,8 @@ type pending struct {
 
 // pipeline sends the commits of all objects to storage, one batch at a time;
 // while one is on its way the next gathers. The order of an object's commits
-// is the order in which they were added.
+// is the order in which they were added; but those of other objects go before a
+// large commit, which may take storage most of a second.
 type pipeline struct {
 	store   Store
 	cluster cluster.Cluster
@@ -43,6 +49,7 @@ type pipeline struct {
 	mu      sync.Mutex
 	waiting []*pending
 	bytes   int           // of waiting commits and those on their way
+	passed  int           // batches that went before a large commit, since the last one of those
 	sending bool          // a batch is on its way, and who hears of its end sends the next
 	ended   chan struct{} // closed once nothing is on its way; nil until the pipeline is closed
 }
@@ -105,12 +112,37 @@ func (p *pipeline) take() []*pending {
 		return nil
 	}
 	n, size := 0, 0
-	for n < len(p.waiting) && (n == 0 || size+p.waiting[n].size <= maxBatch) {
+	for n < len(p.waiting) && p.waiting[n].size <= largeCommit && size+p.waiting[n].size <= maxBatch {
 		size += p.waiting[n].size
 		n++
 	}
+	if n == 0 { // a large one is first
+		if p.passed++; p.passed <= passing {
+			if batch := p.pass(); len(batch) > 0 {
+				return batch
+			}
+		}
+		n, p.passed = 1, 0
+	}
 	batch := p.waiting[:n:n]
 	p.waiting = p.waiting[n:]
+	return batch
+}
+
+// pass takes out a batch of the commits that are not large and not behind another of
+// their own object.
+func (p *pipeline) pass() (batch []*pending) {
+	behind, size := map[*object]bool{}, 0
+	var rest []*pending
+	for _, c := range p.waiting {
+		if behind[c.o] || c.size > largeCommit || size+c.size > maxBatch {
+			behind[c.o] = true
+			rest = append(rest, c)
+			continue
+		}
+		batch, size = append(batch, c), size+c.size
+	}
+	p.waiting = rest
 	return batch
 }
 
@@ -215,13 +247,13 @@ func (p *pipeline) uncertain(c *storage.Commit, err error) error {
 func sizeOf(c *storage.Commit) int {
 	n := 128
 	for i := range c.State {
-		n += 64 + len(c.State[i].Key) + len(c.State[i].Value)
+		n += changeOverhead + len(c.State[i].Key) + len(c.State[i].Value)
 	}
 	for i := range c.Entries {
-		n += 64 + len(c.Entries[i].Message) + len(c.Entries[i].Fields)
+		n += changeOverhead + len(c.Entries[i].Message) + len(c.Entries[i].Fields)
 	}
 	for i := range c.Files {
-		n += fileOverhead + len(c.Files[i].Name) + len(c.Files[i].Type)
+		n += changeOverhead + len(c.Files[i].Name) + len(c.Files[i].Type)
 	}
 	if c.Version != nil {
 		n += 256 + len(c.Version.Text)

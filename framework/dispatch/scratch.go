@@ -120,12 +120,10 @@ func (s *Scratch) DeleteFile(ctx context.Context, name string) error {
 // of the slots of scripts, and calls pass now and then, so that others run
 // first. Its error is ctx's, where that ends before there is a slot.
 func (d *Dispatcher) Occupy(ctx context.Context, f func(pass func())) error {
-	select {
-	case d.slots <- struct{}{}:
-	case <-ctx.Done():
+	if !d.slots.take(ctx.Done(), nil) {
 		return tooLate(ctx.Err(), "The work waited too long for the scripts that were running.")
 	}
-	defer func() { <-d.slots }()
-	f(d.passSlot)
+	defer d.slots.give()
+	f(d.slots.pass)
 	return nil
 }

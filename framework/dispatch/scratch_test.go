@@ -15,7 +15,7 @@ import (
 // A scratch object has the limits of any other.
 func TestScratch(t *testing.T) {
 	limits := dispatch.DefaultLimits()
-	limits.Staged, limits.State = 1000, 400
+	limits.Staged, limits.State = 2200, 400
 	s := dispatch.NewScratch(limits)
 	for _, key := range []string{"a:2", "b", "a:1"} {
 		if err := s.Set(key, []byte(`"x"`)); err != nil {

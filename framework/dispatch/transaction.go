@@ -42,12 +42,14 @@ type change struct {
 
 var _ luahost.Object = (*transaction)(nil)
 
-// What a log entry counts beside its message and fields, and a key beside its
-// own bytes and those of its value: about what it takes in memory.
-const (
-	entryOverhead = 64
-	keyOverhead   = 64
-)
+// changeOverhead is what a change of a key, a log entry or a change of a file counts
+// beside its own bytes of Limits.Staged, and of a commit: storage takes some
+// microseconds for each, however short.
+const changeOverhead = 256
+
+// keyOverhead is what a key counts of Limits.State beside its own bytes and those
+// of its value: about what it takes in memory.
+const keyOverhead = 64
 
 // StateSize is what a key counts of Limits.State, from the bytes of the key and of its value.
 func StateSize(key, value int) int { return key + value + keyOverhead }
@@ -64,7 +66,7 @@ func (tx *transaction) Get(key string) ([]byte, bool) { return tx.o.live.get(key
 
 // Set implements luahost.Object.
 func (tx *transaction) Set(key string, value []byte) error {
-	if err := tx.charge(len(key) + len(value) + keyOverhead); err != nil {
+	if err := tx.charge(len(key) + len(value) + changeOverhead); err != nil {
 		return err
 	}
 	tx.touch(key)
@@ -77,7 +79,7 @@ func (tx *transaction) Set(key string, value []byte) error {
 
 // Delete implements luahost.Object.
 func (tx *transaction) Delete(key string) error {
-	if err := tx.charge(len(key) + keyOverhead); err != nil {
+	if err := tx.charge(len(key) + changeOverhead); err != nil {
 		return err
 	}
 	tx.touch(key)
@@ -92,7 +94,7 @@ func (tx *transaction) Range(prefix, after string, reverse bool, yield func(key 
 
 // Log implements luahost.Object.
 func (tx *transaction) Log(level storage.Level, message string, fields []byte) error {
-	if err := tx.charge(len(message) + len(fields) + entryOverhead); err != nil {
+	if err := tx.charge(len(message) + len(fields) + changeOverhead); err != nil {
 		return err
 	}
 	return tx.append(level, message, fields)

@@ -73,7 +73,7 @@ func (s Scripts) Check(ctx context.Context) (Checked, error) {
 			return Checked{}, errStopped
 		}
 		out.Scripts = append(out.Scripts, CheckedScript{Object: c.Object, Path: filepath.Join(f.path, c.Path)})
-		vm, err := f.script(c).load()
+		vm, err := f.script(c).load(nil)
 		if err == nil {
 			vm.Close()
 			continue
@@ -178,7 +178,8 @@ func (s Scripts) Test(ctx context.Context, only *regexp.Regexp, each func(Tested
 			continue // the scripts that require it test it
 		}
 		t := Tested{Path: filepath.Join(f.path, c.Path), folder: f}
-		t.Report, err = scripttest.Run(ctx, f.script(c).load, scripttest.Options{
+		load := func() (*luahost.VM, error) { return f.script(c).load(nil) }
+		t.Report, err = scripttest.Run(ctx, load, scripttest.Options{
 			Object: c.Object, Station: "test", Version: 1, Limits: dispatch.DefaultLimits(), Only: only,
 		})
 		if ctx.Err() != nil {

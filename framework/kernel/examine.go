@@ -126,7 +126,7 @@ func (e *examiner) Version(v storage.Version) error {
 
 // loadsWith says why a text cannot be served with those modules. Errors: errs.Source.
 func (o *objects) loadsWith(text []byte, modules luahost.Modules) error {
-	vm, err := o.script(text, modules).load()
+	vm, err := o.script(text, modules).load(nil)
 	if err != nil {
 		return err
 	}

@@ -59,8 +59,8 @@ func (h *Host) declared(ctx context.Context, s *script) (*declared, error) {
 	}
 	d := &declared{}
 	var err error
-	waited := h.dispatch.Occupy(ctx, func(func()) {
-		vm, failed := s.load()
+	waited := h.dispatch.Occupy(ctx, func(pass func()) {
+		vm, failed := s.load(pass)
 		if err = failed; err == nil {
 			d.fields, d.methods = vm.Declares(host.MaxDeclared), vm.Methods()
 			vm.Close()

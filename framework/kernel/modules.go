@@ -60,7 +60,7 @@ func (o *objects) takeModule(ctx context.Context, at place, c cluster.Proposal, 
 	compiled := luahost.CompileModule(at.module, c.Version.Text)
 	with := maps.Clone(o.modules.newest)
 	with[at.module] = compiled
-	vm, err := o.script(requiring(at.module), with).NewVM()
+	vm, err := o.script(requiring(at.module), with).NewVM(nil)
 	if err != nil {
 		return o.refuse(ctx, at, c.Version.Text, info, err)
 	}

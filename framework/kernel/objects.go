@@ -389,8 +389,8 @@ func (s *script) compile() (*luahost.Program, error) {
 }
 
 // NewVM implements dispatch.Program. Errors: those of compile, and errs.Source.
-func (s *script) NewVM() (dispatch.VM, error) {
-	vm, err := s.load()
+func (s *script) NewVM(pass func()) (dispatch.VM, error) {
+	vm, err := s.load(pass)
 	if err != nil {
 		return nil, err
 	}
@@ -398,10 +398,10 @@ func (s *script) NewVM() (dispatch.VM, error) {
 }
 
 // load gives the script, loaded. Errors: those of NewVM.
-func (s *script) load() (*luahost.VM, error) {
+func (s *script) load(pass func()) (*luahost.VM, error) {
 	p, err := s.compile()
 	if err != nil {
 		return nil, err
 	}
-	return p.NewVM(s.limits)
+	return p.NewVM(s.limits, pass)
 }

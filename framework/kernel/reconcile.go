@@ -204,7 +204,7 @@ func (o *objects) loads(ctx context.Context, v storage.Version) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	vm, err := p.NewVM()
+	vm, err := p.NewVM(nil)
 	if err != nil {
 		return false, nil //nolint:nilerr // that is the answer
 	}
@@ -252,7 +252,7 @@ func (o *objects) mint(ctx context.Context, at place, c cluster.Proposal, p *scr
 // install makes a program that loads the newest version, and serves it. Errors:
 // errs.Source, and those of dispatch.Dispatcher's Publish.
 func (o *objects) install(ctx context.Context, at place, c cluster.Proposal, p *script, fromFile bool) (number uint64, minted bool, err error) {
-	vm, err := p.NewVM() // what does not load is no version
+	vm, err := p.NewVM(nil) // what does not load is no version
 	if err != nil {
 		return 0, false, err
 	}
@@ -261,10 +261,10 @@ func (o *objects) install(ctx context.Context, at place, c cluster.Proposal, p *
 	if err != nil {
 		return 0, false, err
 	}
+	o.add(at, number, c.Version.Hash, c.Version.Uses, p)
 	if minted {
 		o.said(ctx, "script is live", "object", at.object, "path", at.path, "version", number)
 	}
-	o.add(at, number, c.Version.Hash, c.Version.Uses, p)
 	return number, minted, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/dbbasic/station/framework/luahost"
 	"github.com/dbbasic/station/framework/scripttest"
 	"github.com/dbbasic/station/sdk/errs"
 	"github.com/dbbasic/station/sdk/host"
@@ -39,7 +40,8 @@ func (h *Host) Test(ctx context.Context, object id.Object) (host.TestReport, err
 	}
 	var report host.TestReport
 	waited := h.dispatch.Occupy(ctx, func(pass func()) {
-		report, err = scripttest.Run(ctx, s.program.load, scripttest.Options{
+		load := func() (*luahost.VM, error) { return s.program.load(pass) }
+		report, err = scripttest.Run(ctx, load, scripttest.Options{
 			Object: object, Station: h.station, Version: s.source.Version, Limits: h.dispatch.Limits, Pass: pass,
 		})
 	})

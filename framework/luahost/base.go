@@ -201,17 +201,21 @@ func toNumber(L *lua.LState) int {
 	case lua.LNumber:
 		n = v
 	case lua.LString:
-		of(L).meter.charge(L, len(v)/16)
-		s := strings.TrimSpace(string(v))
 		if base < 2 || base > 36 {
 			L.ArgError(2, "base out of range")
 		}
-		if f, ok := parseNumber(s, base); ok {
+		if f, ok := readNumber(L, string(v), base); ok {
 			n = lua.LNumber(f)
 		}
 	}
 	L.Push(n)
 	return 1
+}
+
+// readNumber reads a text as a number, and charges for it.
+func readNumber(L *lua.LState, s string, base int) (float64, bool) {
+	of(L).meter.charge(L, len(s)/16)
+	return parseNumber(strings.TrimSpace(s), base)
 }
 
 func parseNumber(s string, base int) (float64, bool) {

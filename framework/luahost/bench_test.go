@@ -55,7 +55,7 @@ func BenchmarkNewVM(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		vm, err := p.NewVM(DefaultLimits())
+		vm, err := p.NewVM(DefaultLimits(), nil)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -142,7 +142,7 @@ func TestLoadMeetsTheBudget(t *testing.T) {
 	}
 	l := spacious()
 	l.Budget = b
-	if _, err := p.NewVM(l); !errs.Is(err, errs.Busy) || errs.From(err).Code != "station_memory" {
+	if _, err := p.NewVM(l, nil); !errs.Is(err, errs.Busy) || errs.From(err).Code != "station_memory" {
 		t.Errorf("got %v, want station_memory", err)
 	}
 	if n := b.Used(); n != 0 {

@@ -38,7 +38,7 @@ func TestSourceErrors(t *testing.T) {
 		if err == nil {
 			l := quick()
 			l.Steps = 100_000 // which no machine runs longer than LoadTime
-			_, err = p.NewVM(l)
+			_, err = p.NewVM(l, nil)
 		}
 		e := errs.From(err)
 		if e == nil || e.Kind != errs.Source || e.Line != c.line || !strings.Contains(e.Message, c.message) {
@@ -94,7 +94,7 @@ func TestLoadHasADeadline(t *testing.T) {
 	l.Steps = 1 << 60
 	for limit, text := range map[time.Duration]string{20 * time.Millisecond: "longer than its 20ms", 5 * time.Second: "longer than its 1s"} {
 		l.Time = limit
-		if _, err := p.NewVM(l); !errs.Is(err, errs.Source) || !strings.Contains(err.Error(), "While the script loads: The script ran "+text) {
+		if _, err := p.NewVM(l, nil); !errs.Is(err, errs.Source) || !strings.Contains(err.Error(), "While the script loads: The script ran "+text) {
 			t.Errorf("with %s: got %v, want %q", limit, err, text)
 		}
 	}

@@ -106,7 +106,7 @@ func TestSameAsTheLibrary(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		vm, err := p.NewVM(DefaultLimits())
+		vm, err := p.NewVM(DefaultLimits(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -17,7 +17,7 @@ func loadEnv(t *testing.T, env Env, source string) *VM {
 		t.Fatal(err)
 	}
 	p.Env = env
-	vm, err := p.NewVM(quick())
+	vm, err := p.NewVM(quick(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

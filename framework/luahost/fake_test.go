@@ -90,7 +90,7 @@ func loadWith(t testing.TB, source string, limits Limits) *VM {
 	if err != nil {
 		t.Fatalf("Compile: %v", err)
 	}
-	vm, err := p.NewVM(limits)
+	vm, err := p.NewVM(limits, nil)
 	if err != nil {
 		t.Fatalf("NewVM: %v\n%s", err, errs.From(err).Traceback)
 	}

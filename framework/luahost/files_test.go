@@ -108,7 +108,7 @@ func TestFilesRefuseWrongArguments(t *testing.T) {
 	}
 	p, err := Compile([]byte(`files.put("a", "x") function GET() end`))
 	if err == nil {
-		_, err = p.NewVM(quick())
+		_, err = p.NewVM(quick(), nil)
 	}
 	if err == nil || !strings.Contains(err.Error(), "files is not available while the script loads") {
 		t.Errorf("a load that uses files gives %v", err)

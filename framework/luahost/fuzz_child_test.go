@@ -157,7 +157,7 @@ func (r *report) run(p *Program) {
 	} {
 		if vm == nil || vm.Spent() {
 			began := time.Now()
-			fresh, err := p.NewVM(childLimits())
+			fresh, err := p.NewVM(childLimits(), nil)
 			r.note("load", began, err)
 			if err != nil {
 				return

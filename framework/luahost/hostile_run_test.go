@@ -52,7 +52,7 @@ func attack(s hostile.Script, limits Limits) (code string, err error) {
 	p, err := Compile([]byte(s.Source))
 	if err == nil {
 		var vm *VM
-		if vm, err = p.NewVM(limits); err == nil {
+		if vm, err = p.NewVM(limits, nil); err == nil {
 			defer vm.Close()
 			_, err = vm.Call(context.Background(), &staging{fake: newFake()}, request("GET"))
 		}

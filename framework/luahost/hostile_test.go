@@ -126,7 +126,7 @@ func TestShared(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			vm, err := p.NewVM(DefaultLimits())
+			vm, err := p.NewVM(DefaultLimits(), nil)
 			if err != nil {
 				t.Error(err)
 				return

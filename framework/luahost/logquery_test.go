@@ -164,7 +164,7 @@ func TestLogQueryErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.NewVM(quick()); !errs.Is(err, errs.Source) || !strings.Contains(err.Error(), "log.query is not available while the script loads") {
+	if _, err := p.NewVM(quick(), nil); !errs.Is(err, errs.Source) || !strings.Contains(err.Error(), "log.query is not available while the script loads") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -32,6 +32,7 @@ type meter struct {
 	deadline time.Time
 	allowed  time.Duration // from start to deadline
 	yield    func()        // the request's, nil where it has none
+	grace    time.Duration // of the time in yield that does not count, what is left
 	since    time.Time     // the call's start, or when yield last returned
 	err      *errs.Error   // why the call must end, nil while it may go on
 	mem      memory        // goes on from call to call
@@ -89,6 +90,8 @@ func (m *meter) check() {
 	case m.yield != nil && now.Sub(m.since) > yieldAfter:
 		m.yield()
 		m.since = time.Now()
+		free := min(m.grace, m.since.Sub(now))
+		m.grace, m.deadline = m.grace-free, m.deadline.Add(free)
 		m.look(m.since)
 	default:
 		runtime.Gosched()

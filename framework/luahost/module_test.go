@@ -63,7 +63,7 @@ func TestRequire(t *testing.T) {
 			t.Errorf("%s: %v", c.source, err)
 			continue
 		}
-		vm, err := p.NewVM(quick())
+		vm, err := p.NewVM(quick(), nil)
 		if err != nil {
 			t.Errorf("%s: %v", c.source, err)
 			continue
@@ -99,7 +99,7 @@ func TestRequireRefused(t *testing.T) {
 		p, err := linked(t, source, texts)
 		if err == nil {
 			var vm *VM
-			if vm, err = p.NewVM(quick()); err == nil {
+			if vm, err = p.NewVM(quick(), nil); err == nil {
 				vm.Close()
 			}
 		}
@@ -156,7 +156,7 @@ func TestModuleError(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	vm, err := p.NewVM(quick())
+	vm, err := p.NewVM(quick(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

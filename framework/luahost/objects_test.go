@@ -160,7 +160,7 @@ func TestObjectsCallArguments(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := p.NewVM(quick()); err == nil || !strings.Contains(err.Error(), "objects is not available while the script loads") {
+		if _, err := p.NewVM(quick(), nil); err == nil || !strings.Contains(err.Error(), "objects is not available while the script loads") {
 			t.Errorf("%s in a load gives %v", call, err)
 		}
 	}

@@ -117,6 +117,9 @@ func (e *environment) keep(L *lua.LState, library string, source *lua.LTable, na
 	if library == lua.StringLibName {
 		e.stringMeta = protected()
 		e.stringMeta.RawSetString("__index", t)
+		for event, fn := range arithmetic() {
+			e.stringMeta.RawSetString(event, L.NewFunction(fn))
+		}
 	}
 	e.add(library, e.freeze(L, t))
 }

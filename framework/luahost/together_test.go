@@ -59,7 +59,7 @@ func TestSixteenAtOnce(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				vm, err := p.NewVM(l)
+				vm, err := p.NewVM(l, nil)
 				if errs.Is(err, errs.Source) && strings.Contains(err.Error(), "ran longer") {
 					continue // on a busy machine, where the collector has much to do
 				}

@@ -62,9 +62,11 @@ type VM struct {
 const LoadTime = time.Second
 
 // NewVM loads the script: its top level runs once, under limits and for at
-// most LoadTime, and API tables refuse. Errors: errs.Source, with the line;
-// errs.Busy (station_memory), which is no fault of the script.
-func (p *Program) NewVM(limits Limits) (*VM, error) {
+// most LoadTime, and API tables refuse. Yield, nil for none, is called as a
+// Request's; what it takes does not count, up to another LoadTime. Errors:
+// errs.Source, with the line; errs.Busy (station_memory), which is no fault of
+// the script.
+func (p *Program) NewVM(limits Limits, yield func()) (*VM, error) {
 	vm := &VM{
 		state: lua.NewState(lua.Options{
 			SkipOpenLibs:     true,
@@ -84,6 +86,7 @@ func (p *Program) NewVM(limits Limits) (*VM, error) {
 	load := limits
 	load.Time = min(load.Time, LoadTime)
 	vm.meter.begin(context.Background(), load)
+	vm.meter.yield, vm.meter.grace = yield, LoadTime
 	L.SetContext(vm.meter)
 	L.Push(L.NewFunctionFromProto(p.proto))
 	err := vm.protect(0, 0)
@@ -94,6 +97,7 @@ func (p *Program) NewVM(limits Limits) (*VM, error) {
 		vm.Close()
 		return nil, loadError(err)
 	}
+	vm.meter.yield, vm.meter.grace = nil, 0
 	vm.meter.settleCall()
 	return vm, nil
 }

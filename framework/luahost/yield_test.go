@@ -85,3 +85,30 @@ func TestYieldCountsTowardsTheDeadline(t *testing.T) {
 		t.Errorf("Yield was called at step %d, the call ended at %d", steps, vm.meter.steps)
 	}
 }
+
+// TestLoadsYield: a load is asked to wait as a call is; what it waits does not
+// count, up to another LoadTime.
+func TestLoadsYield(t *testing.T) {
+	p, err := Compile([]byte("while true do end"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	called, began := 0, time.Now()
+	if _, err := p.NewVM(endless(), func() {
+		if called++; called < 3 {
+			time.Sleep(LoadTime * 2 / 5)
+		}
+	}); !errs.Is(err, errs.Source) || errs.From(err).Code != "time_limit" {
+		t.Errorf("got %v", err)
+	}
+	if took := time.Since(began); called < 3 || took < LoadTime*9/5 {
+		t.Errorf("the load waited %d times and took %s", called, took)
+	}
+	called = 0
+	if _, err := p.NewVM(endless(), func() {
+		called++
+		time.Sleep(2 * LoadTime)
+	}); errs.From(err) == nil || errs.From(err).Code != "time_limit" || called != 1 {
+		t.Errorf("a load that waited too long: %v, after %d times", err, called)
+	}
+}

@@ -25,7 +25,7 @@ func loader(t *testing.T, source string) func() (*luahost.VM, error) {
 	}
 	limits := luahost.DefaultLimits()
 	limits.Steps, limits.Time = 1<<60, time.Minute
-	return func() (*luahost.VM, error) { return p.NewVM(limits) }
+	return func() (*luahost.VM, error) { return p.NewVM(limits, nil) }
 }
 
 func options() scripttest.Options {

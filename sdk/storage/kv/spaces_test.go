@@ -122,12 +122,12 @@ func TestUploadsExpire(t *testing.T) { synctest.Test(t, testUploadsExpire) }
 func testUploadsExpire(t *testing.T) {
 	f := newFixture(t)
 	u := f.upload(bytes.Repeat([]byte("x"), 2000))
-	time.Sleep(storage.UploadLife - 1)
+	time.Sleep(storage.UploadLife - time.Nanosecond)
 	f.Sweep()
 	if _, r, err := f.ReadUpload(t.Context(), "a", u.ID); err != nil || r.Close() != nil {
 		t.Errorf("an upload before its end: %v", err)
 	}
-	time.Sleep(1)
+	time.Sleep(time.Nanosecond)
 	if _, _, err := f.ReadUpload(t.Context(), "a", u.ID); !errs.Is(err, errs.NotFound) {
 		t.Errorf("ReadUpload after its end gives %v", err)
 	}
