@@ -32,7 +32,7 @@ func Near() []Script {
 		get("near_pattern", "", `local n = 0 for w in ("word "):rep(20000):gmatch("%a+") do n = n + 1 end return n`),
 		get("near_pcall", "", `local n = 0 for i = 1, 10000 do if not pcall(error, "x") then n = n + 1 end end return n`),
 		get("near_sort", "", `local t = {} for i = 1, 20000 do t[i] = (i * 7919) % 20011 end table.sort(t, function(a, b) return a > b end) return t[1]`),
-		get("near_writes", "", `for i = 1, 50000 do state.set("k" .. i, i) end return #state.keys()`),
+		get("near_writes", "", `for i = 1, 30000 do state.set("k" .. i, i) end return #state.keys()`),
 		get("near_raise", "", `local ok, e = pcall(error, ("x"):rep(2^20)) return #e`),
 	}
 }
