@@ -274,13 +274,14 @@ func onATerminal() error {
 	if _, err := terminal.Write(append(typed, 4)); err != nil { // a line's end, or the input's
 		return err
 	}
-	if _, err := io.Copy(os.Stdout, terminal); !errors.Is(err, syscall.EIO) { // which is how Linux says that nobody else has it open
+	if _, err := io.Copy(os.Stdout, terminal); err != nil && !errors.Is(err, syscall.EIO) { // which is how Linux says that nobody else has it open
 		return err
 	}
-	if exit, ok := errors.AsType[*exec.ExitError](cmd.Wait()); ok {
+	err = cmd.Wait()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		os.Exit(exit.ExitCode())
 	}
-	return nil
+	return err
 }
 
 // scriptLog looks for texts in the station's log. It polls, since a line may
