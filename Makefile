@@ -31,8 +31,9 @@ generate: ## the protobuf code, from sdk/proto
 	$(TOOL) buf generate
 
 # The parts of make soak, in its order: make soak-faults runs one.
-SOAK := increments tail steady faults terms slow requests bounds file archives hostile bundled changes \
-	store crash syncs damage kv bolt lua programs
+SOAK := increments tail steady faults terms slow requests bounds file archives hostile bundled changes packages
+# Those of packages measure no time, and keep one processor busy each: they go two at a time.
+PACKAGES := store programs crash damage kv bolt lua syncs
 
 soak: ## the tests with full counts and their time limits, on a plain build; PART=4 or PART=faults goes on from there
 	@n=0; go=$(if $(PART),,yes); for part in $(SOAK); do n=$$((n+1)); \
@@ -45,7 +46,7 @@ soak-parts: ## the parts of soak, with their numbers
 	@n=0; for part in $(SOAK); do n=$$((n+1)); echo "$$n $$part"; done
 
 STATION_SOAK := go test -count=1 -timeout 60m -v ./cmd/station -run
-STORE_SOAK := go test -count=1 -timeout 30m ./plugins/storage-tsv -run
+STORE_SOAK := GOGC=400 go test -count=1 -timeout 30m ./plugins/storage-tsv -run
 LUA_SOAK := go test -count=1 -timeout 30m ./framework/luahost -run
 
 soak-increments:
@@ -56,13 +57,13 @@ soak-tail:
 soak-steady:
 	$(STATION_SOAK) 'TestSteady' -args -steady-time 10m -steady-kills 20s -steady-clients 16 -strict
 soak-faults:
-	$(STATION_SOAK) 'TestFaults|TestKernelKilledInTrouble' -args -faults 50 -strict
+	$(STATION_SOAK) 'TestFaults|TestKernelKilledInTrouble' -parallel 4 -args -faults 50 -strict
 soak-terms:
 	$(STATION_SOAK) 'TestTermUnderLoad|TestTermTwice' -args -terms 50 -strict
 soak-slow:
 	$(STATION_SOAK) 'TestSlowConnections' -args -slow 500 -strict
 soak-requests:
-	go test -count=1 -timeout 30m ./plugins/transport-http -run '^$$' -fuzz FuzzRequest -fuzztime 10m
+	go test -count=1 -timeout 30m ./plugins/transport-http -run '^$$' -fuzz FuzzRequest -fuzztime 5m
 soak-bounds:
 	$(STATION_SOAK) 'TestBounds' -args $(BOUNDS)
 soak-file:
@@ -75,6 +76,8 @@ soak-bundled:
 	$(STATION_SOAK) 'TestTokenCheckCost|TestBlogCost' -args -users 10000 -posts 10000 -strict
 soak-changes:
 	go test -count=1 -timeout 30m -v ./framework/kernel -run 'TestRandomChanges' -args -live-rounds 400
+soak-packages:
+	$(MAKE) --no-print-directory -j2 --output-sync=target $(PACKAGES:%=soak-%)
 soak-store:
 	$(STORE_SOAK) 'TestContract|TestConformance|TestStateProperty|TestHotKey' -args -rapid.checks 100 -hot-key 1000000
 soak-crash:

@@ -201,6 +201,7 @@ func (b *bench) set(fault string) {
 // a call that hangs, or does not start: no process is left, the next start sweeps
 // what lay in the temporary folder, and nothing that was acknowledged is lost.
 func TestKernelKilledInTrouble(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{"storage", "transport"} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()

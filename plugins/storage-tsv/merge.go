@@ -195,7 +195,7 @@ const mergeChunk = 256 << 10
 
 // write writes the file, synced, or leaves none.
 func (m *merger) write(tables ...*table) error {
-	runs := make([]run, 0, len(tables))
+	runs, size := make([]run, 0, len(tables)), int64(len(stateHeader)+maxSeal)
 	bad := func(t *table, at int64, line []byte, why string) {
 		m.lost = append(m.lost, lostLine{t, at, len(line), why})
 	}
@@ -207,13 +207,13 @@ func (m *merger) write(tables ...*table) error {
 		if err != nil {
 			return err
 		}
-		runs = append(runs, r)
+		runs, size = append(runs, r), size+t.size
 	}
 	var err error
 	if m.f, err = m.s.fs.Open(m.aside, toCreate); err != nil {
 		return err
 	}
-	m.buf = append(make([]byte, 0, mergeChunk+mergeChunk/4), stateHeader...)
+	m.buf = append(make([]byte, 0, min(size, mergeChunk+mergeChunk/4)), stateHeader...)
 	err = m.lines(mergeRuns(runs...))
 	if err == nil {
 		err = m.keepLost()

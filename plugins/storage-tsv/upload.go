@@ -57,6 +57,9 @@ func parseUploadID(s string) (boot uint64, ok bool) {
 	return boot, ok1 && ok2 && s == uploadID(boot, last)
 }
 
+// uploadChunks keeps the memory of uploads: most files are far smaller than it.
+var uploadChunks = sync.Pool{New: func() any { return new(make([]byte, uploadChunk)) }}
+
 func filesDir(o id.Object) string { return "files/" + string(o) }
 
 func uploadPath(o id.Object, upload string) string { return filesDir(o) + "/" + uploadPrefix + upload }
@@ -72,7 +75,9 @@ func (s *Store) WriteFile(ctx context.Context, name id.Object, r io.Reader) (sto
 		return storage.Upload{}, err
 	}
 	defer w.f.Close()
-	for b := make([]byte, uploadChunk); ; {
+	chunk := uploadChunks.Get().(*[]byte)
+	defer uploadChunks.Put(chunk)
+	for b := *chunk; ; {
 		n, end, err := storage.ReadChunk(r, b)
 		if err == nil && ctx.Err() != nil {
 			err = errs.Wrap(errs.Unavailable, "storage.WriteFile", ctx.Err(), "The file was given up before it was written.")
