@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 	"github.com/dbbasic/station/framework/dispatch"
 	"github.com/dbbasic/station/framework/luahost"
 	"github.com/dbbasic/station/framework/metrics"
+	storagetsv "github.com/dbbasic/station/plugins/storage-tsv"
 	transporthttp "github.com/dbbasic/station/plugins/transport-http"
 	"github.com/dbbasic/station/scripts"
 	"github.com/dbbasic/station/sdk/cluster"
@@ -32,27 +34,37 @@ import (
 
 var speedProfiles = flag.String("speed-profiles", "", "folder into which TestSpeed writes processor profiles of the control")
 
-// inProcess is what the report adds to the name of what the control does.
-const inProcess = ", in one process"
+// What the report adds to the name of what the control does, and where it keeps its data
+// on storage-tsv.
+const (
+	inProcess = ", in one process"
+	onTSV     = inProcess + ", on storage-tsv"
+)
 
 // control measures hello and the counter without processes between the parts.
 func (r *report) control(t *testing.T) {
-	for _, c := range []struct{ what, path string }{{"hello", helloPath}, {"counter", counterPath}} {
-		t.Run(c.what, func(t *testing.T) {
+	for _, c := range []struct{ what, path, store, name string }{
+		{"hello", helloPath, "memory", inProcess}, {"counter", counterPath, "memory", inProcess}, {"counter", counterPath, "tsv", onTSV},
+	} {
+		t.Run(c.what+"-"+c.store, func(t *testing.T) {
 			profile := ""
 			if *speedProfiles != "" {
 				if err := os.MkdirAll(*speedProfiles, 0o755); err != nil {
 					t.Fatal(err)
 				}
-				profile = filepath.Join(*speedProfiles, "control-"+c.what+".pprof")
+				profile = filepath.Join(*speedProfiles, "control-"+c.what+"-"+c.store+".pprof")
 			}
 			self, err := os.Executable()
 			if err != nil {
 				t.Fatal(err)
 			}
-			s := launch(t, exec.Command(self, "control", profile))
+			dir := ""
+			if c.store == "tsv" {
+				dir = t.TempDir()
+			}
+			s := launch(t, exec.Command(self, "control", profile, dir))
 			on := &subject{url: s.url, pids: []int{s.cmd.Process.Pid}}
-			measured := trial{what: c.what + inProcess, on: on, traffic: only(c.path, 64)}
+			measured := trial{what: c.what + c.name, on: on, traffic: only(c.path, 64)}
 			if c.path == counterPath {
 				measured.counts = s.storedCount
 			}
@@ -63,12 +75,14 @@ func (r *report) control(t *testing.T) {
 }
 
 // control is a station without hops, for comparison: the HTTP transport, the kernel's
-// dispatch with its meter and metrics, and a storage in memory are one process.
+// dispatch with its meter and metrics, and storage are one process. Its arguments are the file of
+// a profile and the data folder of storage-tsv; without that, storage is one in memory.
 func control() error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	if len(os.Args) > 2 && os.Args[2] != "" {
-		f, err := os.Create(os.Args[2])
+	profile, dir := os.Args[2], os.Args[3]
+	if profile != "" {
+		f, err := os.Create(profile)
 		if err != nil {
 			return err
 		}
@@ -77,14 +91,19 @@ func control() error {
 		}
 	}
 	const station = "station1"
-	store := storagetest.NewMemory().New()
-	if err := store.Configure(ctx, plugin.Config{Station: station, DataDir: "data"}); err != nil {
+	log := slog.New(slog.DiscardHandler)
+	var store storage.Storage = storagetsv.New(log, "control")
+	var objects dispatch.Store = together{store}
+	if dir == "" {
+		store = storagetest.NewMemory().New()
+		objects = withoutLog{store}
+	}
+	if err := store.Configure(ctx, plugin.Config{Station: station, DataDir: cmp.Or(dir, "none")}); err != nil {
 		return err
 	}
 	budget := luahost.NewBudget(luahost.DefaultBudget)
-	log := slog.New(slog.DiscardHandler)
 	d := dispatch.New(dispatch.Options{
-		Station: station, Store: withoutLog{store}, Cluster: cluster.None{}, Clock: hlc.NewClock(time.Now, 0), Log: log, Limits: dispatch.DefaultLimits(),
+		Station: station, Store: objects, Cluster: cluster.None{}, Clock: hlc.NewClock(time.Now, 0), Log: log, Limits: dispatch.DefaultLimits(),
 		Calls: metrics.NewCalls(), Commits: metrics.NewCommits(), PathOf: func(object id.Object) string { return "tutorial/" + string(object) },
 	})
 	budget.OnFull(d.Shed)
@@ -110,7 +129,7 @@ func control() error {
 		return err
 	}
 	pprof.StopCPUProfile()
-	return nil
+	return store.Close(context.WithoutCancel(ctx))
 }
 
 // limited is a program whose calls have the limits of a station.
@@ -137,6 +156,17 @@ func (s withoutLog) Begin(commits []storage.Commit, done func([]error)) {
 		commits[i].Entries = nil
 	}
 	done(s.Commit(context.Background(), commits))
+}
+
+// together is a store that commits while calls go on, as one behind a link does.
+type together struct{ storage.Storage }
+
+// Up implements dispatch.Store.
+func (together) Up() bool { return true }
+
+// Begin implements dispatch.Store. The dispatcher has one batch on its way at a time.
+func (s together) Begin(commits []storage.Commit, done func([]error)) {
+	go func() { done(s.Commit(context.Background(), commits)) }()
 }
 
 // controlHost is the part of the kernel's host that the control asks for.

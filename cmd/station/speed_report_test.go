@@ -123,9 +123,11 @@ func (r *report) hops() (facts []string) {
 			cost[row.what] = median(row.cpu)
 		}
 	}
-	for _, what := range []string{"hello", "counter"} {
-		if here, there := cost[what], cost[what+inProcess]; here > 0 && there > 0 {
-			facts = append(facts, fmt.Sprintf("%s: %s of CPU per request over the control", what, brief(here-there)))
+	for _, c := range []struct{ what, control, by string }{
+		{"hello", inProcess, "the hop between transport and kernel"}, {"counter", onTSV, "both hops"}, {"counter", inProcess, "both hops, and the storage's own work"},
+	} {
+		if here, there := cost[c.what], cost[c.what+c.control]; here > 0 && there > 0 {
+			facts = append(facts, fmt.Sprintf("%s: %s of CPU per request more than%s: %s", c.what, brief(here-there), strings.TrimPrefix(c.control, ","), c.by))
 		}
 	}
 	return facts
