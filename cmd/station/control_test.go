@@ -63,7 +63,7 @@ func (r *report) control(t *testing.T) {
 				dir = t.TempDir()
 			}
 			s := launch(t, exec.Command(self, "control", profile, dir))
-			on := &subject{url: s.url, pids: []int{s.cmd.Process.Pid}}
+			on := &subject{url: s.url, pids: map[string]int{"all": s.cmd.Process.Pid}}
 			measured := trial{what: c.what + c.name, on: on, traffic: only(c.path, 64)}
 			if c.path == counterPath {
 				measured.counts = s.storedCount

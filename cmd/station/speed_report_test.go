@@ -2,8 +2,10 @@ package main_test
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,6 +31,7 @@ type figures struct {
 	whole         bool // all runs were made, and none was void
 	rates, ratios []float64
 	p50, p99, cpu []time.Duration
+	of            map[string][]cost // each process of it
 }
 
 func newReport() *report {
@@ -43,13 +46,16 @@ func (r *report) row(what string, connections int) *figures {
 			return row
 		}
 	}
-	r.rows = append(r.rows, &figures{what: what, connections: connections})
+	r.rows = append(r.rows, &figures{what: what, connections: connections, of: map[string][]cost{}})
 	return r.rows[len(r.rows)-1]
 }
 
 func (r *figures) add(m measured) {
 	r.rates = append(r.rates, m.rate())
 	r.p50, r.p99, r.cpu = append(r.p50, m.p50), append(r.p99, m.p99), append(r.cpu, m.cpu)
+	for name, c := range m.of {
+		r.of[name] = append(r.of[name], c)
+	}
 }
 
 // fact adds a figure that is no rate.
@@ -109,10 +115,31 @@ func (r *report) markdown() string {
 			brief(median(row.p50)), brief(median(row.p99)), brief(median(row.cpu)), ratio)
 	}
 	b.WriteString("\n")
-	for _, fact := range append(r.hops(), r.facts...) {
+	for _, fact := range slices.Concat(r.processes(), r.hops(), r.facts) {
 		fmt.Fprintf(&b, "- %s.\n", fact)
 	}
 	return b.String()
+}
+
+// processes says what the processes of a station take of a request.
+func (r *report) processes() (facts []string) {
+	for _, row := range r.rows {
+		if !row.whole || row.connections != 64 || len(row.of) < 2 || row.what != "hello" && row.what != "counter" {
+			continue
+		}
+		var parts []string
+		for _, name := range slices.Sorted(maps.Keys(row.of)) {
+			var users, systems []time.Duration
+			for _, c := range row.of[name] {
+				users, systems = append(users, c.user), append(systems, c.system)
+			}
+			if user, system := median(users), median(systems); user+system >= 100*time.Nanosecond {
+				parts = append(parts, fmt.Sprintf("%s %s and %s in the operating system", name, cmp.Or(brief(user), "0 µs"), cmp.Or(brief(system), "0 µs")))
+			}
+		}
+		facts = append(facts, fmt.Sprintf("%s, CPU per request: %s", row.what, strings.Join(parts, "; ")))
+	}
+	return facts
 }
 
 // hops compares what requests cost in a station and in the control.

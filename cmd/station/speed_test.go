@@ -77,17 +77,13 @@ func speedFolder(t *testing.T, scripts ...string) string {
 // subject is what is measured: an address, and the processes behind it.
 type subject struct {
 	url      string
-	pids     []int
+	pids     map[string]int         // by what they are
 	answered func() (good, bad int) // requests with a status of 2xx, and others; nil where nothing counts them
 }
 
 func (s *station) subject() *subject {
 	s.t.Helper()
-	on := &subject{url: s.url, answered: s.answered}
-	for _, pid := range s.members() {
-		on.pids = append(on.pids, pid)
-	}
-	return on
+	return &subject{url: s.url, answered: s.answered, pids: s.members()}
 }
 
 // answered asks the station what its transport has answered, but for the question.
@@ -125,7 +121,7 @@ func startHelper(t *testing.T, args ...string) *subject {
 		t.Fatal(err)
 	}
 	s := launch(t, exec.Command(self, args...))
-	return &subject{url: s.url, pids: []int{s.cmd.Process.Pid}}
+	return &subject{url: s.url, pids: map[string]int{"all": s.cmd.Process.Pid}}
 }
 
 // startBare starts what a station is compared with: net/http and a handler that
@@ -190,8 +186,12 @@ func (r *report) measure(t *testing.T, c trial) {
 // measured is an outcome with what it cost.
 type measured struct {
 	outcome
-	cpu time.Duration // of all processes for each request; 0 where the system does not say
+	cpu time.Duration   // of all processes for each request; 0 where the system does not say
+	of  map[string]cost // the processes; without what the system does not say
 }
+
+// cost is the processor time of a process, in its own code and in the operating system's.
+type cost struct{ user, system time.Duration }
 
 // run measures once, and checks what was answered.
 func (r *report) run(t *testing.T, c trial) measured {
@@ -210,9 +210,9 @@ func (r *report) run(t *testing.T, c trial) measured {
 	if c.on.answered != nil {
 		good, bad = c.on.answered()
 	}
-	spent := cpuOf(c.on.pids)
+	before := costs(c.on.pids)
 	o, err := drive(t, c.on.url, c.traffic, lasts)
-	spent = cpuOf(c.on.pids) - spent
+	after := costs(c.on.pids)
 	if err != nil {
 		t.Fatalf("void: %s: %v", c.what, err)
 	}
@@ -227,9 +227,15 @@ func (r *report) run(t *testing.T, c trial) measured {
 			t.Fatalf("void: %s: of %d answers %d were of 2xx and %d were not", c.what, o.answered, goodNow-good, badNow-bad)
 		}
 	}
-	each := spent / time.Duration(o.answered)
-	t.Logf("%s: %.0f/s, p50 %v, p99 %v, %s of CPU a request", c.what, o.rate(), o.p50, o.p99, brief(each))
-	return measured{o, each}
+	m := measured{outcome: o, of: map[string]cost{}}
+	for name, end := range after {
+		n, begin := time.Duration(o.answered), before[name]
+		each := cost{(end.user - begin.user) / n, (end.system - begin.system) / n}
+		m.of[name] = each
+		m.cpu += each.user + each.system
+	}
+	t.Logf("%s: %.0f/s, p50 %v, p99 %v, %s of CPU a request", c.what, o.rate(), o.p50, o.p99, brief(m.cpu))
+	return m
 }
 
 // rests gives a count once requests that nobody waits for have ended.
@@ -245,22 +251,20 @@ func rests(t *testing.T, counts func() int) (n int) {
 	return n
 }
 
-// cpuOf gives the processor time that processes have taken, 0 where the system
-// does not say.
-func cpuOf(pids []int) (all time.Duration) {
+// costs gives what processes have taken so far, but of those of which the system does not say.
+func costs(pids map[string]int) map[string]cost {
 	const tick = 10 * time.Millisecond // on every Linux that Go runs on
-	for _, pid := range pids {
+	all := map[string]cost{}
+	for name, pid := range pids {
 		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 		if err != nil {
-			return 0
+			continue
 		}
 		f := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
-		for _, at := range []int{11, 12} { // user and system
-			n, err := strconv.ParseInt(f[at], 10, 64)
-			if err != nil {
-				return 0
-			}
-			all += time.Duration(n) * tick
+		user, userErr := strconv.ParseInt(f[11], 10, 64)
+		system, systemErr := strconv.ParseInt(f[12], 10, 64)
+		if userErr == nil && systemErr == nil {
+			all[name] = cost{time.Duration(user) * tick, time.Duration(system) * tick}
 		}
 	}
 	return all
