@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"runtime/pprof"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -41,10 +42,13 @@ const (
 	onTSV     = inProcess + ", on storage-tsv"
 )
 
-// control measures hello and the counter without processes between the parts.
+// control measures hello and the counter without processes between the parts, in turns with
+// a station, and what that takes more.
 func (r *report) control(t *testing.T) {
-	for _, c := range []struct{ what, path, store, name string }{
-		{"hello", helloPath, "memory", inProcess}, {"counter", counterPath, "memory", inProcess}, {"counter", counterPath, "tsv", onTSV},
+	for _, c := range []struct{ what, path, store, name, more string }{
+		{"hello", helloPath, "memory", inProcess, "the hop between transport and kernel"},
+		{"counter", counterPath, "memory", inProcess, "both hops, and the storage's own work"},
+		{"counter", counterPath, "tsv", onTSV, "both hops"},
 	} {
 		t.Run(c.what+"-"+c.store, func(t *testing.T) {
 			profile := ""
@@ -62,14 +66,25 @@ func (r *report) control(t *testing.T) {
 			if c.store == "tsv" {
 				dir = t.TempDir()
 			}
-			s := launch(t, exec.Command(self, "control", profile, dir))
+			s, whole := launch(t, exec.Command(self, "control", profile, dir)), speedStation(t)
 			on := &subject{url: s.url, pids: map[string]int{"all": s.cmd.Process.Pid}}
-			measured := trial{what: c.what + c.name, on: on, traffic: only(c.path, 64)}
+			alone := trial{what: c.what + c.name, on: on, traffic: only(c.path, 64)}
+			station := trial{what: c.what, on: whole.subject(), traffic: alone.traffic}
 			if c.path == counterPath {
-				measured.counts = s.storedCount
+				alone.counts, station.counts = s.storedCount, whole.storedCount
 			}
-			r.measure(t, measured)
+			row, more := r.row(alone.what, 64), []float64(nil)
+			for range *speedRuns {
+				m := r.run(t, alone)
+				row.add(m)
+				more = append(more, float64(r.run(t, station).cpu-m.cpu))
+			}
+			row.whole = true
 			s.end()
+			whole.end()
+			middle := median(more)
+			r.fact("%s: %s (%s to %s) of CPU per request more than%s, the median of %d pairs in turns: %s", c.what, brief(time.Duration(middle)),
+				brief(time.Duration(more[0])), brief(time.Duration(more[len(more)-1])), strings.TrimPrefix(c.name, ","), len(more), c.more)
 		})
 	}
 }

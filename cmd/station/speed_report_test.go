@@ -115,7 +115,7 @@ func (r *report) markdown() string {
 			brief(median(row.p50)), brief(median(row.p99)), brief(median(row.cpu)), ratio)
 	}
 	b.WriteString("\n")
-	for _, fact := range slices.Concat(r.processes(), r.hops(), r.facts) {
+	for _, fact := range append(r.processes(), r.facts...) {
 		fmt.Fprintf(&b, "- %s.\n", fact)
 	}
 	return b.String()
@@ -138,24 +138,6 @@ func (r *report) processes() (facts []string) {
 			}
 		}
 		facts = append(facts, fmt.Sprintf("%s, CPU per request: %s", row.what, strings.Join(parts, "; ")))
-	}
-	return facts
-}
-
-// hops compares what requests cost in a station and in the control.
-func (r *report) hops() (facts []string) {
-	cost := map[string]time.Duration{}
-	for _, row := range r.rows {
-		if row.whole && row.connections == 64 {
-			cost[row.what] = median(row.cpu)
-		}
-	}
-	for _, c := range []struct{ what, control, by string }{
-		{"hello", inProcess, "the hop between transport and kernel"}, {"counter", onTSV, "both hops"}, {"counter", inProcess, "both hops, and the storage's own work"},
-	} {
-		if here, there := cost[c.what], cost[c.what+c.control]; here > 0 && there > 0 {
-			facts = append(facts, fmt.Sprintf("%s: %s of CPU per request more than%s: %s", c.what, brief(here-there), strings.TrimPrefix(c.control, ","), c.by))
-		}
 	}
 	return facts
 }
