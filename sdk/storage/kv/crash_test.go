@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"github.com/dbbasic/station/sdk/errs"
@@ -83,22 +84,25 @@ func TestCrash(t *testing.T) {
 			f := newFixture(t)
 			s := &story{f: f, archive: archive, sequence: map[id.Object]uint64{}}
 			updates := 0
-			f.disk.OnUpdate = func() (bool, error) { // called with one goroutine's Update at a time
+			var reached atomic.Bool
+			f.disk.OnUpdate(func() (bool, error) { // called with one goroutine's Update at a time
 				if updates++; updates < n {
 					return true, nil
 				}
-				f.disk.OnUpdate = nil
+				f.disk.OnUpdate(nil)
+				reached.Store(true)
 				return keep, errPower
-			}
+			})
 			whole := s.run()
 			f.disk.Crash()
-			if whole && f.ended.Load() == 0 {
+			if !reached.Load() {
+				if !whole {
+					t.Fatalf("point %d: the story broke off, and nothing was planted", n)
+				}
 				break
 			}
 			points++
-			if f.ended.Load() != 1 {
-				t.Fatalf("point %d: the store ended %d times", n, f.ended.Load())
-			}
+			f.hasEnded(fmt.Sprintf("point %d", n))
 			f.open()
 			s.check(fmt.Sprintf("point %d, kept %v", n, keep))
 		}
@@ -168,7 +172,7 @@ func (s *story) checkFile(when string) {
 func TestNobodyKnows(t *testing.T) {
 	f := newFixture(t)
 	f.must(commit("a", 1, 1))
-	f.disk.OnUpdate = func() (bool, error) { return true, errPower }
+	f.disk.OnUpdate(func() (bool, error) { return true, errPower })
 	bad := commit("a", 1, 3)
 	got := f.Commit(t.Context(), []storage.Commit{commit("a", 1, 2), commit("b", 1, 1), bad, bad})
 	for i, want := range []errs.Kind{errs.Unknown, errs.Unknown, errs.Unknown, errs.OutOfSequence} {
@@ -176,10 +180,8 @@ func TestNobodyKnows(t *testing.T) {
 			t.Errorf("result %d is %v, want %v", i, got[i], want)
 		}
 	}
-	f.disk.OnUpdate = nil
-	if f.ended.Load() != 1 {
-		t.Errorf("the store ended %d times", f.ended.Load())
-	}
+	f.disk.OnUpdate(nil)
+	f.hasEnded("an error that says nothing")
 	if h := f.Health(t.Context()); h.OK || h.Problem == "" {
 		t.Errorf("Health is %+v", h)
 	}
@@ -193,7 +195,7 @@ func TestNobodyKnows(t *testing.T) {
 func TestNothingKept(t *testing.T) {
 	f := newFixture(t)
 	u := f.upload([]byte("content"))
-	f.disk.OnUpdate = func() (bool, error) { return false, errs.New(errs.Unavailable, "", "The disk is full.") }
+	f.disk.OnUpdate(func() (bool, error) { return false, errs.New(errs.Unavailable, "", "The disk is full.") })
 	c := withFile(commit("a", 1, 1), "f", u)
 	if got := f.Commit(t.Context(), []storage.Commit{c})[0]; !errs.Is(got, errs.Unavailable) {
 		t.Errorf("Commit gave %v", got)
@@ -208,7 +210,7 @@ func TestNothingKept(t *testing.T) {
 	if f.Health(t.Context()).OK {
 		t.Error("the disk is full as before, and Health says that all is well")
 	}
-	f.disk.OnUpdate = nil
+	f.disk.OnUpdate(nil)
 	f.Sweep() // without a commit, which nobody sends to a station that is not ready
 	if f.ended.Load() != 0 || !f.Health(t.Context()).OK {
 		t.Errorf("the store ended %d times, and Health is %+v", f.ended.Load(), f.Health(t.Context()))

@@ -118,6 +118,18 @@ func (f *fixture) export(object id.Object) []byte {
 	return b
 }
 
+// hasEnded waits until the store has said that it ended, once: it serves nothing a moment
+// before, and the sweeper may be who says it.
+func (f *fixture) hasEnded(what string) {
+	f.t.Helper()
+	for end := time.Now().Add(time.Minute); f.ended.Load() == 0 && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
+	if n := f.ended.Load(); n != 1 {
+		f.t.Fatalf("%s: the store ended %d times", what, n)
+	}
+}
+
 // swept waits until nothing is doomed, and checks that no row belongs to nothing.
 func (f *fixture) swept() {
 	f.t.Helper()

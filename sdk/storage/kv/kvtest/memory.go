@@ -14,16 +14,31 @@ import (
 // folders. It outlives the databases that are opened on it, so that a test can end a
 // store and start it again over what was kept. NewMemory makes one.
 type Memory struct {
-	// OnUpdate, if not nil, is asked at each Update once f has succeeded: whether its
-	// changes are kept, and what the Update gives. It is set before the first is opened.
-	OnUpdate func() (keep bool, err error)
-
-	mu    sync.Mutex
-	disks map[string]*disk
+	mu       sync.Mutex
+	disks    map[string]*disk
+	onUpdate func() (keep bool, err error)
 }
 
 // NewMemory gives an empty disk.
 func NewMemory() *Memory { return &Memory{disks: map[string]*disk{}} }
+
+// OnUpdate has f asked at each Update from now on, once what that does has succeeded:
+// whether its changes are kept, and what the Update gives. Without f all are kept.
+func (m *Memory) OnUpdate(f func() (keep bool, err error)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.onUpdate = f
+}
+
+func (m *Memory) updated() (keep bool, err error) {
+	m.mu.Lock()
+	f := m.onUpdate
+	m.mu.Unlock()
+	if f == nil {
+		return true, nil
+	}
+	return f()
+}
 
 // disk is one database as it is kept.
 type disk struct {
@@ -101,10 +116,7 @@ func (db *memory) Update(f func(kv.Writer) error) error {
 	if err := f(&tx{tree}); err != nil {
 		return err
 	}
-	keep := true
-	if db.on.OnUpdate != nil {
-		keep, err = db.on.OnUpdate()
-	}
+	keep, err := db.on.updated()
 	db.disk.mu.Lock()
 	defer db.disk.mu.Unlock()
 	if db.disk.owner != db {
