@@ -102,7 +102,11 @@ func TestCrash(t *testing.T) {
 				break
 			}
 			points++
-			f.hasEnded(fmt.Sprintf("point %d", n))
+			// It serves nothing a moment before, and the sweeper may be who ends it.
+			f.until(fmt.Sprintf("point %d: the store ends", n), func() bool { return f.ended.Load() > 0 })
+			if f.ended.Load() != 1 {
+				t.Fatalf("point %d: the store ended %d times", n, f.ended.Load())
+			}
 			f.open()
 			s.check(fmt.Sprintf("point %d, kept %v", n, keep))
 		}
@@ -181,7 +185,9 @@ func TestNobodyKnows(t *testing.T) {
 		}
 	}
 	f.disk.OnUpdate(nil)
-	f.hasEnded("an error that says nothing")
+	if f.ended.Load() != 1 {
+		t.Errorf("the store ended %d times", f.ended.Load())
+	}
 	if h := f.Health(t.Context()); h.OK || h.Problem == "" {
 		t.Errorf("Health is %+v", h)
 	}

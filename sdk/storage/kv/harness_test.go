@@ -118,33 +118,26 @@ func (f *fixture) export(object id.Object) []byte {
 	return b
 }
 
-// hasEnded waits until the store has said that it ended, once: it serves nothing a moment
-// before, and the sweeper may be who says it.
-func (f *fixture) hasEnded(what string) {
+// until waits for what happens elsewhere.
+func (f *fixture) until(what string, ok func() bool) {
 	f.t.Helper()
-	for end := time.Now().Add(time.Minute); f.ended.Load() == 0 && time.Now().Before(end); {
-		time.Sleep(time.Millisecond)
-	}
-	if n := f.ended.Load(); n != 1 {
-		f.t.Fatalf("%s: the store ended %d times", what, n)
+	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			f.t.Fatalf("not within a minute: %s", what)
+		}
 	}
 }
 
 // swept waits until nothing is doomed, and checks that no row belongs to nothing.
 func (f *fixture) swept() {
 	f.t.Helper()
-	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+	f.until("nothing is doomed", func() bool {
 		lost, doomed, err := kv.Lost(f.db)
 		if err != nil || len(lost) > 0 {
 			f.t.Fatalf("the spaces %v have rows that belong to nothing, %v", lost, err)
 		}
-		if doomed == 0 {
-			return
-		}
-		if time.Now().After(end) {
-			f.t.Fatalf("%d spaces are doomed and not taken away", doomed)
-		}
-	}
+		return doomed == 0
+	})
 }
 
 // digests checks that the digests are those of what the objects hold.
