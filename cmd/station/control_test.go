@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"runtime/pprof"
@@ -58,33 +57,27 @@ func (r *report) control(t *testing.T) {
 				}
 				profile = filepath.Join(*speedProfiles, "control-"+c.what+"-"+c.store+".pprof")
 			}
-			self, err := os.Executable()
-			if err != nil {
-				t.Fatal(err)
-			}
 			dir := ""
 			if c.store == "tsv" {
 				dir = t.TempDir()
 			}
-			s, whole := launch(t, exec.Command(self, "control", profile, dir)), speedStation(t)
-			on := &subject{url: s.url, pids: map[string]int{"all": s.cmd.Process.Pid}}
-			alone := trial{what: c.what + c.name, on: on, traffic: only(c.path, 64)}
+			s, whole := launchHelper(t, "control", profile, dir), speedStation(t)
+			alone := trial{what: c.what + c.name, on: s.alone(), traffic: only(c.path, 64)}
 			station := trial{what: c.what, on: whole.subject(), traffic: alone.traffic}
 			if c.path == counterPath {
 				alone.counts, station.counts = s.storedCount, whole.storedCount
 			}
-			row, more := r.row(alone.what, 64), []float64(nil)
+			row, more := r.row(alone.what, 64), []time.Duration(nil)
 			for range *speedRuns {
 				m := r.run(t, alone)
 				row.add(m)
-				more = append(more, float64(r.run(t, station).cpu-m.cpu))
+				more = append(more, r.run(t, station).cpu-m.cpu)
 			}
 			row.whole = true
 			s.end()
 			whole.end()
-			middle := median(more)
-			r.fact("%s: %s (%s to %s) of CPU per request more than%s, the median of %d pairs in turns: %s", c.what, brief(time.Duration(middle)),
-				brief(time.Duration(more[0])), brief(time.Duration(more[len(more)-1])), strings.TrimPrefix(c.name, ","), len(more), c.more)
+			r.fact("%s: %s of CPU per request more than%s, the median of %d pairs in turns: %s",
+				c.what, spread(more, brief), strings.TrimPrefix(c.name, ","), len(more), c.more)
 		})
 	}
 }

@@ -166,8 +166,8 @@ func (r *report) large(t *testing.T, what string, n int) {
 		}
 		ratios = append(ratios, rates[1]/rates[0])
 	}
-	ratio := median(ratios)
-	r.fact("counter with %s %s, over an empty one: %.3f (%.3f to %.3f), the median of %d pairs in turns", count(n), what, ratio, ratios[0], ratios[len(ratios)-1], len(ratios))
+	r.fact("counter with %s %s, over an empty one: %s, the median of %d pairs in turns",
+		count(n), what, spread(ratios, func(ratio float64) string { return fmt.Sprintf("%.3f", ratio) }), len(ratios))
 	if what == "entries" {
 		r.measure(t, trial{what: fmt.Sprintf("newest 100 of %s log entries", count(n)), on: s.subject(), traffic: only("/objects/large?logs=true&limit=100", 16)})
 	}

@@ -111,7 +111,7 @@ func (r *report) markdown() string {
 		if len(row.ratios) > 0 {
 			ratio = fmt.Sprintf("%.2f", median(row.ratios))
 		}
-		fmt.Fprintf(&b, "| %s | %d | %s | %s | %s | %s | %s |\n", row.what, row.connections, spread(row.rates),
+		fmt.Fprintf(&b, "| %s | %d | %s | %s | %s | %s | %s |\n", row.what, row.connections, spread(row.rates, func(rate float64) string { return count(int(rate)) }),
 			brief(median(row.p50)), brief(median(row.p99)), brief(median(row.cpu)), ratio)
 	}
 	b.WriteString("\n")
@@ -142,13 +142,13 @@ func (r *report) processes() (facts []string) {
 	return facts
 }
 
-// spread gives the median of rates, and the least and the most; it sorts them.
-func spread(rates []float64) string {
-	middle := count(int(median(rates)))
-	if len(rates) == 1 {
+// spread gives the median of what was measured, and the least and the most; it sorts that.
+func spread[T time.Duration | float64](list []T, show func(T) string) string {
+	middle := show(median(list))
+	if len(list) == 1 {
 		return middle
 	}
-	return fmt.Sprintf("%s (%s to %s)", middle, count(int(rates[0])), count(int(rates[len(rates)-1])))
+	return fmt.Sprintf("%s (%s to %s)", middle, show(list[0]), show(list[len(list)-1]))
 }
 
 // brief gives three digits or so of a time; empty for 0, which is not known.

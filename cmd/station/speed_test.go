@@ -113,20 +113,24 @@ func (s *station) answered() (good, bad int) {
 	return good, bad
 }
 
-// startHelper runs this test binary as something else that serves HTTP.
-func startHelper(t *testing.T, args ...string) *subject {
+// launchHelper runs this test binary as something else that serves HTTP.
+func launchHelper(t *testing.T, args ...string) *station {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := launch(t, exec.Command(self, args...))
+	return launch(t, exec.Command(self, args...))
+}
+
+// alone is what is one process.
+func (s *station) alone() *subject {
 	return &subject{url: s.url, pids: map[string]int{"all": s.cmd.Process.Pid}}
 }
 
 // startBare starts what a station is compared with: net/http and a handler that
 // answers as hello does.
-func startBare(t *testing.T) *subject { return startHelper(t, "bare-hello") }
+func startBare(t *testing.T) *subject { return launchHelper(t, "bare-hello").alone() }
 
 func bareHello() error {
 	const body = `{"message":"Hello from tutorial_01_hello on station1","status":"ok"}`
@@ -187,7 +191,7 @@ func (r *report) measure(t *testing.T, c trial) {
 type measured struct {
 	outcome
 	cpu time.Duration   // of all processes for each request; 0 where the system does not say
-	of  map[string]cost // the processes; without what the system does not say
+	of  map[string]cost // each of them; none where the system does not say
 }
 
 // cost is the processor time of a process, in its own code and in the operating system's.
@@ -228,6 +232,9 @@ func (r *report) run(t *testing.T, c trial) measured {
 		}
 	}
 	m := measured{outcome: o, of: map[string]cost{}}
+	if before == nil {
+		after = nil
+	}
 	for name, end := range after {
 		n, begin := time.Duration(o.answered), before[name]
 		each := cost{(end.user - begin.user) / n, (end.system - begin.system) / n}
@@ -251,21 +258,23 @@ func rests(t *testing.T, counts func() int) (n int) {
 	return n
 }
 
-// costs gives what processes have taken so far, but of those of which the system does not say.
+// costs gives what each of the processes has taken so far; nothing where the system does not
+// say it of all.
 func costs(pids map[string]int) map[string]cost {
 	const tick = 10 * time.Millisecond // on every Linux that Go runs on
 	all := map[string]cost{}
 	for name, pid := range pids {
 		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 		if err != nil {
-			continue
+			return nil
 		}
 		f := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
 		user, userErr := strconv.ParseInt(f[11], 10, 64)
 		system, systemErr := strconv.ParseInt(f[12], 10, 64)
-		if userErr == nil && systemErr == nil {
-			all[name] = cost{time.Duration(user) * tick, time.Duration(system) * tick}
+		if userErr != nil || systemErr != nil {
+			return nil
 		}
+		all[name] = cost{time.Duration(user) * tick, time.Duration(system) * tick}
 	}
 	return all
 }
